@@ -1,0 +1,182 @@
+"""Task folders of the Medical Segmentation Decathlon: ``TaskXX_Name/{imagesTr,labelsTr,imagesTs,dataset.json}``.
+
+Source: Antonelli et al., The Medical Segmentation Decathlon, Nature Communications 13, 4128 (2022),
+https://doi.org/10.1038/s41467-022-30695-9. Quirks that are met: 4-D images with channels last (tasks 01 and 05), float
+labels, NaN ``scl_slope``, the key ``relase`` of task 04, AppleDouble files beside the real ones, unpadded ids.
+Cases keep the order of ``training`` in dataset.json, on which published splits by shuffling depend.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import warnings
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar
+
+from segbench import Case, CaseRef, DataInvalid, DataMissing, Dataset, Task, did_you_mean, parameter
+from segbench_decathlon import folder as folders
+from segbench_decathlon.folder import Entry
+
+_KIND = "a task folder of the Medical Segmentation Decathlon (with dataset.json, imagesTr and labelsTr)"
+_REMEDY = (
+    "Download for example https://msd-for-monai.s3-us-west-2.amazonaws.com/Task04_Hippocampus.tar (other tasks "
+    "likewise as TaskXX_Name.tar; licence CC-BY-SA 4.0, no login), unpack it, and run with "
+    "--set dataset.path=DIR/Task04_Hippocampus"
+)
+_PROSTATE = (
+    "Medical Segmentation Decathlon task 05 has a known label fault: prostate_18 and prostate_32 carry the whole gland "
+    "as one class."
+)
+
+
+@dataclasses.dataclass
+class Decathlon(Dataset):
+    """A task folder of the Medical Segmentation Decathlon."""
+
+    name: ClassVar[str] = "decathlon"
+    summary: ClassVar[str] = "any task folder of the Medical Segmentation Decathlon"
+    source: ClassVar[str] = "https://doi.org/10.1038/s41467-022-30695-9"
+    bibtex: ClassVar[str] = (
+        "@article{antonelli2022medical, title={The Medical Segmentation Decathlon}, author={Antonelli, Michela and "
+        "others}, journal={Nature Communications}, volume={13}, pages={4128}, year={2022}, "
+        "doi={10.1038/s41467-022-30695-9}}"
+    )
+
+    path: Path | None = parameter(None, "the task folder, or a folder that holds just this one", content=False)
+    use_test_images: bool = parameter(False, "offer the images of imagesTs as unlabelled cases")
+    group_pattern: str = parameter("", "regular expression whose first group in a case id is the patient; '' = the id")
+    entries_: dict[str, Entry] = dataclasses.field(init=False, repr=False, default_factory=dict)
+    task_: Task | None = dataclasses.field(init=False, repr=False, default=None)
+
+    def prepare(self, root: Path) -> None:
+        """Find the folder, read dataset.json and check that every file it lists is there.
+
+        Raises:
+            DataMissing: no folder; says what to download.
+            DataInvalid: a folder or dataset.json that is not as it should be.
+        """
+        folder = folders.locate(self.path, _KIND, _REMEDY)
+        description = folders.read_description(folder)
+        where = folder / folders.DESCRIPTION
+        if "channel_names" in description:
+            raise DataInvalid(f"{where}: expected {_KIND}, found an nnU-Net folder. Run with --dataset nnunet.")
+        names = folders.texts_by_index(description["labels"], f"{where}: labels")
+        if not 2 <= len(names) <= folders.MOST_LABELS:
+            raise DataInvalid(f"{where}: expected background and at least one label, found {len(names)}. Mend it.")
+        entries = _training(folder, description)
+        if self.use_test_images:
+            entries |= _unlabelled(folder, description, entries)
+        folders.check_files(entries, where)
+        _report_strays(folder, entries)
+        labels = folders.unique_names(names)
+        channels = tuple(folders.texts_by_index(description.get("modality") or {"0": "image"}, f"{where}: modality"))
+        self.entries_ = entries
+        self.task_ = Task(
+            name=folders.task_name(self.name, folder),
+            revision=folders.revision([labels, channels], entries),
+            labels=labels,
+            channels=channels,
+            notes=(_PROSTATE,) if folder.name.lower().startswith("task05") else (),
+        )
+
+    @property
+    def task(self) -> Task:
+        """What is to be segmented; valid after ``prepare``."""
+        if self.task_ is None:
+            raise DataMissing("Expected a prepared dataset, found a fresh one. Call prepare(root) first.")
+        return self.task_
+
+    def refs(self) -> Sequence[CaseRef]:
+        """Return the cases in the order of dataset.json."""
+        return folders.make_refs(self.entries_, self.group_pattern)
+
+    def load(self, ref: CaseRef) -> Case:
+        """Read one case.
+
+        Raises:
+            DataInvalid: unreadable files, grids that differ, labels out of range.
+        """
+        if ref.id not in self.entries_:
+            raise DataInvalid(f"case {ref.id!r}: expected a case of {self.name}. {did_you_mean(ref.id, self.entries_)}")
+        return folders.load_case(ref.id, self.entries_[ref.id], self.task)
+
+    def forge(self, root: Path) -> Decathlon:
+        """Write a made-up task with two labels below ``root``; see ``forging.py``."""
+        from segbench_decathlon.forging import forge_decathlon
+
+        return dataclasses.replace(self, path=forge_decathlon(root), group_pattern="")
+
+
+def _inside(folder: Path, listed: object, where: Path) -> Path:
+    """Resolve a path of dataset.json without leaving the task folder (links made by the user are followed)."""
+    text = listed if isinstance(listed, str) else ""
+    parts = PurePosixPath(text.replace("\\", "/")).parts
+    if not parts or "\0" in text or ".." in parts or PurePosixPath(text).is_absolute() or ":" in parts[0]:
+        raise DataInvalid(f"{where}: expected paths inside the task folder, found {listed!r}. Do not trust this copy.")
+    return folder.joinpath(*parts)
+
+
+def _identity(path: Path, where: Path) -> str:
+    return folders.case_name(re.sub(r"\.(nii|nii\.gz|mha|nrrd)$", "", path.name), where)
+
+
+def _training(folder: Path, description: dict[str, Any]) -> dict[str, Entry]:
+    where = folder / folders.DESCRIPTION
+    listed = description.get("training")
+    if not isinstance(listed, list):
+        raise DataInvalid(f'{where}: expected a list "training", found {type(listed).__name__}. Get an intact copy.')
+    entries: dict[str, Entry] = {}
+    for item in listed:
+        if not isinstance(item, dict) or not {"image", "label"} <= item.keys():
+            raise DataInvalid(
+                f'{where}: expected {{"image": ..., "label": ...}} in "training", found {item!r}. Mend it.'
+            )
+        image, label = (_inside(folder, item[key], where) for key in ("image", "label"))
+        if folders.hidden(image.name):
+            continue
+        name = _identity(image, where)
+        if name in entries:
+            raise DataInvalid(f"{where}: expected every case once, found {name!r} twice. Mend the list.")
+        entries[name] = Entry((image,), label)
+    return entries
+
+
+def _unlabelled(folder: Path, description: dict[str, Any], entries: dict[str, Entry]) -> dict[str, Entry]:
+    """Return the test images: those listed, or those in imagesTs where none is listed."""
+    where = folder / folders.DESCRIPTION
+    listed = description.get("test") or []
+    if not isinstance(listed, list):
+        raise DataInvalid(f'{where}: expected a list "test", found {type(listed).__name__}. Mend it.')
+    images = [_inside(folder, item.get("image") if isinstance(item, dict) else item, where) for item in listed]
+    found = {_identity(image, where): Entry((image,), None) for image in images or _on_disk(folder / "imagesTs")}
+    if clash := sorted(set(found) & set(entries)):
+        raise DataInvalid(
+            f"{where}: expected test cases apart from training cases, found {folders.some(clash)} in both."
+        )
+    if not found:
+        raise DataMissing(
+            f"{folder}: expected images in imagesTs, found none. Run with --set dataset.use_test_images=no."
+        )
+    return found
+
+
+def _on_disk(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    paths = sorted(path for path in folder.iterdir() if path.name.endswith((".nii.gz", ".nii")))
+    return [path for path in paths if not folders.hidden(path.name)]
+
+
+def _report_strays(folder: Path, entries: dict[str, Entry]) -> None:
+    """Warn of images and labels on the disk that dataset.json does not list."""
+    listed = {path for entry in entries.values() for path in (*entry.images, entry.label)}
+    strays = [path for name in ("imagesTr", "labelsTr") for path in _on_disk(folder / name) if path not in listed]
+    if strays:
+        warnings.warn(
+            f"{folder}: {len(strays)} files are not listed in {folders.DESCRIPTION} and are left out: "
+            f"{folders.some(path.relative_to(folder) for path in strays)}",
+            UserWarning,
+            stacklevel=3,
+        )

@@ -1,0 +1,127 @@
+"""segbench: does prior knowledge help to segment? The public names a plugin or a notebook may import, nothing else.
+
+Importing this package is cheap: heavy libraries (torch, numpy, scipy, pyarrow, nibabel) are loaded by what needs them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from segbench.config import Augmentation as Augmentation
+    from segbench.config import Recipe as Recipe
+    from segbench.config import RunConfig as RunConfig
+    from segbench.contracts import FIXED_SAMPLES as FIXED_SAMPLES
+    from segbench.contracts import UNLABELLED as UNLABELLED
+    from segbench.contracts import Dataset as Dataset
+    from segbench.contracts import Epoch as Epoch
+    from segbench.contracts import Method as Method
+    from segbench.contracts import Metric as Metric
+    from segbench.contracts import Network as Network
+    from segbench.contracts import Stage as Stage
+    from segbench.contracts import Step as Step
+    from segbench.contracts import Study as Study
+    from segbench.errors import DataInvalid as DataInvalid
+    from segbench.errors import DataMissing as DataMissing
+    from segbench.errors import Incompatible as Incompatible
+    from segbench.errors import PluginError as PluginError
+    from segbench.errors import SegbenchError as SegbenchError
+    from segbench.errors import UnknownName as UnknownName
+    from segbench.errors import UsageError as UsageError
+    from segbench.errors import VerificationError as VerificationError
+    from segbench.errors import did_you_mean as did_you_mean
+    from segbench.errors import safe_name as safe_name
+    from segbench.hookspecs import hookimpl as hookimpl
+    from segbench.host import Catalogue as Catalogue
+    from segbench.host import load_catalogue as load_catalogue
+    from segbench.images import image_header as image_header
+    from segbench.images import read_image as read_image
+    from segbench.images import read_label_map as read_label_map
+    from segbench.images import write_image as write_image
+    from segbench.images import write_label_map as write_label_map
+    from segbench.losses import cross_entropy as cross_entropy
+    from segbench.losses import soft_dice as soft_dice
+    from segbench.losses import soft_dice_loss as soft_dice_loss
+    from segbench.params import parameter as parameter
+    from segbench.results import read_scores as read_scores
+    from segbench.runner import run as run
+    from segbench.scoring import evaluate as evaluate
+    from segbench.types import UNKNOWN as UNKNOWN
+    from segbench.types import WHOLE as WHOLE
+    from segbench.types import Batch as Batch
+    from segbench.types import Case as Case
+    from segbench.types import CaseRef as CaseRef
+    from segbench.types import Choice as Choice
+    from segbench.types import Geometry as Geometry
+    from segbench.types import LabelMap as LabelMap
+    from segbench.types import Score as Score
+    from segbench.types import Structure as Structure
+    from segbench.types import Task as Task
+    from segbench.views import Patches as Patches
+    from segbench.views import Slices as Slices
+
+_HOME = {
+    "segbench.config": ("Augmentation", "Recipe", "RunConfig"),
+    "segbench.contracts": (
+        "FIXED_SAMPLES",
+        "UNLABELLED",
+        "Dataset",
+        "Epoch",
+        "Method",
+        "Metric",
+        "Network",
+        "Stage",
+        "Step",
+        "Study",
+    ),
+    "segbench.errors": (
+        "DataInvalid",
+        "DataMissing",
+        "Incompatible",
+        "PluginError",
+        "SegbenchError",
+        "UnknownName",
+        "UsageError",
+        "VerificationError",
+        "did_you_mean",
+        "safe_name",
+    ),
+    "segbench.hookspecs": ("hookimpl",),
+    "segbench.host": ("Catalogue", "load_catalogue"),
+    "segbench.images": ("image_header", "read_image", "read_label_map", "write_image", "write_label_map"),
+    "segbench.losses": ("cross_entropy", "soft_dice", "soft_dice_loss"),
+    "segbench.params": ("parameter",),
+    "segbench.results": ("read_scores",),
+    "segbench.runner": ("run",),
+    "segbench.scoring": ("evaluate",),
+    "segbench.types": (
+        "UNKNOWN",
+        "WHOLE",
+        "Batch",
+        "Case",
+        "CaseRef",
+        "Choice",
+        "Geometry",
+        "LabelMap",
+        "Score",
+        "Structure",
+        "Task",
+    ),
+    "segbench.views": ("Patches", "Slices"),
+}
+_WHERE = {name: module for module, names in _HOME.items() for name in names}
+__all__ = sorted(_WHERE)
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'segbench' has no public name {name!r}")
+    value = getattr(importlib.import_module(_WHERE[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

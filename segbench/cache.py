@@ -1,0 +1,305 @@
+"""Preprocessed cases as memory-mapped arrays, keyed by content. Written once, read by index ever after.
+
+Preprocessing: resample to the training grid if the recipe asks for one, normalise intensities per case and channel.
+Each case is a folder of ``.npy`` files; ``meta.json`` is written last, so its presence means complete.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segbench.config import Recipe
+from segbench.contracts import Dataset, Method
+from segbench.errors import DataInvalid, PluginError, UsageError
+from segbench.params import fingerprint, to_json
+from segbench.types import UNKNOWN, Case, CaseRef, Geometry, LabelMap, Task
+
+CACHE_VERSION = 1
+FOREGROUND_SAMPLES = 500
+_CLIP = (0.5, 99.5)
+
+
+@dataclass(frozen=True)
+class StoredCase:
+    """One preprocessed case on disk.
+
+    Attributes:
+        ref: the case.
+        folder: its files.
+        spacing: training grid, mm, ``(D, H, W)``.
+        native_shape, native_spacing, native_affine: the case's own grid, where predictions go back to.
+        label_dtype: dtype predictions are written with.
+        labelled: whether a target was stored; never for cases on the unlabelled path.
+    """
+
+    ref: CaseRef
+    folder: Path
+    spacing: tuple[float, float, float]
+    native_shape: tuple[int, int, int]
+    native_spacing: tuple[float, float, float]
+    native_affine: NDArray[np.float64]
+    label_dtype: str
+    labelled: bool
+
+    @cached_property
+    def image(self) -> NDArray[np.float32]:
+        """Memory-mapped float32 ``(C, D, H, W)``."""
+        return cast("NDArray[np.float32]", self._map("image"))
+
+    @cached_property
+    def target(self) -> NDArray[np.int16]:
+        """Memory-mapped int16 ``(1, D, H, W)``, -1 unknown."""
+        if not self.labelled:
+            raise PluginError(f"Case {self.ref.id} is unlabelled here; its labels must not be read.")
+        return cast("NDArray[np.int16]", self._map("target"))
+
+    @cached_property
+    def foreground(self) -> NDArray[np.int32]:
+        """Some foreground voxels ``(n, 3)``, spread evenly over the labels."""
+        return cast("NDArray[np.int32]", self._map("foreground"))
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape ``(D, H, W)`` on the training grid."""
+        d, h, w = self.image.shape[1:]
+        return (d, h, w)
+
+    @property
+    def affine(self) -> NDArray[np.float64]:
+        """Affine of the training grid (voxel centres of the corners aligned as resampling does)."""
+        scale = np.array(self.spacing) / np.array(self.native_spacing)
+        matrix = np.diag([*scale, 1.0])
+        matrix[:3, 3] = (scale - 1) / 2
+        return np.asarray(self.native_affine @ matrix)
+
+    def truth(self) -> LabelMap:
+        """Return the target as a label map on the training grid."""
+        return LabelMap(self.target[0], self.spacing, self.affine)
+
+    def case(self) -> Case:
+        """Return the preprocessed case."""
+        return Case(self.ref.id, self.image, self.spacing, self.affine, self.truth() if self.labelled else None)
+
+    def derived(self, key: str) -> Mapping[str, NDArray[np.float32]]:
+        """Return the memory-mapped derived maps ``(c, D, H, W)`` that were stored under ``key``."""
+        folder = self.folder / f"derived-{key}"
+        return {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}
+
+    def _map(self, name: str) -> Any:
+        return np.load(self.folder / f"{name}.npy", mmap_mode="r")
+
+
+class Cache:
+    """Stores preprocessed cases of one dataset under one recipe.
+
+    Args:
+        root: folder of all caches.
+        dataset: a prepared dataset.
+        recipe: its ``spacing`` and ``normalisation`` are used.
+    """
+
+    def __init__(self, root: Path, dataset: Dataset, recipe: Recipe) -> None:
+        self.dataset, self.task, self.recipe = dataset, dataset.task, recipe
+        self.spacing: tuple[float, float, float] | None = None
+        self.folder = root / self.task.name
+
+    def settle_spacing(self, refs: Sequence[CaseRef]) -> None:
+        """Fix the training grid from the training cases (``median``) or from the recipe's numbers."""
+        wanted = self.recipe.spacing
+        if wanted == "native":
+            return
+        if wanted == "median":
+            values = np.median([self.dataset.load(ref).spacing for ref in refs], axis=0).tolist()
+        else:
+            try:
+                values = [float(part) for part in wanted.split(",")]
+            except ValueError:
+                values = []
+        if len(values) != 3 or not all(0 < value < 1000 for value in values):
+            raise UsageError(f"recipe spacing: expected native, median or three mm such as 3,1,1; found {wanted!r}.")
+        self.spacing = (values[0], values[1], values[2])
+
+    def store(self, ref: CaseRef, *, labelled: bool) -> StoredCase:
+        """Return a preprocessed case, preprocessing it now if it is not there yet.
+
+        Args:
+            ref: the case.
+            labelled: False keeps the truth out, whether or not the dataset has one.
+        """
+        identity = {
+            "version": CACHE_VERSION,
+            "dataset": [self.task.name, self.task.revision, self.dataset.version],
+            "case": [ref.id, ref.stamp],
+            "spacing": self.spacing,
+            "normalisation": self.recipe.normalisation,
+            "labelled": labelled,
+        }
+        folder = self.folder / f"{ref.id}-{fingerprint(identity)[:16]}"
+        if not (folder / "meta.json").is_file():
+            case = self.dataset.load(ref)
+            check_case(case, ref, self.task, labelled=labelled)
+            _write_folder(folder, lambda into: self._preprocess(case, into, labelled))
+        meta = json.loads((folder / "meta.json").read_text())
+        return StoredCase(
+            ref,
+            folder,
+            tuple(meta["spacing"]),
+            tuple(meta["native_shape"]),
+            tuple(meta["native_spacing"]),
+            np.array(meta["native_affine"]),
+            meta["label_dtype"],
+            labelled,
+        )
+
+    def derive(self, case: StoredCase, method: Method) -> str:
+        """Compute and store a method's derived maps of a labelled case; returns the key for ``case.derived``."""
+        key = fingerprint([method.name, method.version, to_json(method, content_only=True)])[:16]
+        folder = case.folder / f"derived-{key}"
+        if not folder.is_dir():
+            maps = dict(method.derive(case.truth()))
+
+            def write(into: Path) -> None:
+                for name, array in maps.items():
+                    volume = np.asarray(array, dtype=np.float32)
+                    volume = volume[None] if volume.ndim == 3 else volume
+                    if volume.shape[1:] != case.shape:
+                        raise PluginError(
+                            f"Method {method.name}: derived map {name!r} has shape {volume.shape}; expected "
+                            f"(D, H, W) or (c, D, H, W) with {case.shape}."
+                        )
+                    np.save(into / f"{name}.npy", volume)
+
+            _write_folder(folder, write)
+        return key
+
+    def _preprocess(self, case: Case, into: Path, labelled: bool) -> None:
+        image, spacing = case.image, case.spacing
+        target = case.truth.array.astype(np.int16) if labelled and case.truth is not None else None
+        if self.spacing is not None:
+            factors = np.array(case.spacing) / np.array(self.spacing)
+            shape = tuple(max(1, round(n * factor)) for n, factor in zip(image.shape[1:], factors, strict=True))
+            image = np.stack([resample(channel, shape, linear=True) for channel in image])
+            target = None if target is None else resample(target, shape, linear=False)
+            spacing = self.spacing
+        np.save(into / "image.npy", np.stack([_normalise(c, self.recipe.normalisation) for c in image]))
+        label_dtype = "uint8" if len(self.task.labels) <= 256 else "uint16"
+        if target is not None and case.truth is not None:
+            np.save(into / "target.npy", target[None])
+            np.save(into / "foreground.npy", _foreground(target, len(self.task.labels)))
+            if case.truth.array.dtype.kind in "iu" and case.truth.array.dtype.name != "int64":
+                label_dtype = case.truth.array.dtype.name
+        meta = {
+            "spacing": list(spacing),
+            "native_shape": list(case.image.shape[1:]),
+            "native_spacing": list(case.spacing),
+            "native_affine": np.asarray(case.affine).tolist(),
+            "label_dtype": label_dtype,
+        }
+        (into / "meta.json").write_text(json.dumps(meta))
+
+
+def check_case(case: Case, ref: CaseRef, task: Task, *, labelled: bool) -> None:
+    """Check what a dataset returned.
+
+    Raises:
+        DataInvalid: names the case, what was expected and what was found.
+    """
+    image = case.image
+    where = f"Dataset {task.name}, case {ref.id}"
+    if image.ndim != 4 or image.shape[0] != len(task.channels):
+        expected = f"({len(task.channels)}, D, H, W) for channels {', '.join(task.channels)}"
+        raise DataInvalid(f"{where}: expected an image of shape {expected}, found {image.shape}.")
+    if not np.isfinite(image).all():
+        raise DataInvalid(
+            f"{where}: {int((~np.isfinite(image)).sum())} intensities are NaN or infinite; mend the file."
+        )
+    if len(case.spacing) != 3 or not all(0 < value < 1e4 for value in case.spacing):
+        raise DataInvalid(f"{where}: expected three positive spacings in mm, found {case.spacing}; mend the header.")
+    if not labelled:
+        return
+    if case.truth is None:
+        raise DataInvalid(f"{where}: expected a label map, found none; remove the case or add its labels.")
+    array = case.truth.array
+    if array.shape != image.shape[1:]:
+        raise DataInvalid(f"{where}: image {image.shape[1:]} and label map {array.shape} differ in shape.")
+    low, high = int(array.min(initial=0)), int(array.max(initial=0))
+    if low < UNKNOWN or high >= len(task.labels):
+        raise DataInvalid(f"{where}: expected labels 0 to {len(task.labels) - 1}, found {low} to {high}.")
+
+
+def geometry_of(cases: Sequence[StoredCase]) -> Geometry:
+    """Return the geometry of the training cases on the training grid."""
+    shapes = np.array([case.shape for case in cases])
+    spacings = np.array([case.spacing for case in cases])
+    median = [int(value) for value in np.median(shapes, axis=0)]
+    spacing = [float(value) for value in np.median(spacings, axis=0)]
+    largest = [int(value) for value in shapes.max(axis=0)]
+    return Geometry(
+        (median[0], median[1], median[2]),
+        (spacing[0], spacing[1], spacing[2]),
+        (largest[0], largest[1], largest[2]),
+    )
+
+
+def resample(volume: NDArray[Any], shape: Sequence[int], *, linear: bool) -> NDArray[Any]:
+    """Resample ``(D, H, W)`` to ``shape`` with the outer voxel edges aligned (linear or nearest neighbour)."""
+    if tuple(volume.shape) == tuple(shape):
+        return volume
+    import torch
+
+    tensor = torch.from_numpy(np.array(volume, dtype=np.float32))[None, None]
+    mode = "trilinear" if linear else "nearest-exact"
+    out = torch.nn.functional.interpolate(tensor, size=tuple(shape), mode=mode, align_corners=False if linear else None)
+    return out[0, 0].numpy().astype(volume.dtype)
+
+
+def _normalise(channel: NDArray[np.float32], how: str) -> NDArray[np.float32]:
+    """Clip to the 0.5th and 99.5th percentile, then z-score or scale to [0, 1]; a constant channel becomes 0."""
+    if how == "none":
+        return channel.astype(np.float32)
+    low, high = np.percentile(channel, _CLIP)
+    clipped = np.clip(channel.astype(np.float64), low, high)
+    if how == "unit":
+        scaled = (clipped - low) / max(high - low, 1e-8)
+    else:
+        scaled = (clipped - clipped.mean()) / max(float(clipped.std()), 1e-8)
+    return cast("NDArray[np.float32]", scaled.astype(np.float32))
+
+
+def _foreground(target: NDArray[np.int16], labels: int) -> NDArray[np.int32]:
+    """Return at most FOREGROUND_SAMPLES foreground voxels, an equal share per label, evenly spaced."""
+    positions = np.flatnonzero(target > 0)
+    values = target.reshape(-1)[positions]
+    per_label = max(1, FOREGROUND_SAMPLES // max(labels - 1, 1))
+    picked = []
+    for label in np.unique(values):
+        own = positions[values == label]
+        picked.append(own[np.linspace(0, len(own) - 1, min(per_label, len(own))).astype(int)])
+    flat = np.concatenate(picked) if picked else np.zeros(0, dtype=int)
+    return np.stack(np.unravel_index(flat, target.shape), axis=1).astype(np.int32)
+
+
+def _write_folder(folder: Path, write: Callable[[Path], None]) -> None:
+    """Write a folder in full beside its place, then rename it into place; a rival's identical copy wins."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    into = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder.parent))
+    try:
+        write(into)
+        try:
+            os.rename(into, folder)  # noqa: PTH104 - the atomic rename is the point
+        except OSError:
+            if not folder.is_dir():
+                raise
+    finally:
+        shutil.rmtree(into, ignore_errors=True)

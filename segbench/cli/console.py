@@ -1,0 +1,57 @@
+"""Where the command line prints: results on stdout, everything else on stderr; and the options commands share."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from segbench.host import Catalogue
+
+Plugins = Annotated[
+    list[Path] | None,
+    typer.Option("--plugin", help="Load one Python file as a plugin; may be repeated.", show_default=False),
+]
+Results = Annotated[Path, typer.Option("--results", help="Folder that holds the results of all runs.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout instead of a table.")]
+
+
+def stdout() -> Console:
+    """Return a console for results."""
+    from rich.console import Console
+
+    return Console(soft_wrap=False)
+
+
+def stderr() -> Console:
+    """Return a console for progress, warnings and messages."""
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document on stdout; non-finite numbers become null."""
+    sys.stdout.write(json.dumps(_finite(document), indent=2, default=str) + "\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def catalogue(plugins: list[Path] | None) -> Catalogue:
+    """Load the catalogue for a command."""
+    from segbench.host import load_catalogue
+
+    return load_catalogue(plugins or ())

@@ -1,0 +1,251 @@
+"""``segbench evaluate``: score predictions made anywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from segbench.cli.application import app
+from segbench.cli.console import Json, Plugins, Results, catalogue, print_json, stderr, stdout
+from segbench.errors import EXIT_SOME_FAILED, UsageError
+
+if TYPE_CHECKING:
+    from segbench.evaluation import EvaluationResult
+    from segbench.host import Catalogue
+    from segbench.types import Choice
+
+SHOWN = 20
+
+
+@app.command()
+def evaluate(
+    predictions: Annotated[Path, typer.Argument(help="Folder of predicted label maps (or one file).")],
+    references: Annotated[Path, typer.Argument(help="Folder of reference label maps (or one file).")],
+    name: Annotated[str, typer.Option("--name", help="What the leaderboard calls the method.")],
+    dataset: Annotated[str, typer.Option("--dataset", help="What the leaderboard calls the data.")],
+    labels: Annotated[str | None, typer.Option("--labels", help="1,2 or LV,RV or LV=1,RV=2.")] = None,
+    regions: Annotated[list[str] | None, typer.Option("--regions", help="wt=1,2,3; may be repeated.")] = None,
+    ignore_label: Annotated[int | None, typer.Option("--ignore-label", help="Reference voxels left out.")] = None,
+    metrics: Annotated[str | None, typer.Option("--metrics", help="dice,hd95; see `segbench list metrics`.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="metric.nsd.tolerance=2; repeatable.")] = None,
+    on_missing: Annotated[str, typer.Option("--on-missing", help="worst, skip or fail.")] = "worst",
+    geometry: Annotated[str, typer.Option("--geometry", help="strict, tolerant or resample.")] = "strict",
+    layout: Annotated[str, typer.Option("--layout", help="auto, plain, nnunet, msd, bids or raters.")] = "auto",
+    raters: Annotated[bool, typer.Option("--raters", help="References hold one folder per rater.")] = False,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes; one case in memory each.")] = 1,
+    by_case: Annotated[Path | None, typer.Option("--by-case", help="Also write all scores as CSV.")] = None,
+    json: Json = False,
+    results: Results = Path("results"),
+    plugin: Plugins = None,
+) -> None:
+    """Score predictions made anywhere against references, case by case, and add them to the results.
+
+    Exit code 0: every case was scored; 1: some are missing, failed or odd (they are listed); 2, 3: nothing was scored.
+    """
+    from segbench.evaluation import evaluate as run_evaluation
+    from segbench.labelling import parse_labels, parse_regions
+
+    offered = catalogue(plugin)
+    with _Progress() as progress:
+        result = run_evaluation(
+            predictions,
+            references,
+            name=name,
+            dataset=dataset,
+            labels=parse_labels(labels) if labels is not None else None,
+            regions=parse_regions(regions) if regions else None,
+            ignore_label=ignore_label,
+            metrics=_choices(metrics, settings or [], offered),
+            on_missing=on_missing,  # type: ignore[arg-type]  # checked there
+            geometry=geometry,  # type: ignore[arg-type]
+            layout="raters" if raters else layout,  # type: ignore[arg-type]
+            jobs=jobs,
+            results=results,
+            catalogue=offered,
+            progress=progress,
+        )
+    _report(result, by_case, json=json)
+    if not result.complete:
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _report(result: EvaluationResult, by_case: Path | None, *, json: bool) -> None:
+    if by_case is not None:
+        _write_csv(by_case, result)
+    if json:
+        print_json(_document(result))
+    else:
+        _print_summary(result)
+    _print_problems(result)
+
+
+def _choices(names: str | None, settings: list[str], offered: Catalogue) -> list[Choice] | None:
+    """Return the metrics named, with the parameters set for them; None if neither is given."""
+    from segbench.evaluation import chosen_metrics
+    from segbench.params import parse_assignments
+    from segbench.types import Choice
+
+    nested = parse_assignments(settings)
+    values: Any = nested.get("metric", {})
+    if set(nested) - {"metric"} or not all(isinstance(one, dict) for one in values.values()):
+        raise UsageError("--set: expected metric.NAME.KEY=VALUE here, such as metric.nsd.tolerance=2.")
+    if names is None and not values:
+        return None
+    if names is None:
+        chosen = [metric.name for metric in chosen_metrics(None, offered)]
+    else:
+        chosen = [one.strip() for one in names.split(",") if one.strip()]
+    if names is not None and (spare := sorted(set(values) - set(chosen))):
+        raise UsageError(f"--set: metric {spare[0]!r} is not among --metrics {names}. Add it there.")
+    return [Choice(one, values.get(one, {})) for one in dict.fromkeys([*chosen, *values])]
+
+
+class _Progress:
+    """A bar on stderr where that is a terminal; it appears with the first case."""
+
+    def __enter__(self) -> _Progress:
+        self._bar: Any = None
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, done: int, total: int, case: str) -> None:
+        if self._bar is None:
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            console = stderr()
+            columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+            self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+            self._bar.start()
+            self._row = self._bar.add_task("", total=total)
+        self._bar.update(self._row, completed=done, description=case)
+
+
+def _summary(result: EvaluationResult) -> list[dict[str, Any]]:
+    """Return one entry per structure and metric, in the order of the task.
+
+    A case without a value counts as 0 where higher is better; where lower is better it counts as infinite in the
+    median, and the mean, which would be infinite too, is that of the other cases: ``mean_over`` says how many.
+    """
+    import math
+    import statistics
+
+    columns = result.table.select(["label_name", "metric", "unit", "better", "value", "status"]).to_pydict()
+    groups: dict[tuple[str, ...], tuple[list[float], dict[str, int]]] = {}
+    for label, metric, unit, better, value, status in zip(*columns.values(), strict=True):
+        values, statuses = groups.setdefault((label, metric, unit, better), ([], {}))
+        statuses[status] = statuses.get(status, 0) + 1
+        worst = 0.0 if better == "higher" else math.inf
+        values.append(worst if value is None else value)
+    order = {one.name: position for position, one in enumerate(result.task.structures)}
+    entries = []
+    for key in sorted(groups, key=lambda key: (order.get(key[0], len(order)), key[0])):
+        values, statuses = groups[key]
+        finite = [value for value in values if math.isfinite(value)]
+        entries.append(
+            {
+                **dict(zip(("structure", "metric", "unit", "better"), key, strict=True)),
+                "mean": statistics.fmean(finite) if finite else None,
+                "sd": statistics.stdev(finite) if len(finite) > 1 else None,
+                "median": statistics.median(values),
+                "mean_over": len(finite),
+                "cases": len(values),
+                "statuses": statuses,
+            }
+        )
+    return entries
+
+
+_WORDS = {"pred_empty": "missed", "truth_empty": "not there", "missing": "missing", "failed": "failed"}
+"""Status -> what the summary calls it."""
+
+
+def _print_summary(result: EvaluationResult) -> None:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    title = f"{result.folder.parent.name} on {result.task.name} ({result.task.revision}), {result.cases} cases"
+    table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("structure", overflow="fold")
+    table.add_column("metric", no_wrap=True)
+    for heading in ("mean", "± sd", "median"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("cases", overflow="fold")
+    previous = None
+    for one in _summary(result):
+        if previous not in (None, one["structure"]):
+            table.add_section()
+        counts = [f"{one['statuses'][key]} {word}" for key, word in _WORDS.items() if key in one["statuses"]]
+        if one["mean_over"] < one["cases"]:
+            counts.append(f"mean of {one['mean_over']}")
+        table.add_row(
+            escape(one["structure"]) if previous != one["structure"] else "",
+            escape(f"{one['metric']} {one['unit']}".strip()),
+            *(_number(one[key]) for key in ("mean", "sd", "median")),
+            ", ".join(counts),
+        )
+        previous = one["structure"]
+    stdout().print(table)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}".replace("inf", "∞")
+
+
+def _print_problems(result: EvaluationResult) -> None:
+    """Say on stderr what was recognised, where the results are, and what is wrong with which case."""
+    from rich.markup import escape
+
+    console = stderr()
+    console.print(f"Layout: {escape(result.layout)}.", soft_wrap=True)
+    state = "were there already" if result.reused else f"written in {result.seconds:.1f} s"
+    console.print(f"Scores {state}: {escape(str(result.folder))}", soft_wrap=True)
+    ordered = sorted(result.problems, key=lambda problem: not problem.grave)
+    if not ordered:
+        return
+    grave = sum(problem.grave for problem in ordered)
+    console.print(f"{grave} problems, {len(ordered) - grave} notes:")
+    for problem in ordered[:SHOWN]:
+        rater = f" ({problem.rater})" if problem.rater else ""
+        console.print(escape(f"  {problem.kind:8}{problem.case or 'all'}{rater}: {problem.what}"), soft_wrap=True)
+    if len(ordered) > SHOWN:
+        console.print(f"  ... and {len(ordered) - SHOWN} more in {escape(str(result.folder / 'run.json'))}")
+
+
+def _document(result: EvaluationResult) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {
+        "run_id": result.run_id,
+        "folder": str(result.folder),
+        "dataset": result.task.name,
+        "dataset_revision": result.task.revision,
+        "method": result.folder.parent.name,
+        "layout": result.layout,
+        "cases": result.cases,
+        "complete": result.complete,
+        "reused": result.reused,
+        "seconds": result.seconds,
+        "summary": _summary(result),
+        "problems": [{**asdict(problem), "grave": problem.grave} for problem in result.problems],
+    }
+
+
+def _write_csv(path: Path, result: EvaluationResult) -> None:
+    """Write all scores as CSV, atomically."""
+    import os
+
+    import pyarrow.csv
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        pyarrow.csv.write_csv(result.table, part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,204 @@
+"""``segbench leaderboard``, ``compare`` and ``import``: read results, rank them, print them; bring tables in."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from segbench.cli.application import app
+from segbench.cli.console import Json, Results, print_json, stdout
+from segbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from segbench.boards import Leaderboard
+
+
+class Format(StrEnum):
+    """Output formats."""
+
+    table = "table"
+    md = "md"
+    csv = "csv"
+    json = "json"
+    latex = "latex"
+
+
+class Scheme(StrEnum):
+    """Ranking schemes."""
+
+    rank_then_mean = "rank-then-mean"
+    rank_then_median = "rank-then-median"
+    mean_then_rank = "mean-then-rank"
+    median_then_rank = "median-then-rank"
+    test_then_rank = "test-then-rank"
+
+
+class Ties(StrEnum):
+    """What equal values get."""
+
+    average = "average"
+    min = "min"
+
+
+class Adjust(StrEnum):
+    """Adjustment of p-values."""
+
+    none = "none"
+    holm = "holm"
+
+
+class Cases(StrEnum):
+    """What to do when methods have different cases."""
+
+    equal = "equal"
+    common = "common"
+    union = "union"
+
+
+@app.command("leaderboard")
+def leaderboard(
+    dataset: Annotated[list[str] | None, typer.Option(help="Dataset, or NAME@REVISION; may be repeated.")] = None,
+    metric: Annotated[list[str] | None, typer.Option(help="Metric; may be repeated.")] = None,
+    label: Annotated[list[str] | None, typer.Option(help="Label; may be repeated.")] = None,
+    by_label: Annotated[bool, typer.Option("--by-label", help="One table per label.")] = False,
+    format: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.table,  # noqa: A002
+    json: Json = False,
+    scheme: Annotated[Scheme, typer.Option(help="How a task is ranked.")] = Scheme.rank_then_mean,
+    ties: Annotated[
+        Ties | None, typer.Option(help="Ranks of ties. Default: average inside, minimum in the last column.")
+    ] = None,
+    adjust: Annotated[Adjust, typer.Option(help="Adjustment of test-then-rank.")] = Adjust.none,
+    missing: Annotated[
+        str | None,
+        typer.Option(help="Missing values: worst, drop or a NUMBER. Default: worst, and cases must be equal."),
+    ] = None,
+    cases: Annotated[
+        Cases | None,
+        typer.Option(help="Methods with different cases: refuse, use the common ones, or count as missing."),
+    ] = None,
+    without: Annotated[list[str] | None, typer.Option(help="Run to leave out; may be repeated.")] = None,
+    bootstrap: Annotated[int, typer.Option(min=0, help="Resamples of cases for rank intervals.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
+    exact_differences: Annotated[
+        bool, typer.Option("--exact-differences", help="Do not round paired differences (parity with R).")
+    ] = False,
+    results: Results = Path("results"),
+) -> None:
+    """Rank what has been run, evaluated or imported: per dataset, label and metric."""
+    from segbench.boards import Request
+    from segbench.chunks import load_chunks
+    from segbench.grid import COLUMNS
+    from segbench.leaderboard import rank_scores
+
+    request = Request(
+        datasets=tuple(dataset or ()),
+        metrics=tuple(metric or ()),
+        labels=tuple(label or ()),
+        without=tuple(without or ()),
+        scheme=scheme.value,
+        ties=ties.value if ties else None,
+        adjustment=adjust.value,
+        missing=_missing(missing),
+        cases=cases.value if cases else None,
+        bootstrap=bootstrap,
+        seed=seed,
+        decimals=None if exact_differences else 10,
+    )
+    _show(rank_scores(load_chunks(results, COLUMNS), request), Format.json if json else format, by_label)
+
+
+def _show(board: Leaderboard, wanted: Format, by_label: bool) -> None:
+    from segbench import tables
+
+    if wanted is Format.json:
+        print_json(tables.document(board))
+    elif wanted is Format.table:
+        tables.draw_tables(board, stdout(), by_label)
+    else:
+        typer.echo(tables.WRITERS[wanted.value](board, by_label), nl=False)
+
+
+def _missing(text: str | None) -> float | Literal["worst", "drop"] | None:
+    if text is None:
+        return None
+    if text == "worst":
+        return "worst"
+    if text == "drop":
+        return "drop"
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if number != number:
+        raise UsageError(f"--missing {text!r}: expected worst, drop or a number.")
+    return number
+
+
+@app.command("compare")
+def compare(
+    methods: Annotated[list[str], typer.Argument(help="Two or more methods, as the leaderboard names them.")],
+    metric: Annotated[str, typer.Option(help="Metric.")],
+    rope: Annotated[
+        float, typer.Option(help="Differences up to this are of no importance, in the metric's unit.")
+    ] = 0.0,
+    dataset: Annotated[list[str] | None, typer.Option(help="Dataset, or NAME@REVISION; may be repeated.")] = None,
+    label: Annotated[list[str] | None, typer.Option(help="Label; may be repeated. Default: the mean of all.")] = None,
+    alpha: Annotated[float, typer.Option(min=0.0, max=1.0, help="Level of the verdicts.")] = 0.05,
+    missing: Annotated[str | None, typer.Option(help="Missing values: worst, drop or a NUMBER.")] = None,
+    cases: Annotated[Cases | None, typer.Option(help="Methods with different cases, as in leaderboard.")] = None,
+    without: Annotated[list[str] | None, typer.Option(help="Run to leave out; may be repeated.")] = None,
+    json: Json = False,
+    results: Results = Path("results"),
+) -> None:
+    """Say whether methods differ: better, worse, practically equal, or no evidence; and what would decide."""
+    from segbench import verdicts
+    from segbench.boards import Request
+    from segbench.chunks import load_chunks
+    from segbench.comparisons import comparison_document, draw_comparisons
+    from segbench.grid import COLUMNS
+
+    request = Request(
+        datasets=tuple(dataset or ()),
+        labels=tuple(label or ()),
+        without=tuple(without or ()),
+        missing=_missing(missing),
+        cases=cases.value if cases else None,
+    )
+    found = verdicts.compare(load_chunks(results, COLUMNS), methods, metric, rope, request, alpha)
+    if json:
+        print_json(comparison_document(found, rope, alpha))
+    else:
+        draw_comparisons(found, stdout(), rope, alpha)
+
+
+@app.command("import")
+def import_(
+    file: Annotated[
+        Path, typer.Argument(help="CSV: dataset, case, label, metric, better, method, seed, value, status.")
+    ],
+    name: Annotated[
+        str | None, typer.Option(help="Name of the method, if the table has no column for it or only one.")
+    ] = None,
+    results: Results = Path("results"),
+    json: Json = False,
+) -> None:
+    """Bring a published table of per-case scores into the results."""
+    from segbench.importing import import_scores
+
+    report: dict[str, Any] = import_scores(file, results, name)
+    if json:
+        print_json(report)
+        return
+    console = stdout()
+    for run in report["runs"]:
+        state = "imported" if run["new"] else "already there"
+        console.print(
+            f"{run['method']} on {run['dataset']}: {run['rows']} values {state} ({run['folder']})",
+            markup=False,
+            soft_wrap=True,
+        )
+    for note in report["notes"]:
+        console.print(note, markup=False, soft_wrap=True)

@@ -1,0 +1,309 @@
+"""``segbench run``: train, predict and score one or several configurations."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from segbench.cli import console
+from segbench.cli.application import app
+from segbench.errors import EXIT_SOME_FAILED, DataMissing, Incompatible, UsageError, did_you_mean
+from segbench.params import make, parse_assignments
+from segbench.types import Choice
+
+if TYPE_CHECKING:
+    from segbench.config import Recipe, RunConfig
+    from segbench.host import Catalogue
+    from segbench.runner import Outcome
+
+PARTS = ("dataset", "network", "method", "metric", "recipe")
+OPTIONS = ("dataset", "network", "method", "arm", "recipe", "metrics", "seed", "seeds", "fold", "folds", "epochs")
+
+
+@app.command("run")
+def run_command(
+    method: Annotated[
+        list[str] | None, typer.Option("--method", "-m", help="Method; repeat to compare several.", show_default=False)
+    ] = None,
+    dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="Dataset.  [default: brain]")] = None,
+    network: Annotated[str | None, typer.Option("--network", "-n", help="Network.  [default: unet3d]")] = None,
+    arm: Annotated[
+        list[str] | None,
+        typer.Option("--arm", help="method, control or placebo; repeat for several.", show_default=False),
+    ] = None,
+    recipe: Annotated[str | None, typer.Option("--recipe", help="fair, or a study's protocol.")] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option("--metric", help="Metric; repeat.  [default: all that are on]")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Epochs, in place of the recipe's.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="First seed.  [default: 0]")] = None,
+    seeds: Annotated[int | None, typer.Option("--seeds", min=1, help="Number of seeds.  [default: 1]")] = None,
+    fold: Annotated[
+        int | None, typer.Option("--fold", min=0, help="Fold; all of them if only --folds is given.")
+    ] = None,
+    folds: Annotated[int | None, typer.Option("--folds", min=2, help="Cross-validation over patients.")] = None,
+    split: Annotated[Path | None, typer.Option("--split", help="JSON with train, val and test lists of cases.")] = None,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
+    precision: Annotated[str, typer.Option("--precision", help="auto, 32-true, bf16-mixed or 16-mixed.")] = "auto",
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="PART.KEY=VALUE, e.g. dataset.cases=8; see `segbench info`.", show_default=False),
+    ] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="TOML file with the same settings.")] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder that holds the results of all runs.")] = Path("results"),
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="A made-up miniature and a few steps: do the parts work?")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and say what would be done.")] = False,
+    as_json: console.Json = False,
+    plugins: console.Plugins = None,
+) -> None:
+    """Train, predict, score and store; a finished run is left alone, an unfinished one is resumed."""
+    catalogue = console.catalogue(plugins)
+    settings = _read_config(config)
+    given = {
+        "dataset": dataset,
+        "network": network,
+        "method": method,
+        "arm": arm,
+        "recipe": recipe,
+        "metrics": metric,
+        "seed": seed,
+        "seeds": seeds,
+        "fold": fold,
+        "folds": folds,
+        "epochs": epochs,
+    }
+    settings.update({key: value for key, value in given.items() if value is not None})
+    parameters = _merge(settings.pop("set", {}), parse_assignments(assignments or []))
+    common = {"split": _read_split(split), "device": device, "precision": precision, "smoke": smoke}
+    cells = plan_cells(catalogue, settings, parameters, common)
+    outcomes = [_cell(cell, catalogue, out, dry_run, as_json, len(cells) > 1) for cell in cells]
+    if as_json:
+        console.print_json({"runs": outcomes})
+    if any(outcome["status"] in ("failed", "incompatible") or outcome.get("failed_scores") for outcome in outcomes):
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def plan_cells(
+    catalogue: Catalogue, settings: Mapping[str, Any], parameters: Mapping[str, Any], common: Mapping[str, Any]
+) -> list[RunConfig]:
+    """Return the configurations a command asks for: methods x arms x folds x seeds.
+
+    Args:
+        catalogue: to know parts and studies.
+        settings: options by name (see OPTIONS); methods, arms and metrics may be lists.
+        parameters: part -> parameters, from ``--set``.
+        common: further fields of ``RunConfig``.
+    """
+    from segbench.config import RunConfig
+
+    for part in parameters:
+        if part not in PARTS:
+            raise UsageError(f"--set {part}.…: no such part. {did_you_mean(part, PARTS)}")
+    methods = _listed(settings.get("method"))
+    if not methods:
+        raise UsageError(
+            "Which method? Name one with --method, e.g. --method ce_dice; `segbench list methods` has all."
+        )
+    recipe_name = str(settings.get("recipe", "fair"))
+    recipe = _recipe(catalogue, recipe_name, parameters.get("recipe", {}), settings.get("epochs"))
+    names = {"dataset": settings.get("dataset", "brain"), "network": settings.get("network", "unet3d")}
+    chosen = {part: _choice(catalogue, part, str(name), parameters) for part, name in names.items()}
+    metric_parameters = parameters.get("metric", {})
+    asked = _listed(settings.get("metrics")) or (catalogue.default_metrics() if metric_parameters else [])
+    metrics = tuple(_metric(catalogue, name, metric_parameters) for name in asked)
+    folds = int(settings.get("folds") or 0)
+    which = [int(settings["fold"])] if settings.get("fold") is not None else list(range(folds)) if folds else [0]
+    first = int(settings.get("seed") or 0)
+    return [
+        RunConfig(
+            chosen["dataset"],
+            chosen["network"],
+            _choice(catalogue, "method", name, parameters),
+            metrics,
+            arm=arm,
+            recipe=recipe,
+            recipe_name=recipe_name,
+            seed=seed,
+            fold=fold,
+            folds=folds,
+            **common,
+        )
+        for name in methods
+        for arm in _listed(settings.get("arm")) or ["method"]
+        for fold in which
+        for seed in range(first, first + int(settings.get("seeds") or 1))
+    ]
+
+
+def _choice(catalogue: Catalogue, part: str, name: str, parameters: Mapping[str, Any]) -> Choice:
+    """Return a choice with its parameters checked and in canonical JSON form (all that differ from the default)."""
+    from segbench.params import to_json
+
+    kind = part + "s"
+    values = dict(parameters.get(part, {}))
+    instance = catalogue.make(kind, Choice(name, values))
+    canonical = to_json(instance)
+    return Choice(name, {key: canonical[key] for key in sorted(values)})
+
+
+def _metric(catalogue: Catalogue, name: str, parameters: Mapping[str, Any]) -> Choice:
+    unknown = [key for key in parameters if key not in catalogue.names("metrics")]
+    if unknown:
+        raise UsageError(f"--set metric.{unknown[0]}.…: {did_you_mean(unknown[0], catalogue.names('metrics'))}")
+    return _choice(catalogue, "metric", name, {"metric": parameters.get(name, {})})
+
+
+def _recipe(catalogue: Catalogue, name: str, values: Mapping[str, Any], epochs: int | None) -> Recipe:
+    from segbench.config import Recipe
+    from segbench.params import to_json
+
+    base = Recipe() if name == "fair" else catalogue.study(Choice(name)).recipe()
+    merged = _merge(to_json(base), values)
+    if epochs is not None:
+        merged["epochs"] = epochs
+    return make(Recipe, merged, "recipe")
+
+
+def _cell(
+    cell: RunConfig, catalogue: Catalogue, out: Path, dry_run: bool, as_json: bool, sweep: bool
+) -> dict[str, Any]:
+    """Run one configuration; in a sweep, parts that do not fit are a row, not the end."""
+    try:
+        return _dry(cell, catalogue, out, as_json) if dry_run else _run(cell, catalogue, out, as_json)
+    except Incompatible as error:
+        if not sweep:
+            raise
+        console.stderr().print(f"[yellow]Skipped[/] {title(cell)}: {error}", highlight=False)
+        return {"method": cell.method.name, "arm": cell.arm, "status": "incompatible", "reason": str(error)}
+
+
+def title(cell: RunConfig) -> str:
+    """Return a run in a few words."""
+    arm = "" if cell.arm == "method" else f":{cell.arm}"
+    fold = f", fold {cell.fold}" if cell.folds else ""
+    return f"{cell.method.name}{arm} on {cell.dataset.name}, {cell.network.name}, seed {cell.seed}{fold}"
+
+
+def _dry(cell: RunConfig, catalogue: Catalogue, out: Path, as_json: bool) -> dict[str, Any]:
+    from segbench.results import is_complete
+    from segbench.runner import assemble, folder_of
+
+    parts = assemble(cell, catalogue, out)
+    folder = folder_of(cell, parts.task, out)
+    state = "finished already" if is_complete(folder) else "to be resumed" if folder.exists() else "to be run"
+    if not as_json:
+        shown = console.stderr()
+        shown.print(f"[bold]{title(cell)}[/]: {state}", highlight=False)
+        shown.print(f"  {parts.task.name}@{parts.task.revision}: {parts.splits}", highlight=False)
+        shown.print(
+            f"  {cell.recipe.epochs} epochs; metrics {', '.join(m.name for m in parts.metrics)}", highlight=False
+        )
+        shown.print(f"  {folder}", highlight=False, soft_wrap=True)
+    return {"run_id": cell.run_id(), "folder": str(folder), "status": state, "config": cell.canonical()}
+
+
+def _run(cell: RunConfig, catalogue: Catalogue, out: Path, as_json: bool) -> dict[str, Any]:
+    from segbench.cli.progress import RichReporter
+    from segbench.runner import run
+
+    shown = console.stderr()
+    shown.print(f"[bold]{title(cell)}[/]", highlight=False)
+    outcome = run(cell, catalogue=catalogue, results_root=out, reporter=RichReporter(shown))
+    if outcome.fresh and not as_json:
+        _summary(outcome)
+    if not outcome.fresh:
+        shown.print(f"Finished before; nothing to do. {outcome.folder}", highlight=False, soft_wrap=True)
+    return {
+        "run_id": outcome.run_id,
+        "folder": str(outcome.folder),
+        "method": cell.method.name,
+        "arm": cell.arm,
+        "seed": cell.seed,
+        "fold": cell.fold,
+        "status": "done" if outcome.fresh else "finished before",
+        "failed_scores": outcome.failed,
+        "seconds": outcome.seconds,
+    }
+
+
+def _summary(outcome: Outcome) -> None:
+    """Print the run's mean per metric over labels and cases, and where everything is."""
+    from rich.table import Table
+
+    from segbench.results import read_scores
+
+    scores = read_scores(outcome.folder)
+    rows: dict[str, list[float]] = {}
+    undefined: dict[str, int] = {}
+    units: dict[str, str] = {}
+    columns = (scores.column(name).to_pylist() for name in ("metric", "value", "unit", "better"))
+    for metric, value, unit, better in zip(*columns, strict=True):
+        units[metric] = f"{unit} {'↑' if better == 'higher' else '↓'}".strip()
+        rows.setdefault(metric, [])
+        if value is None:
+            undefined[metric] = undefined.get(metric, 0) + 1
+        else:
+            rows[metric].append(value)
+    table = Table("metric", "mean over cases and labels", "undefined", "unit", box=None, padding=(0, 2, 0, 0))
+    for metric, values in rows.items():
+        mean = f"{sum(values) / len(values):.4f}" if values else "-"
+        table.add_row(metric, mean, str(undefined.get(metric, 0) or ""), units[metric])
+    shown = console.stdout()
+    shown.print(table)
+    if any(scores.column("synthetic").to_pylist()[:1]):
+        shown.print("[yellow]synthetic phantom[/]: these numbers say nothing about patients", highlight=False)
+    seconds = ", ".join(f"{name} {value:.1f} s" for name, value in outcome.seconds.items())
+    shown.print(f"{seconds}\n{outcome.folder}", highlight=False, soft_wrap=True)
+
+
+def _read_config(path: Path | None) -> dict[str, Any]:
+    """Read ``--config``: option names at the top level, parameters in tables such as ``[set.dataset]``."""
+    if path is None:
+        return {}
+    if not path.is_file():
+        raise DataMissing(f"--config {path}: expected a TOML file, found none.")
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"--config {path}: not valid TOML: {error}.") from error
+    for key in settings:
+        if key not in (*OPTIONS, "set"):
+            raise UsageError(f"--config {path}: unknown key {key!r}. {did_you_mean(key, [*OPTIONS, 'set'])}")
+    return settings
+
+
+def _read_split(path: Path | None) -> dict[str, tuple[str, ...]] | None:
+    if path is None:
+        return None
+    import json
+
+    if not path.is_file():
+        raise DataMissing(f"--split {path}: expected a JSON file, found none.")
+    try:
+        lists = json.loads(path.read_text(encoding="utf-8"))
+        roles = {role: tuple(str(case) for case in lists.get(role, ())) for role in ("train", "val", "test")}
+    except (json.JSONDecodeError, AttributeError, TypeError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"--split {path}: expected {{'train': [...], 'val': [...], 'test': [...]}}: {error}."
+        ) from error
+    return roles
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        inner = merged.get(key)
+        merged[key] = _merge(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _listed(value: Any) -> list[str]:
+    if value is None:
+        return []
+    return [str(item) for item in value] if isinstance(value, list | tuple) else [str(value)]

@@ -1,0 +1,103 @@
+"""What a run is asked to do: the recipe shared by all methods, and the whole configuration that names a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from segbench.params import fingerprint, parameter, to_json
+from segbench.types import Choice
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes of a training sample; zero switches one off. Geometry in voxels of the training grid."""
+
+    rotation: float = parameter(10.0, "largest rotation about each axis, degrees", low=0, high=180)
+    scale: float = parameter(0.1, "scale drawn from 1 ± this", low=0, high=0.9)
+    shift: float = parameter(0.03, "largest translation, fraction of the sample's size", low=0, high=0.5)
+    elastic: float = parameter(1.0, "sd of the elastic displacement, voxels", low=0)
+    elastic_grid: float = parameter(12.0, "distance of the elastic control points, voxels", low=2)
+    flip: tuple[int, ...] = parameter(
+        (), "spatial axes flipped with probability one half; 0 is the first of the sample"
+    )
+    blur: float = parameter(0.0, "largest sd of a Gaussian blur, voxels", low=0)
+    noise: float = parameter(0.05, "largest sd of additive noise, in sd of the image", low=0)
+    gamma: float = parameter(0.2, "log of the gamma correction drawn from ± this", low=0)
+    brightness: float = parameter(0.1, "additive and multiplicative intensity change drawn from ± this", low=0)
+    probability: float = parameter(0.8, "probability with which a sample is warped", low=0, high=1)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How training goes, the same for every method: the budget, the optimiser, the preprocessing, the augmentation."""
+
+    epochs: int = parameter(20, "epochs", low=1)
+    steps_per_epoch: int = parameter(0, "optimiser steps per epoch; 0 = one pass over the samples, 50 at least", low=0)
+    batch: int = parameter(0, "labelled samples per step; 0 = 2 for volumes, 8 for slices", low=0)
+    unlabelled_ratio: float = parameter(1.0, "unlabelled per labelled sample, for methods that use them", low=0)
+    optimizer: Literal["adamw", "adam", "sgd"] = parameter("adamw", "optimiser")
+    learning_rate: float = parameter(3e-3, "initial learning rate", low=0)
+    weight_decay: float = parameter(1e-4, "weight decay", low=0)
+    betas: tuple[float, float] = parameter((0.9, 0.999), "Adam's decay rates", low=0, high=1)
+    momentum: float = parameter(0.9, "SGD's momentum", low=0, high=1)
+    schedule: Literal["poly", "cosine", "constant"] = parameter("poly", "learning rate over the steps of the run")
+    warmup: int = parameter(20, "steps of linear warm-up", low=0)
+    clip: float = parameter(12.0, "largest gradient norm; 0 = no clipping", low=0)
+    spacing: str = parameter("native", "training grid: native, median, or mm such as 3,1,1 (D,H,W)")
+    normalisation: Literal["zscore", "unit", "none"] = parameter("zscore", "intensities per case and channel")
+    labelled: int = parameter(
+        0, "labelled training cases used, drawn by the seed; 0 = all; the rest become unlabelled", low=0
+    )
+    split_seed: int = parameter(
+        0, "seed of splits the dataset leaves open; not the run's seed, so cases stay comparable"
+    )
+    frozen_copies: int = parameter(
+        0, "0 = augment online; n = n fixed copies of each sample, one of them untouched", low=0
+    )
+    validate_every: int = parameter(1, "epochs between validations; 0 = only at the end", low=0)
+    choose: Literal["last", "best"] = parameter("last", "checkpoint that is scored; best = highest validation Dice")
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that determines a run's results; its hash names the run.
+
+    Attributes:
+        dataset, network, method: the parts and their parameters.
+        metrics: metric choices; empty = every metric that is on by default.
+        arm: "method", or "control" / "placebo" as the method declares them.
+        recipe: full recipe after ``--recipe`` and ``--set recipe.…``.
+        recipe_name: where it came from: "fair" or a study.
+        seed: varies initial weights and batch order, the same for all methods.
+        fold, folds: cross-validation over patients; folds = 0 uses the dataset's split or one seeded split.
+        split: fixed lists {"train": ids, "val": ids, "test": ids} instead of any other split.
+        precision: "auto", "32-true", "bf16-mixed", "16-mixed".
+        device: "auto", "cpu", "cuda", "mps".
+        smoke: a tiny forged dataset and a few steps, to see that the parts work.
+    """
+
+    dataset: Choice
+    network: Choice
+    method: Choice
+    metrics: tuple[Choice, ...] = ()
+    arm: str = "method"
+    recipe: Recipe = field(default_factory=Recipe)
+    recipe_name: str = "fair"
+    seed: int = 0
+    fold: int = 0
+    folds: int = 0
+    split: Mapping[str, tuple[str, ...]] | None = None
+    precision: str = "auto"
+    device: str = "auto"
+    smoke: bool = False
+
+    def canonical(self) -> dict[str, Any]:
+        """Return the configuration as JSON values."""
+        return to_json(self)
+
+    def run_id(self) -> str:
+        """Return the run's identity: the first 12 hex digits of SHA-256 over the canonical configuration."""
+        return fingerprint(self.canonical())[:12]

@@ -1,0 +1,340 @@
+"""The four contracts a plugin fulfils, a study, and what a method may see of a run.
+
+Every part is a dataclass: its init fields are its parameters, ``name``, ``summary``, ``source`` and ``version`` are
+class attributes, constructing it does no work, and what it learns is kept in attributes ending in ``_``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+from segbench.types import Batch, Case, CaseRef, Geometry, LabelMap, Score, Task
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+    from segbench.config import Recipe, RunConfig
+    from segbench.views import Patches, Slices
+
+UNLABELLED = "unlabelled"
+"""In ``Method.needs``: every step also carries unlabelled samples."""
+FIXED_SAMPLES = "fixed_samples"
+"""In ``Method.needs``: samples are a fixed, numbered list, so that a state per sample makes sense."""
+
+
+class Part:
+    """What the four kinds of parts have in common.
+
+    Attributes:
+        name: unique among parts of its kind; letters, digits, ``_`` and ``-``.
+        summary: one line for ``segbench list``.
+        source: DOI or URL of what it implements; "" if it is nobody's.
+        version: raised whenever results change.
+        bibtex: BibTeX entry of the source, for ``segbench cite``.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str] = ""
+    source: ClassVar[str] = ""
+    version: ClassVar[str] = "1"
+    bibtex: ClassVar[str] = ""
+
+
+class Dataset(Part):
+    """A source of cases. Life: construct, ``prepare(root)``, then ``task``, ``refs()`` and ``load(ref)``.
+
+    Attributes:
+        path: datasets that read files declare a parameter of this name, set by ``--set dataset.path=DIR``.
+    """
+
+    def prepare(self, root: Path) -> None:
+        """Locate, generate or verify the data.
+
+        Args:
+            root: folder where datasets may keep files of their own; created on demand by the dataset.
+
+        Raises:
+            DataMissing: says what to download, from where, under which terms.
+            DataInvalid: the folder is there but is not what it should be.
+        """
+
+    @property
+    def task(self) -> Task:
+        """What is to be segmented; valid after ``prepare``."""
+        raise NotImplementedError
+
+    def refs(self) -> Sequence[CaseRef]:
+        """Return all cases by name, in a fixed order; reads no voxel."""
+        raise NotImplementedError
+
+    def load(self, ref: CaseRef) -> Case:
+        """Read one case.
+
+        Raises:
+            DataInvalid: with the case's name, what was expected and what was found.
+        """
+        raise NotImplementedError
+
+    def folds(self) -> Sequence[Mapping[str, Sequence[str]]]:
+        """Return the dataset's own cross-validation folds as ``{"train": ids, "val": ids}``, or nothing."""
+        return ()
+
+    def forge(self, root: Path) -> Dataset:
+        """Write a made-up miniature in the native layout below ``root`` and return a dataset that reads it."""
+        raise NotImplementedError
+
+
+class Network(Part):
+    """A network by its parameters.
+
+    Attributes:
+        dims: 2 or 3, the number of spatial axes of its input.
+    """
+
+    dims: ClassVar[int]
+
+    def adapt(self, geometry: Geometry) -> Network:
+        """Return a copy in which parameters left open (patch size, pooling per axis) are settled for this geometry."""
+        return self
+
+    @property
+    def view(self) -> Slices | Patches:
+        """How cases are cut for this network."""
+        raise NotImplementedError
+
+    def build(self, channels: int, labels: int) -> torch.nn.Module:
+        """Return a module ``(B, channels, *S) -> (B, labels, *S)`` of logits, for any S.
+
+        Args:
+            channels: input channels, the view's context included.
+            labels: number of labels K, background included.
+        """
+        raise NotImplementedError
+
+
+class Method(Part):
+    """A training objective with prior knowledge. Called by the engine, in the order of the verbs below.
+
+    Attributes:
+        needs: subset of ``{UNLABELLED, FIXED_SAMPLES}``.
+        dims: spatial dimensions it works in.
+        supervision: what it learns from: "masks", "descriptors", "semi" or "none".
+        arms: arm -> parameter overrides that make it a control (prior off) or a placebo (meaningless prior).
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+    dims: ClassVar[frozenset[int]] = frozenset({2, 3})
+    supervision: ClassVar[str] = "masks"
+    arms: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    def incompatible(self, task: Task) -> str | None:
+        """Return in words why this method cannot work on a task, or None."""
+        return None
+
+    def derive(self, truth: LabelMap) -> Mapping[str, NDArray[np.float32]]:
+        """Return whole-volume maps ``(D, H, W)`` or ``(c, D, H, W)`` of a training case, in mm where it matters.
+
+        They are computed once, cached by content, and cropped, flipped and warped with image and target before
+        they arrive in ``batch.derived``.
+        """
+        return {}
+
+    def prepare(self, stage: Stage) -> None:
+        """Read priors from the training split; train helper networks with ``stage.fit``."""
+
+    def loss(self, batch: Batch, logits: torch.Tensor) -> Mapping[str, torch.Tensor]:
+        """Return named, already weighted scalar terms whose sum is minimised.
+
+        Args:
+            batch: see ``Batch``.
+            logits: float ``(B, K, *S)``; may be half precision, convert where the mathematics needs it.
+        """
+        raise NotImplementedError
+
+    def after_step(self, step: Step) -> None:
+        """Called after every optimiser step (also a skipped one): update duals, auxiliaries."""
+
+    def after_epoch(self, epoch: Epoch) -> None:
+        """Called after every epoch and its validation: move schedules, log, ask to stop."""
+
+    def state(self) -> Mapping[str, Any]:
+        """Return what a resumed run needs: tensors, numbers, texts, lists and dicts of them (no other objects)."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back what ``state`` returned; called after ``prepare``."""
+
+
+class Metric(Part):
+    """A number per structure and case.
+
+    Attributes:
+        unit: "" for ratios, "mm", "mL", "1" ...
+        better: "higher" or "lower".
+        default: whether a run computes it unasked.
+        needs_training: True if ``prepare`` must see training truths; such metrics are left out of ``evaluate``
+            unless a prior is given by parameter.
+    """
+
+    unit: ClassVar[str] = ""
+    better: ClassVar[Literal["higher", "lower"]] = "higher"
+    default: ClassVar[bool] = False
+    needs_training: ClassVar[bool] = False
+
+    def prepare(self, task: Task, truths: Iterable[LabelMap]) -> None:
+        """Learn dataset-wide facts from training truths only."""
+
+    def score(self, predicted: LabelMap, truth: LabelMap, task: Task) -> Iterable[Score]:
+        """Score one case.
+
+        Args:
+            predicted: no unknown voxels; background where the truth is unknown.
+            truth: same grid; unknown voxels already set to background.
+            task: gives the structures to score.
+        """
+        raise NotImplementedError
+
+    def examples(self) -> Sequence[tuple[LabelMap, LabelMap, Sequence[float | None]]]:
+        """Return hand-computed ``(predicted, truth, values per structure)`` for the conformance checks."""
+        return ()
+
+
+class Study(Part):
+    """A paper's table: its recipe, its grid of runs, its published numbers."""
+
+    def recipe(self) -> Recipe:
+        """Return the paper's own training protocol, offered as ``--recipe <name>``."""
+        raise NotImplementedError
+
+    def cells(self, dataset: str | None = None) -> Sequence[RunConfig]:
+        """Return the runs of the table, on another dataset if one is named."""
+        return ()
+
+    def published(self) -> Sequence[Mapping[str, Any]]:
+        """Return published values as rows (dataset, method, label, metric, value, sd)."""
+        return ()
+
+
+class Stage(Protocol):
+    """What a method may see before training: the training split and nothing else.
+
+    Attributes:
+        task: what is segmented.
+        dims: 2 or 3.
+        epochs, steps_per_epoch: the budget.
+        device: where training happens.
+        folder: a folder of this run for files of the method's own (memory maps); survives a resume.
+        samples: number of fixed samples (FIXED_SAMPLES methods), else 0.
+    """
+
+    @property
+    def task(self) -> Task: ...
+    @property
+    def dims(self) -> int: ...
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def steps_per_epoch(self) -> int: ...
+    @property
+    def device(self) -> torch.device: ...
+    @property
+    def folder(self) -> Path: ...
+    @property
+    def samples(self) -> int: ...
+
+    def truths(self) -> Iterator[LabelMap]:
+        """Yield the labelled training truths, whole volumes on the training grid."""
+        ...
+
+    def cases(self) -> Iterator[Case]:
+        """Yield the labelled training cases, preprocessed, whole volumes on the training grid."""
+        ...
+
+    def batches(self) -> Iterator[Batch]:
+        """Yield one pass over the training samples without augmentation, on the device."""
+        ...
+
+    def generator(self, purpose: str) -> torch.Generator:
+        """Return a CPU generator seeded by purpose, seed and fold."""
+        ...
+
+    def fit(
+        self,
+        module: torch.nn.Module,
+        objective: Callable[[int, torch.Generator], torch.Tensor],
+        *,
+        steps: int,
+        learning_rate: float = 1e-4,
+        purpose: str = "helper",
+    ) -> list[float]:
+        """Train a helper network with Adam: ``objective(step, generator)`` returns the loss; returns all losses."""
+        ...
+
+
+class Step(Protocol):
+    """One optimiser step, seen afterwards.
+
+    Attributes:
+        index: steps so far in the run, from 0.
+        epoch: current epoch, from 0.
+        batch: what was seen.
+        logits: detached logits before the update ``(B, K, *S)``.
+        skipped: True if the loss or its gradient was not finite and no update was made.
+    """
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def batch(self) -> Batch: ...
+    @property
+    def logits(self) -> torch.Tensor: ...
+    @property
+    def skipped(self) -> bool: ...
+
+    def forward(self) -> torch.Tensor:
+        """Run the updated network on the same batch, without gradient: logits ``(B, K, *S)``."""
+        ...
+
+
+class Epoch(Protocol):
+    """One epoch, seen after its validation.
+
+    Attributes:
+        index: from 0.
+        total: number of epochs of the run.
+        last: whether this is the last one.
+        train: mean of each loss term over the epoch's finite steps.
+        val: validation measures, ``{"dice": mean foreground Dice}``; empty when there was no validation.
+        skipped: non-finite steps in this epoch.
+    """
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def total(self) -> int: ...
+    @property
+    def last(self) -> bool: ...
+    @property
+    def train(self) -> Mapping[str, float]: ...
+    @property
+    def val(self) -> Mapping[str, float]: ...
+    @property
+    def skipped(self) -> int: ...
+
+    def outputs(self) -> Iterator[tuple[Batch, torch.Tensor]]:
+        """Yield one pass over the training samples without augmentation, with their logits, without gradient."""
+        ...
+
+    def log(self, name: str, value: float) -> None:
+        """Write a number of the method's own into the run's history."""
+        ...
+
+    def stop(self, reason: str) -> None:
+        """Ask the engine to end training after this epoch; the reason is recorded."""
+        ...

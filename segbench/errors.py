@@ -1,0 +1,94 @@
+"""Every error a user can meet: what was expected, what was found, what to do next; and its exit code."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+EXIT_OK = 0
+EXIT_SOME_FAILED = 1
+EXIT_USAGE = 2
+EXIT_DATA = 3
+EXIT_PLUGIN = 4
+EXIT_VERIFICATION = 5
+
+
+class SegbenchError(Exception):
+    """Base of all expected errors; the command line prints it without a traceback and exits with ``exit_code``."""
+
+    exit_code = EXIT_SOME_FAILED
+
+
+class UsageError(SegbenchError):
+    """The request itself is wrong: an option, a parameter or a combination of parts."""
+
+    exit_code = EXIT_USAGE
+
+
+class UnknownName(UsageError):
+    """A part, parameter or label was asked for that nobody offers."""
+
+
+class Incompatible(UsageError):
+    """Parts exist but do not fit together; the message gives the reason in words."""
+
+
+class DataMissing(SegbenchError):
+    """Data are not where they were looked for; the message says what to get, from where and under which terms."""
+
+    exit_code = EXIT_DATA
+
+
+class DataInvalid(SegbenchError):
+    """Data are there but cannot be used as they are."""
+
+    exit_code = EXIT_DATA
+
+
+class PluginError(SegbenchError):
+    """A plugin could not be loaded or broke its contract."""
+
+    exit_code = EXIT_PLUGIN
+
+
+class VerificationError(SegbenchError):
+    """Results contradict each other or their own record."""
+
+    exit_code = EXIT_VERIFICATION
+
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@-]{0,127}")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a sentence that names the closest known names, or lists them all when none is close.
+
+    Args:
+        name: what was asked for.
+        known: the names on offer.
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    if close:
+        return f"Did you mean {' or '.join(repr(match) for match in close)}?"
+    return f"Known: {', '.join(names)}." if names else "None is known."
+
+
+def safe_name(text: str, what: str) -> str:
+    """Return ``text`` unchanged if it is safe as one path component, else raise.
+
+    Args:
+        text: a name that came from outside (a case, a dataset, a method, a run).
+        what: what the name names, for the message.
+
+    Raises:
+        UsageError: if it is empty, has other characters than letters, digits and ``._+@-``, begins with a
+            punctuation mark, or is longer than 128 characters.
+    """
+    if not _NAME.fullmatch(text):
+        raise UsageError(
+            f"{what} {text!r} cannot be used as a name: expected 1 to 128 letters, digits or any of . _ + @ - "
+            f"beginning with a letter or digit. Rename it."
+        )
+    return text

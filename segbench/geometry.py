@@ -1,0 +1,229 @@
+"""Do a prediction and its reference lie on the same grid, and if not, what may be done about it.
+
+``strict`` accepts the same physical grid only (flipped or permuted axes are put back exactly, without interpolation),
+``tolerant`` also accepts maps whose affines alone differ, with a warning, and ``resample`` brings the prediction onto
+the reference's grid by nearest neighbour. What was done is always said.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segbench.errors import DataInvalid, UsageError
+from segbench.types import LabelMap
+
+Mode = Literal["strict", "tolerant", "resample"]
+Kind = Literal["same", "reoriented", "affine", "grid"]
+
+CORNER_TOLERANCE = 0.05
+"""Grids are the same if their corners coincide within this many voxels (headers keep single precision)."""
+SPACING_TOLERANCE = 1e-3
+"""Voxel sizes are the same within this fraction."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How the grid of a prediction relates to that of its reference.
+
+    Attributes:
+        kind: "same"; "reoriented": the same grid with flipped or permuted axes; "affine": same shape and voxel size,
+            elsewhere in space; "grid": another shape or voxel size.
+        words: what differs, for messages; "" if nothing does.
+        axes: for "same" and "reoriented": axis of the prediction that becomes axis 0, 1, 2 of the reference.
+        flips: axes of the reference along which the prediction runs backwards.
+    """
+
+    kind: Kind
+    words: str = ""
+    axes: tuple[int, ...] = ()
+    flips: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Aligned:
+    """A prediction on the grid of its reference.
+
+    Attributes:
+        predicted: the prediction with shape, spacing and affine of the reference.
+        note: what was done or overlooked to get there; "" if nothing.
+    """
+
+    predicted: LabelMap
+    note: str = ""
+
+
+def align(predicted: LabelMap, truth: LabelMap, mode: Mode = "strict") -> Aligned:
+    """Return the prediction on the grid of the reference, or say why it cannot be.
+
+    Args:
+        predicted: as it was read.
+        truth: as it was read; its grid is the one that counts.
+        mode: see the module.
+
+    Raises:
+        UsageError: if there is no such mode.
+        DataInvalid: if the grids differ by more than the mode allows.
+    """
+    if mode not in get_args(Mode):
+        raise UsageError(f"geometry {mode!r}: expected one of {', '.join(get_args(Mode))}.")
+    predicted = _same_rank(predicted, truth)
+    found = compare(predicted, truth)
+    if found.kind in ("same", "reoriented"):
+        array = predicted.array.transpose(found.axes)
+        array = np.ascontiguousarray(np.flip(array, found.flips)) if found.kind == "reoriented" else array
+        return Aligned(LabelMap(array, truth.spacing, truth.affine), found.words)
+    if mode == "resample":
+        note = f"resampled onto the reference's grid by nearest neighbour ({found.words})"
+        return Aligned(_resample(predicted, truth), note)
+    if found.kind == "affine" and mode == "tolerant":
+        note = f"compared voxel by voxel although {found.words}"
+        return Aligned(LabelMap(predicted.array, truth.spacing, truth.affine), note)
+    advice = (
+        "If the voxels do correspond, say --geometry tolerant; if the headers are right, --geometry resample."
+        if found.kind == "affine"
+        else "Export it on the grid of the reference, or say --geometry resample."
+    )
+    raise DataInvalid(f"the prediction is not on the grid of its reference: {found.words}. {advice}")
+
+
+def compare(predicted: LabelMap, truth: LabelMap) -> Comparison:
+    """Return how the grid of the prediction relates to that of the reference.
+
+    Args:
+        predicted: of the same number of axes as ``truth``.
+        truth: the reference.
+    """
+    identity = tuple(range(truth.array.ndim))
+    affines = (_usable(predicted), _usable(truth))
+    if affines[0] is None or affines[1] is None or len(identity) != 3:
+        return _compare_without_affine(predicted, truth, identity)
+    shape = predicted.array.shape
+    mapping = np.linalg.inv(affines[0]) @ affines[1]  # index of the reference -> index of the prediction
+    turn = np.rint(mapping[:3, :3])
+    if np.array_equal(np.abs(turn) @ np.ones(3), np.ones(3)) and np.array_equal(np.ones(3) @ np.abs(turn), np.ones(3)):
+        axes = tuple(int(np.argmax(np.abs(turn[:, axis]))) for axis in range(3))
+        flips = tuple(axis for axis in range(3) if turn[axes[axis], axis] < 0)
+        start = np.where(turn.sum(axis=1) < 0, np.array(shape) - 1, 0)
+        ideal = np.eye(4)
+        ideal[:3, :3], ideal[:3, 3] = turn, start
+        fits = tuple(shape[axis] for axis in axes) == truth.array.shape
+        if fits and _corner_distance(mapping, ideal, truth.array.shape) <= CORNER_TOLERANCE:
+            if axes == identity and not flips:
+                return Comparison("same", axes=axes)
+            return Comparison("reoriented", _words_of_turn(axes, flips), axes, flips)
+    return _mismatch(predicted, truth, affines[0], affines[1])
+
+
+def _words_of_turn(axes: tuple[int, ...], flips: tuple[int, ...]) -> str:
+    order = "" if axes == (0, 1, 2) else f"axes reordered to {axes}"
+    flipped = f"flipped along axis {', '.join(map(str, flips))}" if flips else ""
+    return "reoriented without interpolation: " + ", ".join(word for word in (order, flipped) if word)
+
+
+def _mismatch(
+    predicted: LabelMap, truth: LabelMap, first: NDArray[np.float64], second: NDArray[np.float64]
+) -> Comparison:
+    """Put in words how two placed grids differ."""
+    if difference := _shape_or_spacing(predicted.array.shape, _sizes(first), truth.array.shape, _sizes(second)):
+        return Comparison("grid", difference)
+    far = _corner_distance(first, second, truth.array.shape)
+    return Comparison("affine", f"the affines differ: corners of the volume lie up to {far:.3g} mm apart")
+
+
+def _compare_without_affine(predicted: LabelMap, truth: LabelMap, identity: tuple[int, ...]) -> Comparison:
+    shapes = predicted.array.shape, truth.array.shape
+    if difference := _shape_or_spacing(shapes[0], predicted.spacing, shapes[1], truth.spacing):
+        return Comparison("grid", difference)
+    both = predicted.affine is not None and truth.affine is not None
+    if both and not np.allclose(predicted.affine, truth.affine, rtol=1e-3, atol=1e-2):  # type: ignore[arg-type]
+        return Comparison("affine", "the affines differ")
+    return Comparison("same", axes=identity)
+
+
+def _shape_or_spacing(
+    shape: tuple[int, ...], spacing: tuple[float, ...], true_shape: tuple[int, ...], true_spacing: tuple[float, ...]
+) -> str:
+    if shape != true_shape:
+        return f"its shape is {_times(shape)}, expected {_times(true_shape)}"
+    if not np.allclose(spacing, true_spacing, rtol=SPACING_TOLERANCE, atol=0):
+        return f"its voxels measure {_times(spacing)} mm, expected {_times(true_spacing)} mm"
+    return ""
+
+
+def _times(values: tuple[float, ...]) -> str:
+    return "x".join(f"{value:.4g}" if isinstance(value, float) else str(value) for value in values)
+
+
+def _same_rank(predicted: LabelMap, truth: LabelMap) -> LabelMap:
+    """Let a plane ``(H, W)`` and a volume of one slice ``(1, H, W)`` stand for each other."""
+    if predicted.array.ndim == truth.array.ndim:
+        return predicted
+    if truth.array.ndim == 3 and truth.array.shape[0] == 1 and predicted.array.ndim == 2:
+        return LabelMap(predicted.array[None], (truth.spacing[0], *predicted.spacing), None)
+    if truth.array.ndim == 2 and predicted.array.ndim == 3 and predicted.array.shape[0] == 1:
+        return LabelMap(predicted.array[0], predicted.spacing[-2:], None)
+    raise DataInvalid(
+        f"the prediction has {predicted.array.ndim} axes ({_times(predicted.array.shape)}), "
+        f"expected {truth.array.ndim} ({_times(truth.array.shape)})."
+    )
+
+
+def _usable(labels: LabelMap) -> NDArray[np.float64] | None:
+    """Return the affine if it is finite and invertible."""
+    if labels.affine is None or not np.isfinite(labels.affine).all():
+        return None
+    affine = np.asarray(labels.affine, dtype=np.float64)
+    return affine if min(_sizes(affine)) > 0 and np.linalg.cond(affine[:3, :3]) < 1e9 else None
+
+
+def _sizes(affine: NDArray[np.float64]) -> tuple[float, ...]:
+    """Return the voxel size per axis in mm."""
+    return tuple(float(size) for size in np.linalg.norm(affine[:3, :3], axis=0))
+
+
+def _corner_distance(first: NDArray[np.float64], second: NDArray[np.float64], shape: tuple[int, ...]) -> float:
+    """Return how far apart two affines put the corners of a volume, at most."""
+    corners = np.array([(*corner, 1) for corner in itertools.product(*((0, size - 1) for size in shape))], dtype=float)
+    apart = (corners @ (first - second).T)[:, :3]
+    return float(np.sqrt((apart**2).sum(axis=1)).max())
+
+
+def _resample(predicted: LabelMap, truth: LabelMap) -> LabelMap:
+    """Return the label at each voxel centre of the reference; background outside the prediction."""
+    from scipy import ndimage
+
+    dims = truth.array.ndim
+    mapping = _index_mapping(predicted, truth)
+    corners = np.array([(*corner, 1) for corner in itertools.product(*((0, size - 1) for size in truth.array.shape))])
+    reached = (corners @ mapping.T)[:, :dims]
+    if (reached.max(axis=0) < -0.5).any() or (reached.min(axis=0) > np.array(predicted.array.shape) - 0.5).any():
+        raise DataInvalid(
+            "the prediction and its reference do not overlap in space, so resampling would leave nothing. "
+            "Correct the affines, or say --geometry tolerant if the voxels correspond."
+        )
+    array: NDArray[np.integer[Any]] = ndimage.affine_transform(
+        predicted.array,
+        mapping[:dims, :dims],
+        mapping[:dims, dims],
+        output_shape=truth.array.shape,
+        output=predicted.array.dtype,
+        order=0,
+        mode="grid-constant",  # a voxel reaches half its size beyond its centre at the border too
+        cval=0,
+        prefilter=False,
+    )
+    return LabelMap(array, truth.spacing, truth.affine)
+
+
+def _index_mapping(predicted: LabelMap, truth: LabelMap) -> NDArray[np.float64]:
+    """Return index of the reference -> index of the prediction; by spacing alone if one has no place in space."""
+    first, second = (_usable(labels) if labels.array.ndim == 3 else None for labels in (predicted, truth))
+    if first is None or second is None:
+        first, second = (np.diag([*labels.spacing, 1.0]) for labels in (predicted, truth))
+    mapping: NDArray[np.float64] = np.linalg.inv(first) @ second
+    return mapping

@@ -1,0 +1,291 @@
+"""The door: entry points (and single files) -> one catalogue of parts. Built-ins enter exactly as strangers do."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib.metadata
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar, cast
+
+import pluggy
+
+from segbench import hookspecs
+from segbench.contracts import Dataset, Method, Metric, Network, Part, Study
+from segbench.errors import PluginError, SegbenchError, UnknownName, did_you_mean, safe_name
+from segbench.hookspecs import GROUP
+from segbench.params import make
+from segbench.types import Choice
+
+P = TypeVar("P", bound=Part)
+
+KINDS: Mapping[str, type[Part]] = {
+    "datasets": Dataset,
+    "networks": Network,
+    "methods": Method,
+    "metrics": Metric,
+    "studies": Study,
+}
+"""Kind of part -> its contract; the hook of a kind is ``segbench_<kind>``."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a part comes from: the plugin's name, its distribution (or file) and version."""
+
+    plugin: str
+    distribution: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.plugin} ({self.distribution} {self.version})"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A part on offer."""
+
+    cls: type[Part]
+    origin: Origin
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something a plugin could not do, in words; the others go on."""
+
+    origin: Origin
+    reason: str
+
+
+@dataclass
+class Catalogue:
+    """All parts on offer, by kind and name.
+
+    Attributes:
+        entries: kind -> name -> entry.
+        problems: what failed to load, is misspelt or clashes.
+        origins: every plugin that was found.
+    """
+
+    entries: dict[str, dict[str, Entry]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
+    problems: list[Problem] = field(default_factory=list)
+    origins: list[Origin] = field(default_factory=list)
+    clashes: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def names(self, kind: str) -> list[str]:
+        """Return the sorted names of a kind."""
+        return sorted(self.entries[kind])
+
+    def entry(self, kind: str, name: str) -> Entry:
+        """Return one entry.
+
+        Raises:
+            PluginError: if two plugins claim the name.
+            UnknownName: if nobody offers it; says what is close, and what failed to load.
+        """
+        if (kind, name) in self.clashes:
+            raise PluginError(self.clashes[kind, name])
+        if name not in self.entries[kind]:
+            failed = ", ".join(sorted({problem.origin.plugin for problem in self.problems}))
+            hint = f" (Plugins with problems: {failed}; see `segbench list`.)" if failed else ""
+            raise UnknownName(
+                f"No {_singular(kind)} is called {name!r}. {did_you_mean(name, self.entries[kind])}{hint}"
+            )
+        return self.entries[kind][name]
+
+    def make(self, kind: str, choice: Choice) -> Part:
+        """Construct the part a choice names, with its parameters checked."""
+        entry = self.entry(kind, choice.name)
+        with blame(entry.origin, f"constructing {choice.name}"):
+            return make(entry.cls, choice.parameters, f"{_singular(kind)} {choice.name}")
+
+    def dataset(self, choice: Choice) -> Dataset:
+        """Construct a dataset."""
+        return cast("Dataset", self.make("datasets", choice))
+
+    def network(self, choice: Choice) -> Network:
+        """Construct a network."""
+        return cast("Network", self.make("networks", choice))
+
+    def method(self, choice: Choice) -> Method:
+        """Construct a method."""
+        return cast("Method", self.make("methods", choice))
+
+    def metric(self, choice: Choice) -> Metric:
+        """Construct a metric."""
+        return cast("Metric", self.make("metrics", choice))
+
+    def study(self, choice: Choice) -> Study:
+        """Construct a study."""
+        return cast("Study", self.make("studies", choice))
+
+    def default_metrics(self) -> list[str]:
+        """Return the names of the metrics that are on by default."""
+        entries = self.entries["metrics"]
+        return [name for name in sorted(entries) if cast("type[Metric]", entries[name].cls).default]
+
+
+class blame:  # noqa: N801 - reads as a verb: `with blame(origin, "loading"):`
+    """Context manager that turns any unexpected error of a plugin into a PluginError naming it."""
+
+    def __init__(self, origin: Origin | str, doing: str) -> None:
+        self.origin, self.doing = origin, doing
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        if error is None or isinstance(error, SegbenchError | KeyboardInterrupt | MemoryError | OSError):
+            return
+        if isinstance(error, Exception | SystemExit):
+            raise PluginError(
+                f"Plugin {self.origin} failed while {self.doing}: {type(error).__name__}: {error}{_last_line(error)}. "
+                f"Report it to the plugin's authors; set SEGBENCH_DEBUG=1 for the traceback."
+            ) from error
+
+
+def load_catalogue(files: Sequence[Path | str] = ()) -> Catalogue:
+    """Find every plugin of the entry-point group ``segbench`` and build the catalogue.
+
+    Args:
+        files: single Python files to load as plugins too (``--plugin FILE.py``).
+
+    Raises:
+        PluginError: if a file that was asked for explicitly cannot be loaded; plugins that were merely found
+            become ``problems`` instead.
+    """
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(hookspecs)
+    catalogue = Catalogue()
+    for origin, load in _found():
+        catalogue.origins.append(origin)
+        try:
+            _register(manager, origin, load)
+        except (Exception, SystemExit) as error:
+            catalogue.problems.append(Problem(origin, _reason(error)))
+    for file in files:
+        origin = Origin(Path(file).stem, str(file), "file")
+        catalogue.origins.append(origin)
+        with blame(origin, "loading"):
+            _register(manager, origin, functools.partial(_load_file, Path(file)))
+    by_plugin = {origin.plugin: origin for origin in catalogue.origins}
+    for kind in KINDS:
+        _collect(manager, kind, by_plugin, catalogue)
+    return catalogue
+
+
+def _found() -> Iterator[tuple[Origin, Callable[[], Any]]]:
+    """Yield the installed plugins sorted by name, each with the call that loads it."""
+    seen = set()
+    points = importlib.metadata.entry_points(group=GROUP)
+    for point in sorted(points, key=lambda point: (point.name, point.value)):
+        distribution = point.dist
+        name, version = (distribution.name, distribution.version) if distribution else ("unknown", "?")
+        if (point.name, point.value) in seen:  # the same distribution seen twice on sys.path
+            continue
+        seen.add((point.name, point.value))
+        yield Origin(point.name, name, version), point.load
+
+
+def _register(manager: pluggy.PluginManager, origin: Origin, load: Callable[[], Any]) -> None:
+    plugin = load()
+    if manager.has_plugin(origin.plugin):
+        raise PluginError(f"two plugins are called {origin.plugin!r}; rename one entry point")
+    hooks = {f"{GROUP}_{kind}" for kind in KINDS}
+    for name, member in inspect.getmembers(plugin, inspect.isroutine):
+        if not name.startswith(f"{GROUP}_") or getattr(member, "__module__", None) != getattr(plugin, "__name__", None):
+            continue
+        marked = hasattr(member, f"{GROUP}_impl")
+        if name not in hooks and marked:
+            raise PluginError(f"there is no hook {name!r}. {did_you_mean(name, hooks)}")
+        if name in hooks and not marked:
+            raise PluginError(f"function {name!r} lacks the marker @segbench.hookimpl")
+    manager.register(plugin, name=origin.plugin)
+    manager.check_pending()
+
+
+def _load_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise PluginError(f"--plugin {path}: expected a Python file, found none. Check the path.")
+    spec = importlib.util.spec_from_file_location(f"segbench_file_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise PluginError(f"--plugin {path}: expected a file ending in .py.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses and torch look modules up by name
+    spec.loader.exec_module(module)
+    return module
+
+
+def _collect(manager: pluggy.PluginManager, kind: str, by_plugin: Mapping[str, Origin], catalogue: Catalogue) -> None:
+    """Call one kind's hook plugin by plugin, so that one that raises does not stop the others."""
+    caller = getattr(manager.hook, f"{GROUP}_{kind}")
+    for implementation in sorted(caller.get_hookimpls(), key=lambda found: found.plugin_name):
+        origin = by_plugin[implementation.plugin_name]
+        try:
+            classes = list(implementation.function())
+        except (Exception, SystemExit) as error:
+            catalogue.problems.append(Problem(origin, f"hook {GROUP}_{kind}: {_reason(error)}"))
+            continue
+        for cls in classes:
+            _admit(kind, cls, origin, catalogue)
+
+
+def _admit(kind: str, cls: Any, origin: Origin, catalogue: Catalogue) -> None:
+    """Put one class into the catalogue, or note why not."""
+    reason = _unfit(kind, cls)
+    if reason is not None:
+        catalogue.problems.append(Problem(origin, reason))
+        return
+    names = catalogue.entries[kind]
+    if (kind, cls.name) in catalogue.clashes:
+        catalogue.problems.append(Problem(origin, f"{_singular(kind)} {cls.name!r} is claimed by others too"))
+    elif cls.name in names:
+        other = names.pop(cls.name).origin
+        message = (
+            f"{_singular(kind).capitalize()} {cls.name!r} is claimed by two plugins, {other} and {origin}; neither is "
+            f"used. Uninstall one or rename its part."
+        )
+        catalogue.clashes[kind, cls.name] = message
+        catalogue.problems += [Problem(other, message), Problem(origin, message)]
+    else:
+        names[cls.name] = Entry(cls, origin)
+
+
+def _unfit(kind: str, cls: Any) -> str | None:
+    contract = KINDS[kind]
+    if not inspect.isclass(cls) or not issubclass(cls, contract):
+        return f"hook {GROUP}_{kind} returned {cls!r}; expected subclasses of segbench.{contract.__name__}"
+    if not isinstance(getattr(cls, "name", None), str):
+        return f"{cls.__qualname__} has no class attribute `name`"
+    try:
+        safe_name(cls.name, f"{_singular(kind)} of {cls.__qualname__}")
+    except SegbenchError as error:
+        return str(error)
+    if not dataclasses.is_dataclass(cls):
+        return f"{cls.__qualname__} is not a dataclass; its fields are its parameters, so decorate it with @dataclass"
+    return None
+
+
+def _singular(kind: str) -> str:
+    return "study" if kind == "studies" else kind[:-1]
+
+
+def _reason(error: BaseException) -> str:
+    text = str(error) if isinstance(error, SegbenchError) else f"{type(error).__name__}: {error}"
+    return text + _last_line(error)
+
+
+def _last_line(error: BaseException) -> str:
+    """Return `` (file:line)`` of the innermost frame, without a traceback."""
+    if isinstance(error, SegbenchError):
+        return ""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f" ({Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno})" if trace is not None else ""

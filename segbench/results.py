@@ -1,0 +1,336 @@
+"""The results folder: the Parquet schema of scores, atomic writes, and the one way to read what runs have left.
+
+Layout: ``results/<dataset>/<method>/<run_id>/`` with ``scores.parquet``, ``history.parquet`` and ``run.json``, which is
+written last: its presence means that the run is complete. Any Parquet reader can open the files without segbench,
+e.g. ``SELECT * FROM 'results/*/*/*/scores.parquet'`` in DuckDB.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from segbench.errors import DataInvalid, DataMissing, safe_name
+from segbench.types import STATUSES
+
+SCORES = "scores.parquet"
+HISTORY = "history.parquet"
+RECORD = "run.json"
+SOURCES = ("trained", "external", "imported")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One value of one metric for one structure of one case of one run.
+
+    Attributes:
+        run_id: identity of the run that wrote it.
+        dataset, dataset_revision: what was segmented; revisions are never compared.
+        network, method, arm: what segmented it; ``arm`` is "method", "control" or "placebo".
+        seed, fold: of the run.
+        case_id, group: the case and its patient.
+        label: label value, or None for regions and whole-map metrics.
+        label_name: the structure; "all" for whole-map metrics. Rankings group by it.
+        metric, metric_version, unit, better: the metric; ``better`` is "higher" or "lower".
+        value: the number, or None where the definition gives none (see ``status``).
+        status: ok | both_empty | truth_empty | pred_empty | missing | failed.
+        source: "trained" here, "external" predictions, or "imported" numbers.
+        synthetic: whether the dataset is a phantom.
+        supervision: what the method learnt from ("masks", "descriptors", "semi", "none"; "" if unknown).
+        rater: whose reference it was, where a dataset has several.
+    """
+
+    run_id: str
+    dataset: str
+    dataset_revision: str
+    network: str
+    method: str
+    arm: str
+    seed: int
+    fold: int
+    case_id: str
+    group: str
+    label: int | None
+    label_name: str
+    metric: str
+    metric_version: str
+    unit: str
+    better: str
+    value: float | None
+    status: str = "ok"
+    source: str = "trained"
+    synthetic: bool = False
+    supervision: str = ""
+    rater: str | None = None
+
+
+_TEXT = pa.dictionary(pa.int32(), pa.string())
+_TYPES: Mapping[str, pa.DataType] = {
+    "seed": pa.int64(),
+    "fold": pa.int64(),
+    "label": pa.int64(),
+    "value": pa.float64(),
+    "synthetic": pa.bool_(),
+}
+_NULLABLE = frozenset({"label", "value", "rater"})
+_OPTIONAL: Mapping[str, Any] = {
+    field.name: field.default
+    for field in dataclasses.fields(Row)
+    if field.name in ("synthetic", "supervision", "rater")
+}
+SCHEMA = pa.schema([pa.field(field.name, _TYPES.get(field.name, _TEXT)) for field in dataclasses.fields(Row)])
+"""Columns of ``scores.parquet``, in the order of ``Row``; text is dictionary-encoded (int32 indices)."""
+
+
+def scores_table(rows: Iterable[Row | Mapping[str, Any]]) -> pa.Table:
+    """Return rows as a table of ``SCHEMA``.
+
+    A NaN is written as null; a null whose status says "ok" gets status "failed", so that it can never disappear from
+    a mean unnoticed.
+
+    Args:
+        rows: ``Row`` objects or mappings with the same names (those with defaults may be left out).
+
+    Raises:
+        DataInvalid: unknown or missing columns, a status, direction or source that does not exist, a wrong type.
+    """
+    columns: dict[str, list[Any]] = {name: [] for name in SCHEMA.names}
+    for index, row in enumerate(rows):
+        checked = row if isinstance(row, Row) else _row_of(row, index)
+        value, status = _value_and_status(checked)
+        for name, column in columns.items():
+            column.append(getattr(checked, name))
+        columns["value"][-1], columns["status"][-1] = value, status
+        _check_words(checked, index)
+    arrays = []
+    for field in SCHEMA:
+        plain = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        try:
+            array = pa.array(columns[field.name], type=plain)
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise DataInvalid(f"Scores: column {field.name!r} must hold {plain}; {error}.") from error
+        if array.null_count and field.name not in _NULLABLE:
+            raise DataInvalid(f"Scores: column {field.name!r} must not be empty; row {_first_null(array)} is.")
+        arrays.append(array.dictionary_encode() if plain is not field.type else array)
+    return pa.Table.from_arrays(arrays, schema=SCHEMA)
+
+
+def _row_of(row: Mapping[str, Any], index: int) -> Row:
+    try:
+        return Row(**row)
+    except TypeError as error:
+        raise DataInvalid(
+            f"Scores: row {index} does not fit the columns {', '.join(SCHEMA.names)}: {error}."
+        ) from error
+
+
+def _value_and_status(row: Row) -> tuple[float | None, str]:
+    value = None if row.value is None or math.isnan(row.value) else float(row.value)
+    return value, "failed" if value is None and row.status == "ok" else row.status
+
+
+def _check_words(row: Row, index: int) -> None:
+    words = (("status", STATUSES), ("better", ("higher", "lower")), ("source", SOURCES))
+    for name, allowed in words:
+        if getattr(row, name) not in allowed:
+            expected = ", ".join(allowed)
+            raise DataInvalid(f"Scores: row {index}: {name} must be one of {expected}; found {getattr(row, name)!r}.")
+
+
+def _first_null(array: pa.Array) -> int:
+    return int(array.is_null().index(pa.scalar(True)).as_py())
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write a Parquet file atomically (zstd): readers see the old file or the new one, never half of one.
+
+    Args:
+        path: where; its folder is created.
+        table: any Arrow table.
+    """
+    texts = [f.name for f in table.schema if pa.types.is_dictionary(f.type) or pa.types.is_string(f.type)]
+    _atomically(path, lambda part: pq.write_table(table, part, compression="zstd", use_dictionary=texts))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file atomically, indented, UTF-8; non-finite numbers become null.
+
+    Args:
+        path: where; its folder is created.
+        value: JSON values; paths and other objects are written as text.
+    """
+    text = json.dumps(_finite(value), indent=2, ensure_ascii=False, default=str, allow_nan=False) + "\n"
+    _atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _atomically(path: Path, write: Callable[[Path], Any]) -> None:
+    """Let ``write`` fill a temporary neighbour, flush it to disk, and rename it to ``path``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        write(part)
+        _flush(part)
+        part.replace(path)
+        _flush(path.parent)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """Force a file or folder to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def run_folder(root: Path, dataset: str, method: str, run_id: str) -> Path:
+    """Return the folder of a run (not created).
+
+    Raises:
+        UsageError: if a name is not safe as a path component.
+    """
+    parts = (safe_name(dataset, "dataset"), safe_name(method, "method"), safe_name(run_id, "run"))
+    return root.joinpath(*parts)
+
+
+def is_complete(folder: Path) -> bool:
+    """Return whether a run folder holds a finished run."""
+    return (folder / RECORD).is_file()
+
+
+def complete_runs(root: Path) -> list[Path]:
+    """Return the folders of finished runs at or below ``root``, sorted.
+
+    Args:
+        root: a results root, or a dataset's, method's or run's folder in it.
+    """
+    patterns = ("", "*/", "*/*/", "*/*/*/")
+    return sorted(record.parent for pattern in patterns for record in root.glob(pattern + RECORD))
+
+
+def read_scores(path: str | Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read the scores of all finished runs.
+
+    Args:
+        path: a results root (or a dataset's or method's folder in it), one run's folder, or a Parquet file.
+        columns: names to read, by default all of ``SCHEMA``.
+
+    Returns:
+        A table with the columns of ``SCHEMA`` that were asked for, text dictionary-encoded with one dictionary per
+        column; runs in the order of their folders.
+
+    Raises:
+        DataMissing: nothing is there, or no run is finished.
+        DataInvalid: a file cannot be read, or lacks columns.
+    """
+    names = SCHEMA.names if columns is None else list(columns)
+    tables = [_read_one(file, names) for file in score_files(Path(path))]
+    return (tables[0] if len(tables) == 1 else pa.concat_tables(tables)).unify_dictionaries()
+
+
+def score_files(path: Path) -> list[Path]:
+    """Return the Parquet files ``read_scores`` reads for a path; raises DataMissing and DataInvalid as it does."""
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise DataMissing(f"There are no results at {path}. Write some with `segbench run`, `evaluate` or `import`.")
+    files = [_scores_of(folder) for folder in complete_runs(path)]
+    if not files:
+        raise DataMissing(_nothing_in(path))
+    return files
+
+
+def _scores_of(folder: Path) -> Path:
+    file = folder / SCORES
+    if not file.is_file():
+        raise DataInvalid(
+            f"{folder} has {RECORD} but no {SCORES}: the run's results were removed. "
+            f"Delete the folder and run it again, or restore the file."
+        )
+    return file
+
+
+def _nothing_in(path: Path) -> str:
+    if (path / SCORES).is_file():
+        return (
+            f"{path} has {SCORES} but no {RECORD}: the run was never finished. The command that began it resumes it; "
+            f"to read the file all the same, name {path / SCORES}."
+        )
+    return (
+        f"{path} holds no finished run (no */*/*/{RECORD}). Write one with `segbench run --method ce_dice "
+        f"--dataset brain`, `segbench evaluate PREDICTIONS REFERENCES` or `segbench import scores.csv`."
+    )
+
+
+def open_scores(file: Path, names: Sequence[str]) -> pq.ParquetFile:
+    """Open a file of scores so that its text columns arrive dictionary-encoded.
+
+    Raises:
+        DataInvalid: it lacks one of the columns ``names``.
+    """
+    reader = pq.ParquetFile(file)
+    present = reader.schema_arrow
+    _check_columns(file, present, names)
+    texts = [name for name in names if name in present.names and SCHEMA.field(name).type == _TEXT]
+    plain = [name for name in texts if not pa.types.is_dictionary(present.field(name).type)]
+    return pq.ParquetFile(file, read_dictionary=plain) if plain else reader
+
+
+def _read_one(file: Path, names: Sequence[str]) -> pa.Table:
+    try:
+        reader = open_scores(file, names)
+        present = set(reader.schema_arrow.names)
+        return conform(reader.read(columns=[name for name in names if name in present]), names)
+    except (pa.ArrowException, OSError) as error:
+        raise DataInvalid(
+            f"{file} cannot be read as scores: {error}. Restore it, or delete the run's folder and run it again."
+        ) from error
+
+
+def _check_columns(file: Path, present: pa.Schema, names: Sequence[str]) -> None:
+    unknown = [name for name in names if name not in SCHEMA.names]
+    if unknown:
+        raise KeyError(f"read_scores: no such columns: {unknown}")
+    missing = [name for name in names if name not in present.names and name not in _OPTIONAL]
+    if missing:
+        raise DataInvalid(
+            f"{file} is not a table of scores: it lacks {', '.join(missing)} "
+            f"(found {', '.join(present.names) or 'no columns'}). A CSV of scores is brought in by `segbench import`."
+        )
+
+
+def conform(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    """Return the columns ``names`` cast to the types of ``SCHEMA``; optional ones that are absent are filled in."""
+    arrays = []
+    for name in names:
+        target = SCHEMA.field(name).type
+        if name not in table.column_names:
+            filler = pa.repeat(pa.scalar(_OPTIONAL[name], pa.string() if target == _TEXT else target), table.num_rows)
+            column = pa.chunked_array([filler.dictionary_encode() if target == _TEXT else filler])
+        else:
+            column = table.column(name)
+            if target == _TEXT and not pa.types.is_dictionary(column.type):
+                column = column.cast(pa.string()).dictionary_encode()
+            elif column.type != target:
+                column = column.cast(target)
+        arrays.append(column)
+    return pa.Table.from_arrays(arrays, schema=pa.schema([SCHEMA.field(name) for name in names]))

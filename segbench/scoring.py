@@ -1,0 +1,123 @@
+"""Metrics over one case, and over two folders of cases. No network and no torch anywhere below here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from segbench.contracts import Metric
+from segbench.types import UNKNOWN, LabelMap, Score, Status, Structure, Task
+
+if TYPE_CHECKING:
+    from segbench.evaluation import EvaluationResult as EvaluationResult
+    from segbench.evaluation import evaluate as evaluate
+
+Scored = tuple[Metric, Score]
+
+
+def score_case(
+    predicted: LabelMap, truth: LabelMap, task: Task, metrics: Iterable[Metric], reasons: list[str] | None = None
+) -> list[Scored]:
+    """Score one case with every metric; a metric that raises fails alone.
+
+    Args:
+        predicted: integer ``(D, H, W)`` or ``(H, W)``; negative values count as background.
+        truth: same shape; voxels that are ``UNKNOWN`` (-1) count as background on both sides.
+        task: gives the structures.
+        metrics: prepared metrics.
+        reasons: receives one sentence per metric that failed.
+
+    Returns:
+        A list of (metric, score). Where a metric raised, or returned NaN, or nothing, or no value although its status
+        says "ok", the status is "failed" and the value None.
+
+    Raises:
+        ValueError: if the shapes differ.
+    """
+    if predicted.array.shape != truth.array.shape:
+        raise ValueError(f"prediction {predicted.array.shape} and truth {truth.array.shape} differ in shape.")
+    predicted, truth = _without_unknown(predicted, truth)
+    reasons = [] if reasons is None else reasons
+    scored: list[Scored] = []
+    for metric in metrics:
+        try:
+            scores = _checked(metric.score(predicted, truth, task))
+        except (Exception, SystemExit) as error:
+            reasons.append(f"metric {metric.name}: {type(error).__name__}: {error}")
+            scores = [Score(structure, None, "failed") for structure in structures_of(metric, task)]
+        else:
+            if any(score.status == "failed" for score in scores):
+                reasons.append(f"metric {metric.name}: no number for some structures")
+        scored += [(metric, score) for score in scores]
+    return scored
+
+
+def missing_scores(task: Task, metrics: Iterable[Metric], status: Status = "missing") -> list[Scored]:
+    """Return what stands in for the scores of a case that has no usable prediction.
+
+    Args:
+        task: gives the structures.
+        metrics: prepared metrics.
+        status: "missing", or "failed" for predictions that exist but cannot be used.
+    """
+    return [(metric, Score(one, None, status)) for metric in metrics for one in structures_of(metric, task)]
+
+
+def structures_of(metric: Metric, task: Task) -> tuple[Structure, ...]:
+    """Return the structures a metric speaks of, found by scoring a tiny empty case.
+
+    Args:
+        metric: a prepared metric.
+        task: what is segmented.
+    """
+    import numpy as np
+
+    nothing = np.zeros((2, 2, 2), dtype=np.uint8)
+    try:
+        scores = list(metric.score(LabelMap(nothing, (1.0,) * 3), LabelMap(nothing.copy(), (1.0,) * 3), task))
+        return tuple(score.structure for score in scores) or task.structures
+    except (Exception, SystemExit):
+        return task.structures
+
+
+def _checked(scores: Iterable[Score]) -> list[Score]:
+    """Return the scores with every value that is no number marked as failed."""
+    checked = []
+    for score in scores:
+        if not isinstance(score, Score):
+            raise TypeError(f"score() gave {score!r}, expected segbench.Score")
+        value = None if score.value is None or math.isnan(score.value) else float(score.value)
+        if value is None and (score.value is not None or score.status == "ok"):
+            checked.append(Score(score.structure, None, "failed"))
+        else:
+            checked.append(Score(score.structure, value, score.status))
+    if not checked:
+        raise ValueError("score() gave nothing")
+    return checked
+
+
+def _without_unknown(predicted: LabelMap, truth: LabelMap) -> tuple[LabelMap, LabelMap]:
+    """Set voxels whose truth is unknown to background on both sides; copies only what has to change."""
+    import numpy as np
+
+    unknown = truth.array == UNKNOWN if _has_negative(truth) else None
+    if unknown is not None and unknown.any():
+        truth = LabelMap(np.where(unknown, 0, truth.array), truth.spacing, truth.affine)
+        predicted = LabelMap(np.where(unknown, 0, predicted.array), predicted.spacing, predicted.affine)
+    if _has_negative(predicted):
+        predicted = LabelMap(np.maximum(predicted.array, 0), predicted.spacing, predicted.affine)
+    return predicted, truth
+
+
+def _has_negative(labels: LabelMap) -> bool:
+    array = labels.array
+    return array.dtype.kind == "i" and array.size > 0 and bool(array.min() < 0)
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("evaluate", "EvaluationResult"):
+        from segbench import evaluation
+
+        return getattr(evaluation, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
