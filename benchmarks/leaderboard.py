@@ -127,9 +127,8 @@ def main() -> None:
     total = best(lambda: command("leaderboard", "--results", str(folder)))
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    print(
-        f"{METHODS * SEEDS * CASES * LABELS * metrics:,} rows: {total - start_up:.2f} s above start-up ({start_up:.2f} s)"
-    )
+    rows = METHODS * SEEDS * CASES * LABELS * metrics
+    print(f"{rows:,} rows: {total - start_up:.2f} s above start-up ({start_up:.2f} s)")
     print(f"peak memory {peak:.2f} GiB")
     plain = duckdb_aggregate(folder)
     print("duckdb is not installed" if plain is None else f"plain aggregate in DuckDB: {plain:.2f} s")

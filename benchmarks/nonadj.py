@@ -150,7 +150,7 @@ def peaks(make: Make, argument: object, threads: int) -> dict[str, float]:
 
 
 def count_contacts(repeats: int) -> None:
-    """Print the time of the 26-neighbourhood contacts of a head-sized label map and of a plain loop over offsets."""
+    """Print the time of the 26-neighbourhood contacts of a head-sized label map."""
     coarse = np.random.default_rng(0).integers(0, 32, (16, 18, 16))
     labels = np.pad(coarse.repeat(10, 0).repeat(10, 1).repeat(10, 2), 20).astype(np.int16)
     seconds = []

@@ -7,7 +7,8 @@ columns, which is what makes ten million rows quick to read.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from segbench.errors import DataInvalid
 from segbench.results import SCHEMA, conform, open_scores, score_files
 
 Codes = int | NDArray[np.int32]
+_READERS = 4
 _SMALL_RANGE = 1000
 """Integers that span less are coded by their distance from the smallest."""
 _REMEMBERED = 2
@@ -146,27 +148,32 @@ def load_chunks(path: str | Path, columns: Sequence[str]) -> Scores:
     """
     vocabulary = Vocabulary(columns)
     chunks: list[Chunk] = []
-    for file in score_files(Path(path)):
-        try:
-            chunks += _chunks_of(file, columns, vocabulary)
-        except (pa.ArrowException, OSError) as error:
-            raise DataInvalid(
-                f"{file} cannot be read as scores: {error}. Restore it, or delete the run's folder and run it again."
-            ) from error
+    with ThreadPoolExecutor(_READERS) as readers:  # decoding needs no interpreter lock
+        for pieces in readers.map(lambda file: _pieces(file, columns), score_files(Path(path))):
+            for known, wanted, table in pieces:
+                codes: dict[str, Codes] = {name: vocabulary.code(name, value) for name, value in known.items()}
+                chunks += _by_run(_chunk(table, wanted, vocabulary, codes), vocabulary)
     return vocabulary.scores(chunks)
 
 
-def _chunks_of(file: Path, columns: Sequence[str], vocabulary: Vocabulary) -> Iterator[Chunk]:
-    reader = open_scores(file, [*columns, "value"])
-    present = set(reader.schema_arrow.names)
-    for index in range(reader.num_row_groups):
-        known = _constants(reader.metadata.row_group(index), columns)
-        wanted = [name for name in columns if name not in known]
-        table = conform(
-            reader.read_row_group(index, [n for n in [*wanted, "value"] if n in present]), [*wanted, "value"]
-        )
-        codes: dict[str, Codes] = {name: vocabulary.code(name, value) for name, value in known.items()}
-        yield from _by_run(_chunk(table, wanted, vocabulary, codes), vocabulary)
+def _pieces(file: Path, columns: Sequence[str]) -> list[tuple[dict[str, Any], list[str], pa.Table]]:
+    """Return constant columns, other columns and a table with these and ``value``, for each row group of a file."""
+    try:
+        reader = open_scores(file, [*columns, "value"])
+        present = set(reader.schema_arrow.names)
+        pieces = []
+        for index in range(reader.num_row_groups):
+            known = _constants(reader.metadata.row_group(index), columns)
+            wanted = [name for name in columns if name not in known]
+            names = [*wanted, "value"]
+            table = conform(reader.read_row_group(index, [name for name in names if name in present]), names)
+            if table.num_rows:
+                pieces.append((known, wanted, table))
+        return pieces
+    except (pa.ArrowException, OSError) as error:
+        raise DataInvalid(
+            f"{file} cannot be read as scores: {error}. Restore it, or delete the run's folder and run it again."
+        ) from error
 
 
 def _constants(group: Any, columns: Sequence[str]) -> dict[str, Any]:
@@ -192,6 +199,8 @@ def _constants(group: Any, columns: Sequence[str]) -> dict[str, Any]:
 def chunks_of_table(table: pa.Table, columns: Sequence[str]) -> Scores:
     """Return a table of ``results.SCHEMA`` as one chunk."""
     vocabulary = Vocabulary(columns)
+    if not table.num_rows:
+        return vocabulary.scores([])
     return vocabulary.scores(_by_run(_chunk(conform(table, [*columns, "value"]), columns, vocabulary, {}), vocabulary))
 
 
@@ -217,11 +226,11 @@ def _by_run(chunk: Chunk, vocabulary: Vocabulary) -> list[Chunk]:
     pieces = []
     for start, stop in itertools.pairwise(cuts):
         codes: dict[str, Codes] = {}
-        for name, code in chunk.codes.items():
-            if isinstance(code, int):
-                codes[name] = code
+        for name, values in chunk.codes.items():
+            if isinstance(values, int):
+                codes[name] = values
             else:
-                part = code[start:stop]
+                part = values[start:stop]
                 codes[name] = int(part[0]) if name in RUN_COLUMNS else vocabulary.same(name, part)
         pieces.append(Chunk(stop - start, codes, chunk.value[start:stop]))
     return pieces

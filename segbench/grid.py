@@ -109,9 +109,12 @@ class Grid:
 
     def observed(self) -> Floats:
         """Return the mean of the defined values ``(T, n, K)``, NaN where there is none."""
-        defined = self.rows - self.undefined
+        gaps = self._gaps()
+        result = self._mean()
+        defined = self.rows[gaps] - self.undefined[gaps]
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.where(defined > 0, self.total / defined, np.nan)
+            result[gaps] = np.where(defined > 0, self.total[gaps] / defined, np.nan)
+        return result
 
     def values(self, missing: float | Literal["drop", "worst"] = "worst") -> Floats:
         """Return one value per measure, case and competitor ``(T, n, K)``: substitute first, then average repetitions.
@@ -120,19 +123,29 @@ class Grid:
             missing: "drop" averages what is defined; a number replaces missing values; "worst" replaces them by the
                 penalty where a repetition has a value, and leaves NaN (the worst rank) where none has.
         """
-        if missing == "drop" or not (self.undefined.any() or (self.rows == 0).any()):
+        if missing == "drop":
             return self.observed()
+        gaps = self._gaps()
+        rows = self.rows[gaps]
+        without = self.undefined[gaps] + (rows == 0)
         if missing == "worst":
-            worth = np.array([self.penalty(t) for t in range(len(self.measures))])[:, None, None]
-            none = self.rows == self.undefined
+            worth = np.array([self.penalty(t) for t in range(len(self.measures))])[gaps[0]]
+            nothing = rows == self.undefined[gaps]
         else:
-            worth = np.full((1, 1, 1), float(missing))
-            none = np.zeros(self.rows.shape, dtype=bool)
-        expected = np.maximum(self.rows, 1)
-        undefined = self.undefined + (self.rows == 0)
-        result = np.where(none, np.nan, (self.total + undefined * worth) / expected)
-        nobody = (self.rows == 0).all(axis=2, keepdims=True)
-        return np.where(nobody, np.nan, result)
+            worth = np.full(rows.shape, float(missing))
+            nothing = ~self.scored()[gaps[:2]]
+        result = self._mean()
+        result[gaps] = np.where(nothing, np.nan, (self.total[gaps] + without * worth) / np.maximum(rows, 1))
+        return result
+
+    def _gaps(self) -> tuple[NDArray[np.intp], ...]:
+        """Return the places (three index arrays) where not every repetition has a value."""
+        return np.nonzero((self.undefined > 0) | (self.rows == 0))
+
+    def _mean(self) -> Floats:
+        """Return the mean over repetitions where all have values ``(T, n, K)``; anything elsewhere."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(self.total / self.rows, dtype=np.float64)
 
     def scored(self) -> NDArray[np.bool_]:
         """Return ``(T, n)`` whether a case counts for a measure: somebody was scored on it."""

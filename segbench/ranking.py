@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -60,29 +60,49 @@ def rank_na(
     Returns:
         ``(..., K)`` ranks.
     """
-    array: Floats = np.asarray(values, dtype=np.float64)
-    s = np.ascontiguousarray(np.moveaxis(array, -1, 0)) * float(-direction)  # (K, ...) small is best
+    array: NDArray[Any] = np.asarray(values, dtype=np.float64)
+    if not array.shape[-1]:
+        return array.copy()
+    best_small: NDArray[Any] = np.moveaxis(array, -1, 0) * float(-direction)  # (K, ...), small is best
+    shape = best_small.shape
+    s = np.ascontiguousarray(best_small).reshape(shape[0], -1)
     missing = np.isnan(s)
-    any_missing = bool(missing.any())
-    if any_missing and nan_rank == "last":
-        s = np.where(missing, np.inf, s)
-    small = np.int16 if len(s) < 2**15 else np.int64
-    less, equal = np.zeros(s.shape, dtype=small), np.zeros(s.shape, dtype=small)
-    for row in s:
-        less += row < s
-        equal += row == s
-    if ties == "min":
-        ranks = 1.0 + less
-    elif ties == "average":
-        ranks = 1.0 + less + (equal - 1) / 2
-    else:
-        ranks = (less + equal).astype(float)
-    if any_missing and nan_rank == "after":
-        observed = np.where(missing, 0.0, ranks).max(axis=0) if len(s) else ranks
-        m = missing.sum(axis=0)
+    if nan_rank == "last":
+        s[missing] = np.inf
+    less, equal = _counts(s)
+    doubled: NDArray[Any] = {"min": 2 * less + 2, "average": 2 * less + equal + 1, "max": 2 * (less + equal)}[ties]
+    ranks: NDArray[Any] = 0.5 * doubled
+    if nan_rank == "after":
+        gaps = np.flatnonzero(missing.any(axis=0))
+        absent = missing[:, gaps]
+        observed = np.where(absent, 0.0, ranks[:, gaps]).max(axis=0)
+        m = absent.sum(axis=0)
         worst = observed + {"min": 1.0, "average": (m + 1) / 2, "max": m * 1.0}[ties]
-        ranks = np.where(missing, worst, ranks)
-    return np.moveaxis(ranks, 0, -1)
+        ranks[:, gaps] = np.where(absent, worst, ranks[:, gaps])
+    return np.moveaxis(ranks.reshape(shape), 0, -1)
+
+
+_BLOCK = 2**14
+"""Cases ranked at once: small enough to stay in the cache."""
+
+
+def _counts(s: Floats) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+    """Return how many values are smaller than, and how many equal to, each value ``(K, ...)``; NaN is neither."""
+    K = len(s)
+    flat = s.reshape(K, -1)
+    less, equal = np.zeros(flat.shape, dtype=np.int16), np.zeros(flat.shape, dtype=np.int16)
+    for start in range(0, flat.shape[1], _BLOCK):
+        block = np.ascontiguousarray(flat[:, start : start + _BLOCK])
+        below, same = less[:, start : start + _BLOCK], equal[:, start : start + _BLOCK]
+        same += block == block
+        for i in range(K - 1):
+            later = block[i + 1 :]
+            smaller, tied = block[i] < later, block[i] == later
+            below[i + 1 :] += smaller
+            same[i + 1 :] += tied
+            same[i] += tied.sum(axis=0, dtype=np.int16)
+            below[i] += (later < block[i]).sum(axis=0, dtype=np.int16)
+    return less.reshape(s.shape), equal.reshape(s.shape)
 
 
 def rank_aggregates(aggregates: ArrayLike, direction: int, ties: Ties = "min") -> Floats:

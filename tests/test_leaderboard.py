@@ -18,10 +18,11 @@ from typer.testing import CliRunner
 from segbench.boards import Leaderboard, Request
 from segbench.cli import app
 from segbench.errors import UnknownName, VerificationError
+from segbench.exports import comma_separated, document, latex, markdown
 from segbench.leaderboard import leaderboard
 from segbench.ranking import SCHEMES, rank_task, worst_for_tests
 from segbench.results import scores_table, write_json, write_table
-from segbench.tables import comma_separated, document, draw_tables, latex, markdown
+from segbench.tables import draw_tables
 
 
 def row(method: str, case: str, value: float | None, metric: str = "dice", **changes: Any) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def example_pair(predicted: Sequence[int], truth: Sequence[int]) -> tuple[LabelM
 class MedPyMetric(Metric):
     """A function of MedPy, applied to each structure."""
 
-    source = "https://doi.org/10.5281/zenodo.596228"
+    source = "https://github.com/loli/medpy"
     function = ""
     """Its name in ``medpy.metric.binary``."""
     empty: tuple[float | None, float | None] = (1.0, 0.0)

@@ -18,8 +18,8 @@ from typing import Any
 
 import torch
 
-_SLAB = 2**18
-"""Elements of a slab on the CPU: 1 MiB of float32."""
+_SLAB = 2**19
+"""Elements of a slab on the CPU: 2 MiB of float32; smaller ones wait too often where cores are shared."""
 
 
 def soft_adjacency(probabilities: torch.Tensor, size: int | Sequence[int] = 3) -> torch.Tensor:

@@ -111,14 +111,14 @@ def leaderboard(
 
 
 def _show(board: Leaderboard, wanted: Format, by_label: bool) -> None:
-    from segbench import tables
+    from segbench import exports, tables
 
     if wanted is Format.json:
-        print_json(tables.document(board))
+        print_json(exports.document(board))
     elif wanted is Format.table:
         tables.draw_tables(board, stdout(), by_label)
     else:
-        typer.echo(tables.WRITERS[wanted.value](board, by_label), nl=False)
+        typer.echo(exports.WRITERS[wanted.value](board, by_label), nl=False)
 
 
 def _missing(text: str | None) -> float | Literal["worst", "drop"] | None:
