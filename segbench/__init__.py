@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from segbench.errors import VerificationError as VerificationError
     from segbench.errors import did_you_mean as did_you_mean
     from segbench.errors import safe_name as safe_name
+    from segbench.evaluation import evaluate as evaluate
     from segbench.hookspecs import hookimpl as hookimpl
     from segbench.host import Catalogue as Catalogue
     from segbench.host import load_catalogue as load_catalogue
@@ -41,12 +42,13 @@ if TYPE_CHECKING:
     from segbench.images import write_image as write_image
     from segbench.images import write_label_map as write_label_map
     from segbench.losses import cross_entropy as cross_entropy
+    from segbench.losses import median_frequency_weights as median_frequency_weights
+    from segbench.losses import pixel_terms as pixel_terms
     from segbench.losses import soft_dice as soft_dice
     from segbench.losses import soft_dice_loss as soft_dice_loss
     from segbench.params import parameter as parameter
     from segbench.results import read_scores as read_scores
     from segbench.runner import run as run
-    from segbench.scoring import evaluate as evaluate
     from segbench.types import UNKNOWN as UNKNOWN
     from segbench.types import WHOLE as WHOLE
     from segbench.types import Batch as Batch
@@ -87,14 +89,14 @@ _HOME = {
         "did_you_mean",
         "safe_name",
     ),
+    "segbench.evaluation": ("evaluate",),
     "segbench.hookspecs": ("hookimpl",),
     "segbench.host": ("Catalogue", "load_catalogue"),
     "segbench.images": ("image_header", "read_image", "read_label_map", "write_image", "write_label_map"),
-    "segbench.losses": ("cross_entropy", "soft_dice", "soft_dice_loss"),
+    "segbench.losses": ("cross_entropy", "median_frequency_weights", "pixel_terms", "soft_dice", "soft_dice_loss"),
     "segbench.params": ("parameter",),
     "segbench.results": ("read_scores",),
     "segbench.runner": ("run",),
-    "segbench.scoring": ("evaluate",),
     "segbench.types": (
         "UNKNOWN",
         "WHOLE",

@@ -26,6 +26,7 @@ class Request:
         bootstrap: resamples of cases for rank intervals; 0 = none.
         seed: of the bootstrap.
         decimals: rounding of paired differences, None for exact parity with R.
+        schemes: also rank by all other schemes; None = if that takes no noticeable time.
     """
 
     datasets: tuple[str, ...] = ()
@@ -40,6 +41,7 @@ class Request:
     bootstrap: int = 0
     seed: int = 0
     decimals: int | None = DECIMALS
+    schemes: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,15 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Agreement:
+    """How another scheme orders a board; ``tau`` is Kendall's tau-b with the board's order, NaN if undefined."""
+
+    scheme: Scheme
+    tau: float
+    places: tuple[Place, ...]
+
+
+@dataclass(frozen=True)
 class Board:
     """One dataset revision."""
 
@@ -106,6 +117,7 @@ class Board:
     entries: tuple[Entry, ...]
     tasks: tuple[TaskBoard, ...]
     notes: tuple[str, ...]
+    agreement: tuple[Agreement, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ columns, which is what makes ten million rows quick to read.
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from segbench.errors import DataInvalid
 from segbench.results import SCHEMA, conform, open_scores, score_files
 
 Codes = int | NDArray[np.int32]
-_READERS = 4
+_READERS = 2
 _SMALL_RANGE = 1000
 """Integers that span less are coded by their distance from the smallest."""
 _REMEMBERED = 2
@@ -148,28 +149,38 @@ def load_chunks(path: str | Path, columns: Sequence[str]) -> Scores:
     """
     vocabulary = Vocabulary(columns)
     chunks: list[Chunk] = []
+    todo = deque((file, 0) for file in score_files(Path(path)))
+    running: deque[tuple[Path, int, Future[_Piece]]] = deque()
     with ThreadPoolExecutor(_READERS) as readers:  # decoding needs no interpreter lock
-        for pieces in readers.map(lambda file: _pieces(file, columns), score_files(Path(path))):
-            for known, wanted, table in pieces:
+        while todo or running:
+            while todo and len(running) <= _READERS:  # no more: memory that is handed back is used again
+                file, index = todo.popleft()
+                running.append((file, index, readers.submit(_read_group, file, index, columns)))
+            file, index, future = running.popleft()
+            groups, known, wanted, table = future.result()
+            if index == 0:
+                todo.extendleft((file, later) for later in range(groups - 1, 0, -1))
+            if table is not None and table.num_rows:
                 codes: dict[str, Codes] = {name: vocabulary.code(name, value) for name, value in known.items()}
                 chunks += _by_run(_chunk(table, wanted, vocabulary, codes), vocabulary)
     return vocabulary.scores(chunks)
 
 
-def _pieces(file: Path, columns: Sequence[str]) -> list[tuple[dict[str, Any], list[str], pa.Table]]:
-    """Return constant columns, other columns and a table with these and ``value``, for each row group of a file."""
+_Piece = tuple[int, dict[str, Any], list[str], pa.Table | None]
+
+
+def _read_group(file: Path, index: int, columns: Sequence[str]) -> _Piece:
+    """Return the number of row groups; of one group: constant columns, others, and a table with these and ``value``."""
     try:
         reader = open_scores(file, [*columns, "value"])
+        if not reader.num_row_groups:
+            return 0, {}, [], None
         present = set(reader.schema_arrow.names)
-        pieces = []
-        for index in range(reader.num_row_groups):
-            known = _constants(reader.metadata.row_group(index), columns)
-            wanted = [name for name in columns if name not in known]
-            names = [*wanted, "value"]
-            table = conform(reader.read_row_group(index, [name for name in names if name in present]), names)
-            if table.num_rows:
-                pieces.append((known, wanted, table))
-        return pieces
+        known = _constants(reader.metadata.row_group(index), columns)
+        wanted = [name for name in columns if name not in known]
+        names = [*wanted, "value"]
+        table = conform(reader.read_row_group(index, [name for name in names if name in present]), names)
+        return reader.num_row_groups, known, wanted, table
     except (pa.ArrowException, OSError) as error:
         raise DataInvalid(
             f"{file} cannot be read as scores: {error}. Restore it, or delete the run's folder and run it again."

@@ -120,7 +120,8 @@ class Method(Part):
     """A training objective with prior knowledge. Called by the engine, in the order of the verbs below.
 
     Attributes:
-        needs: subset of ``{UNLABELLED, FIXED_SAMPLES}``.
+        needs: subset of ``{UNLABELLED, FIXED_SAMPLES}``; an instance may narrow or widen it in ``__post_init__``.
+            A method that needs UNLABELLED may declare a parameter ``unlabelled``, the number of such cases it wants.
         dims: spatial dimensions it works in.
         supervision: what it learns from: "masks", "descriptors", "semi" or "none".
         arms: arm -> parameter overrides that make it a control (prior off) or a placebo (meaningless prior).

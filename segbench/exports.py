@@ -161,6 +161,10 @@ def _board_document(board: Board) -> dict[str, Any]:
             _place_document(entry.place) | {"seeds": entry.seeds, "missed": entry.missed} for entry in board.entries
         ],
         "notes": list(board.notes),
+        "schemes": [
+            {"scheme": a.scheme, "tau": a.tau, "rows": [_place_document(place) for place in a.places]}
+            for a in board.agreement
+        ],
     }
 
 

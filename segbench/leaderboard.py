@@ -10,23 +10,27 @@ from __future__ import annotations
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench.boards import Board, Entry, Leaderboard, Place, Request, Standing, Summary, TaskBoard
+from segbench.boards import Agreement, Board, Entry, Leaderboard, Place, Request, Standing, Summary, TaskBoard
 from segbench.bootstrap import bootstrap_aggregates, bootstrap_scores, draw, stability
 from segbench.chunks import Scores, chunks_of_table
 from segbench.comparability import comparable
 from segbench.counting import build
 from segbench.errors import UnknownName, did_you_mean
 from segbench.grid import COLUMNS, Floats, Grid, Measure, boards_of, competitor_names, select
-from segbench.ranking import Missing, case_ranks, rank_aggregates, rank_task, worst_for_tests
+from segbench.ranking import SCHEMES, Missing, case_ranks, kendall, rank_aggregates, rank_task, worst_for_tests
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+_CHEAP = 1000
+"""Tests of pairs that take no noticeable time."""
 
 
 @dataclass
@@ -65,7 +69,7 @@ def rank_scores(scores: Scores, request: Request) -> Leaderboard:
         for name in repeated
     )
     overall = () if repeated else _overall(ranked)
-    return Leaderboard(request, tuple(_board(item) for item in ranked), overall, notes)
+    return Leaderboard(request, tuple(_board(item, _agreement(item, request)) for item in ranked), overall, notes)
 
 
 def choose(scores: Scores, request: Request) -> Scores:
@@ -184,6 +188,22 @@ def _over_labels(ranks: Floats, measures: tuple[Measure, ...]) -> Floats:
     return np.asarray(np.tensordot(ranks, weights, axes=([-2], [0])), dtype=float)
 
 
+def _agreement(item: _Ranked, request: Request) -> tuple[Agreement, ...]:
+    """Rank a grid by the other schemes."""
+    grid = item.grid
+    cheap = len(grid.measures) * len(grid.competitors) ** 2 <= _CHEAP
+    if len(grid.competitors) < 2 or not (cheap if request.schemes is None else request.schemes):
+        return ()
+    order = rank_aggregates(item.mean_rank, -1, "min")
+    result = []
+    for scheme in SCHEMES:
+        if scheme != request.scheme:
+            other = _rank(grid, replace(request, scheme=scheme, bootstrap=0)).mean_rank
+            tau = float(kendall(rank_aggregates(other, -1, "min"), order))
+            result.append(Agreement(scheme, tau, _places(grid.competitors, other, None)))
+    return tuple(result)
+
+
 def _places(competitors: Sequence[str], mean_rank: Floats, resampled: Floats | None) -> tuple[Place, ...]:
     """Return the places in order; the intervals need resampled mean ranks (B, K)."""
     ranks = rank_aggregates(mean_rank, -1, "min")
@@ -220,7 +240,7 @@ def _overall(ranked: Sequence[_Ranked]) -> tuple[Place, ...]:
     return _places(everyone, np.mean(full, axis=0), np.mean(resampled, axis=0) if resampled else None)
 
 
-def _board(item: _Ranked) -> Board:
+def _board(item: _Ranked, agreement: tuple[Agreement, ...]) -> Board:
     grid = item.grid
     scored = grid.scored()
     shown = _shown(grid, scored)
@@ -253,6 +273,7 @@ def _board(item: _Ranked) -> Board:
         entries=tuple(entries),
         tasks=_tasks(item, scored.sum(axis=1), missing.sum(axis=1), _summaries(shown, undefined.sum(axis=1))),
         notes=tuple(grid.notes),
+        agreement=agreement,
     )
 
 

@@ -70,7 +70,7 @@ def rank_na(
     if nan_rank == "last":
         s[missing] = np.inf
     less, equal = _counts(s)
-    doubled: NDArray[Any] = {"min": 2 * less + 2, "average": 2 * less + equal + 1, "max": 2 * (less + equal)}[ties]
+    doubled = 2 * less + 2 if ties == "min" else 2 * less + equal + 1 if ties == "average" else 2 * (less + equal)
     ranks: NDArray[Any] = 0.5 * doubled
     if nan_rank == "after":
         gaps = np.flatnonzero(missing.any(axis=0))

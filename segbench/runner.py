@@ -179,11 +179,11 @@ class _Run:
 
         splits = self.parts.splits
         cache = Cache(self.root / ".cache", self.parts.dataset, self.config.recipe)
-        wanted = UNLABELLED in self.parts.method.needs
+        unlabelled = splits.unlabelled[: getattr(self.parts.method, "unlabelled", None)]
         stages: list[tuple[Sequence[CaseRef], bool]] = [
             (splits.train, True),
             (splits.val, True),
-            (splits.unlabelled if wanted else (), False),
+            (unlabelled if UNLABELLED in self.parts.method.needs else (), False),
             (splits.test, False),
         ]
         total, done, stored = sum(len(refs) for refs, _ in stages), 0, []

@@ -1,17 +1,12 @@
-"""Metrics over one case, and over two folders of cases. No network and no torch anywhere below here."""
+"""Metrics over one case. No network and no torch anywhere below here."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
 
 from segbench.contracts import Metric
 from segbench.types import UNKNOWN, LabelMap, Score, Status, Structure, Task
-
-if TYPE_CHECKING:
-    from segbench.evaluation import EvaluationResult as EvaluationResult
-    from segbench.evaluation import evaluate as evaluate
 
 Scored = tuple[Metric, Score]
 
@@ -113,11 +108,3 @@ def _without_unknown(predicted: LabelMap, truth: LabelMap) -> tuple[LabelMap, La
 def _has_negative(labels: LabelMap) -> bool:
     array = labels.array
     return array.dtype.kind == "i" and array.size > 0 and bool(array.min() < 0)
-
-
-def __getattr__(name: str) -> Any:
-    if name in ("evaluate", "EvaluationResult"):
-        from segbench import evaluation
-
-        return getattr(evaluation, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

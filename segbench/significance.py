@@ -6,6 +6,7 @@ Everything takes case multiplicities, so that all resamples of a bootstrap are t
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ Floats = NDArray[np.float64]
 Alternative = Literal["better", "worse", "two-sided"]
 Adjustment = Literal["none", "bonferroni", "holm", "bh"]
 ADJUSTMENTS: tuple[Adjustment, ...] = ("none", "bonferroni", "holm", "bh")
+_FEW = 20
 DECIMALS = 10
 """Differences are rounded to this many decimals before ranking, or equal differences would tie only by luck."""
 
@@ -47,19 +49,26 @@ class SignedRank:
         Args:
             alternative: "better" tests for positive differences, "worse" for negative ones.
         """
-        from scipy.special import ndtr  # an eighth of a second that most commands can do without
-
         p: NDArray[Any]
         excess = self.positive - self.n * (self.n + 1) / 4
         sigma = np.sqrt(np.where(self.n > 0, self.variance, 1.0))
         if alternative == "better":
-            p = ndtr(-(excess - 0.5) / sigma)
+            p = normal(-(excess - 0.5) / sigma)
         elif alternative == "worse":
-            p = ndtr((excess + 0.5) / sigma)
+            p = normal((excess + 0.5) / sigma)
         else:
             z = (excess - 0.5 * np.sign(excess)) / sigma
-            p = 2 * ndtr(-np.abs(z))
+            p = 2 * normal(-np.abs(z))
         return np.asarray(np.where(self.n > 0, np.minimum(p, 1.0), 1.0), dtype=float)
+
+
+def normal(z: Floats) -> Floats:
+    """Return the standard normal distribution function, without loading SciPy for a handful of values."""
+    if z.size <= _FEW:
+        return np.array([math.erfc(-x / math.sqrt(2)) / 2 for x in z.ravel().tolist()]).reshape(z.shape)
+    from scipy.special import ndtr
+
+    return np.asarray(ndtr(z), dtype=float)
 
 
 def differences(x: ArrayLike, y: ArrayLike, direction: int = 1, decimals: int | None = DECIMALS) -> Floats:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from segbench.boards import Board, Leaderboard, Place, Summary
@@ -102,7 +102,7 @@ def label_sheet(
         sheet.rows.append([f"{ranks[i]:.0f}", name, *values, f"{mean[name]:.2f}", str(missed)])
     for j, metric in enumerate(shown):
         sheet.bold |= {(i, 2 + j) for i in _best(columns[metric], board.metrics[metric].direction)}
-    sheet.notes = _notes(leaderboard, board, columns, shown, level)
+    sheet.notes = _notes(leaderboard, replace(board, agreement=()), columns, shown, level)
     return sheet
 
 
@@ -190,6 +190,14 @@ def _notes(
     hidden = [metric for metric in board.metrics if metric not in shown]
     if hidden:
         notes.append(f"Ranked but not shown, for width: {', '.join(hidden)} (--metric NAME or --format md shows them).")
+    if board.agreement:
+        first = board.entries[0].place.method
+        others = [
+            f"{a.scheme} {'undefined' if math.isnan(a.tau) else f'{a.tau:.2f}'}"
+            + (f" (first: {a.places[0].method})" if a.places[0].method != first else "")
+            for a in board.agreement
+        ]
+        notes.append(f"Kendall's tau with the order by other schemes: {', '.join(others)}.")
     return [*notes, *board.notes]
 
 

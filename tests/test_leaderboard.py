@@ -362,3 +362,15 @@ def test_needs_no_torch_and_no_plugin(tmp_path: Path) -> None:
         "assert not bad, bad; assert 'scipy.stats' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True, capture_output=True, timeout=60)
+
+
+def test_other_schemes_are_shown_beside_the_headline() -> None:
+    outlier = matrix([[0.9, 0.8], [0.9, 0.8], [0.9, 0.8], [0.1, 0.8]])
+    agreement = {a.scheme: a for a in board(outlier).boards[0].agreement}
+    assert set(agreement) == set(SCHEMES) - {"rank-then-mean"}
+    assert agreement["rank-then-median"].tau == 1.0
+    assert agreement["mean-then-rank"].tau == -1.0
+    assert np.isnan(agreement["test-then-rank"].tau), "nothing is significant, so the order is constant"
+    assert "mean-then-rank -1.00 (first: b)" in markdown(board(outlier)).replace("\\", "")
+    assert board(outlier, schemes=False).boards[0].agreement == ()
+    assert document(board(outlier))["boards"][0]["schemes"][0]["scheme"] == "rank-then-median"

@@ -87,7 +87,7 @@ class CrossEntropyDice(Method):
 
     def loss(self, batch: Batch, logits: torch.Tensor) -> Mapping[str, torch.Tensor]:
         """Return ``ce`` and ``dice`` from one softmax."""
-        from segbench.losses import pixel_terms
+        from segbench import pixel_terms
 
         terms = pixel_terms(logits, batch.target, self.weights_)
         dice = terms.dice_loss(background=self.background, per_sample=self.per_sample)
@@ -105,7 +105,7 @@ class CrossEntropyDice(Method):
 def _class_weights(stage: Stage, weighting: str) -> torch.Tensor | None:
     if weighting == "none":
         return None
-    from segbench.losses import median_frequency_weights
+    from segbench import median_frequency_weights
 
     return median_frequency_weights(stage.truths(), len(stage.task.labels)).to(stage.device)
 

@@ -94,7 +94,7 @@ class NonAdjLoss(Method):
     def _class_weights(self, stage: Stage) -> torch.Tensor | None:
         if self.class_weighting == "none":
             return None
-        from segbench.losses import median_frequency_weights
+        from segbench import median_frequency_weights
 
         return median_frequency_weights(stage.truths(), len(stage.task.labels)).to(stage.device)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from segbench.losses import pixel_terms
+from segbench import pixel_terms
 from segbench_nonadj.adjacency import penalty
 from segbench_nonadj.reach import window
 

@@ -85,6 +85,10 @@ def leaderboard(
     exact_differences: Annotated[
         bool, typer.Option("--exact-differences", help="Do not round paired differences (parity with R).")
     ] = False,
+    schemes: Annotated[
+        bool | None,
+        typer.Option("--schemes/--no-schemes", help="Compare the order with other schemes'. Default: if it is quick."),
+    ] = None,
     results: Results = Path("results"),
 ) -> None:
     """Rank what has been run, evaluated or imported: per dataset, label and metric."""
@@ -106,6 +110,7 @@ def leaderboard(
         bootstrap=bootstrap,
         seed=seed,
         decimals=None if exact_differences else 10,
+        schemes=schemes,
     )
     _show(rank_scores(load_chunks(results, COLUMNS), request), Format.json if json else format, by_label)
 
