@@ -6,7 +6,6 @@ with the very batches an uninterrupted one would have seen, whatever the method.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -20,8 +19,10 @@ from segbench.sampling import passes, seed_of
 from segbench.types import UNKNOWN, Batch
 from segbench.views import Patches, Slices, Window
 
-MINIMUM_STEPS = 50
-"""Steps of an epoch when the recipe leaves them open and one pass would be shorter."""
+STEPS = {2: 75, 3: 50}
+"""Dimensions -> steps of an epoch when the recipe leaves them open: a budget, whatever the number of cases."""
+BATCH = {2: 4, 3: 2}
+"""Dimensions -> labelled samples per step when the recipe leaves them open."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,9 @@ class Samples:
         copies = max(1, recipe.frozen_copies)
         self.labelled = _numbered(view, labelled, copies) if fixed else _drawn(view, labelled, copies)
         self.unlabelled = _drawn(view, unlabelled, 1) if mix_unlabelled else []
-        self.batch = recipe.batch or (2 if view.dims == 3 else 8)
+        self.batch = recipe.batch or BATCH[view.dims]
         self.unlabelled_batch = round(self.batch * recipe.unlabelled_ratio) if self.unlabelled else 0
-        self.steps = recipe.steps_per_epoch or max(math.ceil(len(self.labelled) / self.batch), MINIMUM_STEPS)
+        self.steps = recipe.steps_per_epoch or STEPS[view.dims]
 
     def epoch(self, index: int) -> Iterator[Batch]:
         """Yield the augmented batches of epoch ``index``."""

@@ -34,13 +34,13 @@ class Recipe:
     """How training goes, the same for every method: the budget, the optimiser, the preprocessing, the augmentation."""
 
     epochs: int = parameter(20, "epochs", low=1)
-    steps_per_epoch: int = parameter(0, "optimiser steps per epoch; 0 = one pass over the samples, 50 at least", low=0)
-    batch: int = parameter(0, "labelled samples per step; 0 = 2 for volumes, 8 for slices", low=0)
+    steps_per_epoch: int = parameter(0, "optimiser steps per epoch; 0 = 75 for slices, 50 for volumes", low=0)
+    batch: int = parameter(0, "labelled samples per step; 0 = 4 slices or 2 volumes", low=0)
     unlabelled_ratio: float = parameter(1.0, "unlabelled per labelled sample, for methods that use them", low=0)
     optimizer: Literal["adamw", "adam", "sgd"] = parameter("adamw", "optimiser")
-    learning_rate: float = parameter(3e-3, "initial learning rate", low=0)
+    learning_rate: float = parameter(2e-2, "initial learning rate", low=0)
     weight_decay: float = parameter(1e-4, "weight decay", low=0)
-    betas: tuple[float, float] = parameter((0.9, 0.999), "Adam's decay rates", low=0, high=1)
+    betas: tuple[float, float] = parameter((0.9, 0.99), "Adam's decay rates", low=0, high=1)
     momentum: float = parameter(0.9, "SGD's momentum", low=0, high=1)
     schedule: Literal["poly", "cosine", "constant"] = parameter("poly", "learning rate over the steps of the run")
     warmup: int = parameter(20, "steps of linear warm-up", low=0)

@@ -34,6 +34,7 @@ class Part:
         summary: one line for ``segbench list``.
         source: DOI or URL of what it implements; "" if it is nobody's.
         version: raised whenever results change.
+        default: taken when nobody names a part of its kind; for metrics: computed unasked.
         bibtex: BibTeX entry of the source, for ``segbench cite``.
     """
 
@@ -41,6 +42,7 @@ class Part:
     summary: ClassVar[str] = ""
     source: ClassVar[str] = ""
     version: ClassVar[str] = "1"
+    default: ClassVar[bool] = False
     bibtex: ClassVar[str] = ""
 
 
@@ -176,14 +178,12 @@ class Metric(Part):
     Attributes:
         unit: "" for ratios, "mm", "mL", "1" ...
         better: "higher" or "lower".
-        default: whether a run computes it unasked.
         needs_training: True if ``prepare`` must see training truths; such metrics are left out of ``evaluate``
             unless a prior is given by parameter.
     """
 
     unit: ClassVar[str] = ""
     better: ClassVar[Literal["higher", "lower"]] = "higher"
-    default: ClassVar[bool] = False
     needs_training: ClassVar[bool] = False
 
     def prepare(self, task: Task, truths: Iterable[LabelMap]) -> None:

@@ -18,7 +18,7 @@ import pluggy
 
 from segbench import hookspecs
 from segbench.contracts import Dataset, Method, Metric, Network, Part, Study
-from segbench.errors import PluginError, SegbenchError, UnknownName, did_you_mean, safe_name
+from segbench.errors import PluginError, SegbenchError, UnknownName, UsageError, did_you_mean, safe_name
 from segbench.hookspecs import GROUP
 from segbench.params import make
 from segbench.types import Choice
@@ -125,10 +125,21 @@ class Catalogue:
         """Construct a study."""
         return cast("Study", self.make("studies", choice))
 
-    def default_metrics(self) -> list[str]:
-        """Return the names of the metrics that are on by default."""
-        entries = self.entries["metrics"]
-        return [name for name in sorted(entries) if cast("type[Metric]", entries[name].cls).default]
+    def defaults(self, kind: str) -> list[str]:
+        """Return the sorted names of the parts of a kind that are taken when none is named."""
+        return [name for name in self.names(kind) if self.entries[kind][name].cls.default]
+
+    def default(self, kind: str) -> str:
+        """Return the one part of a kind that is taken when none is named.
+
+        Raises:
+            UsageError: if none, or more than one, declares itself the default.
+        """
+        names = self.defaults(kind)
+        if len(names) != 1:
+            found = f"found {', '.join(names)}" if names else "found none"
+            raise UsageError(f"Name a {_singular(kind)}: expected one default among the plugins, {found}.")
+        return names[0]
 
 
 class blame:  # noqa: N801 - reads as a verb: `with blame(origin, "loading"):`

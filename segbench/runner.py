@@ -108,7 +108,7 @@ def assemble(config: RunConfig, catalogue: Catalogue, root: Path) -> Parts:
     network = catalogue.network(config.network)
     method = catalogue.method(_armed(config, catalogue))
     metrics = tuple(catalogue.metric(choice) for choice in config.metrics) or tuple(
-        catalogue.metric(Choice(name)) for name in catalogue.default_metrics()
+        catalogue.metric(Choice(name)) for name in catalogue.defaults("metrics")
     )
     if network.dims not in method.dims:
         dims = " and ".join(f"{dim}D" for dim in sorted(method.dims))

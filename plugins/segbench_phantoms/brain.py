@@ -33,6 +33,7 @@ class Brain(Dataset):
     summary: ClassVar[str] = "synthetic phantom: T1-weighted heads, 31 or 134 brain structures, made from a seed"
     source: ClassVar[str] = ""
     version: ClassVar[str] = "1"
+    default: ClassVar[bool] = True
 
     cases: int = parameter(20, "number of labelled cases (train, val and test together)", low=3, high=100_000)
     structures: int = parameter(31, "number of structures, 31 or 134", low=31, high=134)

@@ -8,6 +8,7 @@ neighbour upsampling followed by a convolution; pooling skips axes that are coar
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -72,6 +73,7 @@ class UNet25D(UNet2D):
 
     name: ClassVar[str] = "unet25d"
     summary: ClassVar[str] = "2.5D U-Net: a slice with its neighbours as channels"
+    default: ClassVar[bool] = True
 
     context: int = parameter(2, "neighbouring slices on either side as extra channels", low=1, high=16)
 
@@ -89,7 +91,7 @@ class UNet3D(Network):
     width: int = parameter(16, "channels of the first level, doubled per level", low=4, high=512)
     levels: int = parameter(4, "levels of resolution", low=2, high=8)
     patch: tuple[int, int, int] | None = parameter(
-        None, "training patch; none = the largest case, at most `voxels` in all", low=4
+        None, "training patch; none = room for most cases, at most `voxels` in all", low=4
     )
     voxels: int = parameter(200_000, "upper bound of an automatic patch, voxels", low=4096)
     overlap: float = parameter(0.5, "overlap of neighbouring inference windows", low=0, high=0.9)
@@ -128,8 +130,9 @@ class UNet3D(Network):
 
 
 def _patch(geometry: Geometry, voxels: int) -> tuple[int, int, int]:
-    """Return the largest case rounded up to multiples of 8, its longest axes (in mm) shortened to fit ``voxels``."""
-    size = [max(8, -(-n // 8) * 8) for n in geometry.largest]
+    """Return a patch that holds most cases, in multiples of 8, its longest axes (in mm) shortened to fit ``voxels``."""
+    roomy = [min(largest, 1.1 * n) for n, largest in zip(geometry.shape, geometry.largest, strict=True)]
+    size = [max(8, math.ceil(n / 8) * 8) for n in roomy]
     while size[0] * size[1] * size[2] > voxels and max(size) > 8:
         allowed = [axis for axis in range(3) if size[axis] > 8]
         axis = max(allowed, key=lambda index: (size[index] * geometry.spacing[index], size[index]))

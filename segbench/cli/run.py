@@ -29,8 +29,8 @@ def run_command(
     method: Annotated[
         list[str] | None, typer.Option("--method", "-m", help="Method; repeat to compare several.", show_default=False)
     ] = None,
-    dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="Dataset.  [default: brain]")] = None,
-    network: Annotated[str | None, typer.Option("--network", "-n", help="Network.  [default: unet3d]")] = None,
+    dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="Dataset; an embedded phantom if none is named.")] = None,
+    network: Annotated[str | None, typer.Option("--network", "-n", help="Network; a small U-Net if none is named.")] = None,
     arm: Annotated[
         list[str] | None,
         typer.Option("--arm", help="method, control or placebo; repeat for several.", show_default=False),
@@ -108,14 +108,14 @@ def plan_cells(
     methods = _listed(settings.get("method"))
     if not methods:
         raise UsageError(
-            "Which method? Name one with --method, e.g. --method ce_dice; `segbench list methods` has all."
+            "Which method? Name one with --method; `segbench list methods` shows all."
         )
     recipe_name = str(settings.get("recipe", "fair"))
     recipe = _recipe(catalogue, recipe_name, parameters.get("recipe", {}), settings.get("epochs"))
-    names = {"dataset": settings.get("dataset", "brain"), "network": settings.get("network", "unet3d")}
+    names = {part: settings.get(part) or catalogue.default(part + "s") for part in ("dataset", "network")}
     chosen = {part: _choice(catalogue, part, str(name), parameters) for part, name in names.items()}
     metric_parameters = parameters.get("metric", {})
-    asked = _listed(settings.get("metrics")) or (catalogue.default_metrics() if metric_parameters else [])
+    asked = _listed(settings.get("metrics")) or (catalogue.defaults("metrics") if metric_parameters else [])
     metrics = tuple(_metric(catalogue, name, metric_parameters) for name in asked)
     folds = int(settings.get("folds") or 0)
     which = [int(settings["fold"])] if settings.get("fold") is not None else list(range(folds)) if folds else [0]
