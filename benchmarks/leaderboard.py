@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from segbench.boards import Request
-from segbench.bootstrap import draw
-from segbench.leaderboard import rank_scores
+from segbench.ranking.boards import Request
+from segbench.ranking.bootstrap import draw
+from segbench.ranking.leaderboard import rank_scores
 from segbench.results import SCHEMA, write_json, write_table
 
 METHODS, SEEDS, CASES, LABELS = 20, 3, 300, 31
@@ -93,8 +93,8 @@ def duckdb_aggregate(folder: Path) -> float | None:
 
 def bootstrap_seconds() -> dict[str, float]:
     """Return seconds of 1000 resamples of 20 methods x 300 cases x 3 metrics."""
-    from segbench.chunks import Chunk, Scores
-    from segbench.grid import COLUMNS
+    from segbench.ranking.chunks import Chunk, Scores
+    from segbench.ranking.grid import COLUMNS
 
     k, c, q = (axis.ravel() for axis in np.meshgrid(np.arange(20), np.arange(300), np.arange(3), indexing="ij"))
     value = np.random.default_rng(0).random(k.size)

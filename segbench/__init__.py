@@ -32,15 +32,15 @@ if TYPE_CHECKING:
     from segbench.errors import VerificationError as VerificationError
     from segbench.errors import did_you_mean as did_you_mean
     from segbench.errors import safe_name as safe_name
-    from segbench.evaluation import evaluate as evaluate
+    from segbench.evaluation.folders import evaluate as evaluate
+    from segbench.files.images import image_header as image_header
+    from segbench.files.images import read_image as read_image
+    from segbench.files.images import read_label_map as read_label_map
+    from segbench.files.images import write_image as write_image
+    from segbench.files.images import write_label_map as write_label_map
     from segbench.hookspecs import hookimpl as hookimpl
     from segbench.host import Catalogue as Catalogue
     from segbench.host import load_catalogue as load_catalogue
-    from segbench.images import image_header as image_header
-    from segbench.images import read_image as read_image
-    from segbench.images import read_label_map as read_label_map
-    from segbench.images import write_image as write_image
-    from segbench.images import write_label_map as write_label_map
     from segbench.losses import cross_entropy as cross_entropy
     from segbench.losses import median_frequency_weights as median_frequency_weights
     from segbench.losses import pixel_terms as pixel_terms
@@ -89,10 +89,10 @@ _HOME = {
         "did_you_mean",
         "safe_name",
     ),
-    "segbench.evaluation": ("evaluate",),
+    "segbench.evaluation.folders": ("evaluate",),
     "segbench.hookspecs": ("hookimpl",),
     "segbench.host": ("Catalogue", "load_catalogue"),
-    "segbench.images": ("image_header", "read_image", "read_label_map", "write_image", "write_label_map"),
+    "segbench.files.images": ("image_header", "read_image", "read_label_map", "write_image", "write_label_map"),
     "segbench.losses": ("cross_entropy", "median_frequency_weights", "pixel_terms", "soft_dice", "soft_dice_loss"),
     "segbench.params": ("parameter",),
     "segbench.results": ("read_scores",),

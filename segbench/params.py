@@ -72,7 +72,7 @@ def make(cls: type[T], values: Mapping[str, Any], owner: str) -> T:
         cls: a dataclass whose init fields are its parameters.
         values: field name -> text (``"8"``, ``"1,1,2"``, ``"none"``) or JSON value; nested mappings for fields that
             are dataclasses themselves.
-        owner: how messages call it, e.g. ``dataset brain``.
+        owner: how messages call it, e.g. ``dataset heads``.
 
     Raises:
         UnknownName: for a key that is no field.

@@ -276,8 +276,8 @@ def _nothing_in(path: Path) -> str:
             f"to read the file all the same, name {path / SCORES}."
         )
     return (
-        f"{path} holds no finished run (no */*/*/{RECORD}). Write one with `segbench run --method ce_dice "
-        f"--dataset brain`, `segbench evaluate PREDICTIONS REFERENCES` or `segbench import scores.csv`."
+        f"{path} holds no finished run (no */*/*/{RECORD}). Write one with `segbench run --method NAME`, "
+        f"`segbench evaluate PREDICTIONS REFERENCES` or `segbench import scores.csv`."
     )
 
 

@@ -16,17 +16,17 @@ from segbench import results
 from segbench.config import RunConfig
 from segbench.contracts import FIXED_SAMPLES, UNLABELLED, Dataset, Method, Metric, Network
 from segbench.errors import DataInvalid, Incompatible, UsageError
+from segbench.evaluation.scoring import score_case
+from segbench.files.images import write_label_map
 from segbench.host import Catalogue, blame, load_catalogue
-from segbench.images import write_label_map
 from segbench.params import to_json
 from segbench.results import Row
-from segbench.sampling import Splits, split_cases
-from segbench.scoring import score_case
+from segbench.training.sampling import Splits, split_cases
 from segbench.types import CaseRef, Choice, LabelMap, Task
 
 if TYPE_CHECKING:
-    from segbench.cache import Cache, StoredCase
-    from segbench.training import Plan, Reporter, Trained
+    from segbench.training.cache import Cache, StoredCase
+    from segbench.training.loop import Plan, Reporter, Trained
 
 SMOKE_EPOCHS, SMOKE_STEPS = 2, 3
 METHOD_ARM = "method"
@@ -88,7 +88,7 @@ def run(
     folder = folder_of(config, parts.task, root)
     if results.is_complete(folder):
         return Outcome(config, config.run_id(), folder, fresh=False)
-    from segbench.training import Reporter as Silent
+    from segbench.training.loop import Reporter as Silent
 
     return _Run(config, catalogue, parts, folder, root, reporter or Silent()).carry_out()
 
@@ -160,7 +160,7 @@ class _Run:
 
     def carry_out(self) -> Outcome:
         """Preprocess, train, predict, score, write; the record comes last."""
-        from segbench import device
+        from segbench.training import device
 
         fabric = device.launch(self.config.device, self.config.precision)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -175,7 +175,7 @@ class _Run:
         return Outcome(self.config, self.config.run_id(), self.folder, True, failed, self.seconds)
 
     def _preprocess(self) -> tuple[Cache, list[StoredCase], list[StoredCase], list[StoredCase], list[StoredCase]]:
-        from segbench.cache import Cache
+        from segbench.training.cache import Cache
 
         splits = self.parts.splits
         cache = Cache(self.root / ".cache", self.parts.dataset, self.config.recipe)
@@ -208,10 +208,10 @@ class _Run:
         unlabelled: list[StoredCase],
         fabric: Any,
     ) -> tuple[Plan, Trained]:
-        from segbench.batches import Samples
-        from segbench.cache import geometry_of
-        from segbench.training import Plan
-        from segbench.training import train as train_network
+        from segbench.training.batches import Samples
+        from segbench.training.cache import geometry_of
+        from segbench.training.loop import Plan
+        from segbench.training.loop import train as train_network
 
         method = self.parts.method
         origin = self.catalogue.entry("methods", method.name).origin
@@ -236,7 +236,7 @@ class _Run:
 
     def _evaluate(self, trained: Trained, train: list[StoredCase], test: list[StoredCase], device: Any) -> list[Row]:
         """Predict, write and score the test cases one by one."""
-        from segbench.inference import predict
+        from segbench.training.inference import predict
 
         parts, rows = self.parts, list[Row]()
         for metric in parts.metrics:
@@ -286,7 +286,7 @@ class _Run:
     def _write(self, rows: list[Row], trained: Trained, plan: Plan, hardware: dict[str, Any], memory: int) -> int:
         import pyarrow as pa
 
-        from segbench.training import drop_checkpoints, keep_network
+        from segbench.training.loop import drop_checkpoints, keep_network
 
         failed = sum(row.status == "failed" for row in rows)
         results.write_table(self.folder / results.SCORES, results.scores_table(rows))

@@ -1,4 +1,4 @@
-"""Architecture as promised: imports run downwards, plugins use public names, the host knows no guest, start-up is light."""
+"""Architecture as promised: imports run down, plugins use public names, the host knows no guest, start-up is light."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_the_host_names_no_guest() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 words = set(node.value.replace("`", " ").replace('"', " ").replace(",", " ").split())
-                found = words & (guests - {"ce", "dice"})
+                found = words & (guests - {"ce", "dice", "nnunet"})  # field terms, and the name of a file layout
                 named += [f"{path.name}:{node.lineno} {name}" for name in found]
     assert not named, "\n".join(named)
 
@@ -129,7 +129,10 @@ def modules_after(code: str) -> set[str]:
         ("import segbench", HEAVY),
         ("from segbench.cli import app", (*HEAVY, "rich.table")),
         ("from segbench import load_catalogue\nload_catalogue()", HEAVY),
-        ("from segbench import evaluate, read_scores\nimport segbench.ranking.leaderboard", ("torch", "lightning_fabric")),
+        (
+            "from segbench import evaluate, read_scores\nimport segbench.ranking.leaderboard",
+            ("torch", "lightning_fabric"),
+        ),
     ],
 )
 def test_start_up_stays_light(code: str, forbidden: tuple[str, ...]) -> None:

@@ -12,7 +12,7 @@ from segbench.cli.console import Json, Plugins, Results, catalogue, print_json, 
 from segbench.errors import EXIT_SOME_FAILED, UsageError
 
 if TYPE_CHECKING:
-    from segbench.evaluation import EvaluationResult
+    from segbench.evaluation.folders import EvaluationResult
     from segbench.host import Catalogue
     from segbench.types import Choice
 
@@ -44,8 +44,8 @@ def evaluate(
 
     Exit code 0: every case was scored; 1: some are missing, failed or odd (they are listed); 2, 3: nothing was scored.
     """
-    from segbench.evaluation import evaluate as run_evaluation
-    from segbench.labelling import parse_labels, parse_regions
+    from segbench.evaluation.folders import evaluate as run_evaluation
+    from segbench.evaluation.labelling import parse_labels, parse_regions
 
     offered = catalogue(plugin)
     with _Progress() as progress:
@@ -83,7 +83,7 @@ def _report(result: EvaluationResult, by_case: Path | None, *, json: bool) -> No
 
 def _choices(names: str | None, settings: list[str], offered: Catalogue) -> list[Choice] | None:
     """Return the metrics named, with the parameters set for them; None if neither is given."""
-    from segbench.evaluation import chosen_metrics
+    from segbench.evaluation.folders import chosen_metrics
     from segbench.params import parse_assignments
     from segbench.types import Choice
 

@@ -13,7 +13,7 @@ from segbench.cli.console import Json, Results, print_json, stdout
 from segbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from segbench.boards import Leaderboard
+    from segbench.ranking.boards import Leaderboard
 
 
 class Format(StrEnum):
@@ -92,10 +92,10 @@ def leaderboard(
     results: Results = Path("results"),
 ) -> None:
     """Rank what has been run, evaluated or imported: per dataset, label and metric."""
-    from segbench.boards import Request
-    from segbench.chunks import load_chunks
-    from segbench.grid import COLUMNS
-    from segbench.leaderboard import rank_scores
+    from segbench.ranking.boards import Request
+    from segbench.ranking.chunks import load_chunks
+    from segbench.ranking.grid import COLUMNS
+    from segbench.ranking.leaderboard import rank_scores
 
     request = Request(
         datasets=tuple(dataset or ()),
@@ -116,7 +116,7 @@ def leaderboard(
 
 
 def _show(board: Leaderboard, wanted: Format, by_label: bool) -> None:
-    from segbench import exports, tables
+    from segbench.ranking import exports, tables
 
     if wanted is Format.json:
         print_json(exports.document(board))
@@ -159,11 +159,11 @@ def compare(
     results: Results = Path("results"),
 ) -> None:
     """Say whether methods differ: better, worse, practically equal, or no evidence; and what would decide."""
-    from segbench import verdicts
-    from segbench.boards import Request
-    from segbench.chunks import load_chunks
-    from segbench.comparisons import comparison_document, draw_comparisons
-    from segbench.grid import COLUMNS
+    from segbench.ranking import verdicts
+    from segbench.ranking.boards import Request
+    from segbench.ranking.chunks import load_chunks
+    from segbench.ranking.comparisons import comparison_document, draw_comparisons
+    from segbench.ranking.grid import COLUMNS
 
     request = Request(
         datasets=tuple(dataset or ()),
@@ -191,7 +191,7 @@ def import_(
     json: Json = False,
 ) -> None:
     """Bring a published table of per-case scores into the results."""
-    from segbench.importing import import_scores
+    from segbench.ranking.importing import import_scores
 
     report: dict[str, Any] = import_scores(file, results, name)
     if json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from segbench.training import Reporter
+from segbench.training.loop import Reporter
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -29,8 +29,10 @@ def run_command(
     method: Annotated[
         list[str] | None, typer.Option("--method", "-m", help="Method; repeat to compare several.", show_default=False)
     ] = None,
-    dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="Dataset; an embedded phantom if none is named.")] = None,
-    network: Annotated[str | None, typer.Option("--network", "-n", help="Network; a small U-Net if none is named.")] = None,
+    dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="Dataset; a phantom if none is named.")] = None,
+    network: Annotated[
+        str | None, typer.Option("--network", "-n", help="Network; a small one if none is named.")
+    ] = None,
     arm: Annotated[
         list[str] | None,
         typer.Option("--arm", help="method, control or placebo; repeat for several.", show_default=False),
@@ -107,9 +109,7 @@ def plan_cells(
             raise UsageError(f"--set {part}.…: no such part. {did_you_mean(part, PARTS)}")
     methods = _listed(settings.get("method"))
     if not methods:
-        raise UsageError(
-            "Which method? Name one with --method; `segbench list methods` shows all."
-        )
+        raise UsageError("Which method? Name one with --method; `segbench list methods` shows all.")
     recipe_name = str(settings.get("recipe", "fair"))
     recipe = _recipe(catalogue, recipe_name, parameters.get("recipe", {}), settings.get("epochs"))
     names = {part: settings.get(part) or catalogue.default(part + "s") for part in ("dataset", "network")}

@@ -1,0 +1,199 @@
+"""Score one pair of files: read, align, look for labels nobody knows, score. Runs in worker processes; never raises."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segbench.contracts import Metric
+from segbench.errors import SegbenchError
+from segbench.evaluation.geometry import Mode, align
+from segbench.evaluation.layouts import CaseProblem, Pair
+from segbench.evaluation.scoring import Scored, missing_scores, score_case
+from segbench.files.images import read_label_map
+from segbench.types import UNKNOWN, LabelMap, Status, Task
+
+CHUNK = 1 << 16
+"""Voxels looked at together when values are collected: small, because most pieces are background only."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is the same for every case.
+
+    Attributes:
+        task: what is scored.
+        metrics: prepared metrics.
+        geometry: see ``segbench.evaluation.geometry``.
+        ignore: label of voxels that do not count, or None.
+        known: label values that may occur; others are reported.
+        strict_labels: whether other values are a fault, or merely noted because labels were chosen by hand.
+    """
+
+    task: Task
+    metrics: tuple[Metric, ...]
+    geometry: Mode = "strict"
+    ignore: int | None = None
+    known: frozenset[int] = frozenset()
+    strict_labels: bool = True
+
+
+PlainScore = tuple[int, str, int | None, float | None, Status]
+"""Position of the metric, name and label of the structure, value, status."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one case.
+
+    Attributes:
+        scores: plain values, fit for JSON and for other processes.
+        problems: what a reader must know.
+        passing: True if the same command may succeed another time (memory ran out).
+    """
+
+    scores: list[PlainScore] = field(default_factory=list)
+    problems: tuple[CaseProblem, ...] = ()
+    passing: bool = False
+
+
+def failed(pair: Pair, setting: Setting, why: str, *, passing: bool = False) -> Outcome:
+    """Return the outcome of a case that could not be scored."""
+    problem = CaseProblem(pair.case, "failed", why, pair.rater)
+    return Outcome(_plain(missing_scores(setting.task, setting.metrics, "failed"), setting), (problem,), passing)
+
+
+def _plain(scored: list[Scored], setting: Setting) -> list[PlainScore]:
+    position = {id(metric): index for index, metric in enumerate(setting.metrics)}
+    return [
+        (position[id(metric)], score.structure.name, score.structure.label, score.value, score.status)
+        for metric, score in scored
+    ]
+
+
+def score_pair(pair: Pair, setting: Setting) -> Outcome:
+    """Score one case from its files; whatever goes wrong becomes part of the outcome."""
+    if pair.fault or pair.predicted is None:
+        status: Status = "failed" if pair.fault else "missing"
+        return Outcome(_plain(missing_scores(setting.task, setting.metrics, status), setting))
+    try:
+        truth = _with_ignored(_read(pair.truth, "reference"), setting.ignore)
+        aligned = align(_read(pair.predicted, "prediction"), truth, setting.geometry)
+        problems = _strange_values(pair, aligned.predicted, truth, setting)
+        if aligned.note:
+            problems.append(CaseProblem(pair.case, "note", aligned.note, pair.rater))
+        reasons: list[str] = []
+        count = len(setting.task.labels)
+        predicted, truth = _in_range(aligned.predicted, count), _in_range(truth, count)
+        scores = score_case(predicted, truth, setting.task, setting.metrics, reasons)
+    except SegbenchError as error:
+        return failed(pair, setting, str(error))
+    except MemoryError:
+        return failed(pair, setting, "memory ran out. Use fewer --jobs.", passing=True)
+    except Exception as error:
+        return failed(pair, setting, f"unexpected {type(error).__name__}: {error}")
+    problems += [CaseProblem(pair.case, "failed", reason, pair.rater) for reason in reasons]
+    return Outcome(_plain(scores, setting), tuple(problems))
+
+
+def _read(path: Path, role: str) -> LabelMap:
+    try:
+        return read_label_map(path)
+    except SegbenchError as error:
+        raise type(error)(f"{role} {error}") from error
+    except OSError as error:
+        raise SegbenchError(f"{role} {path}: cannot be read ({error.strerror or error}).") from error
+
+
+def _with_ignored(truth: LabelMap, ignore: int | None) -> LabelMap:
+    if ignore is None:
+        return truth
+    wide = np.promote_types(truth.array.dtype, np.int8)
+    return LabelMap(np.where(truth.array == ignore, UNKNOWN, truth.array.astype(wide)), truth.spacing, truth.affine)
+
+
+def _in_range(labels: LabelMap, count: int) -> LabelMap:
+    """Set values from ``count`` on to background, so that metrics may use values as positions."""
+    if labels.array.size == 0 or int(labels.array.max()) < count:
+        return labels
+    return LabelMap(np.where(labels.array < count, labels.array, 0), labels.spacing, labels.affine)
+
+
+def _strange_values(pair: Pair, predicted: LabelMap, truth: LabelMap, setting: Setting) -> list[CaseProblem]:
+    """Name values that the task does not know; they are scored as what they are: nothing it asks for."""
+    problems = []
+    true_values = values_in(truth.array)
+    known = setting.known | {0}
+    kind: Any = "labels" if setting.strict_labels else "note"
+    strange = sorted(true_values - known - {UNKNOWN})
+    if strange and setting.strict_labels:
+        problems.append(CaseProblem(pair.case, kind, f"the reference has unknown labels {_few(strange)}", pair.rater))
+    if strange := sorted(values_in(predicted.array) - known - true_values):
+        what = f"the prediction has unknown labels {_few(strange)}; they count as background"
+        problems.append(CaseProblem(pair.case, kind, what, pair.rater))
+    return problems
+
+
+def _few(values: list[int]) -> str:
+    return ", ".join(map(str, values[:8])) + (f" and {len(values) - 8} more" if len(values) > 8 else "")
+
+
+def values_in(array: NDArray[np.integer[Any]]) -> set[int]:
+    """Return the values that occur in a label map, without sorting its voxels.
+
+    Args:
+        array: integer array of any shape.
+    """
+    found: set[int] = set()
+    flat = array.reshape(-1)
+    for start in range(0, flat.size, CHUNK):
+        piece = flat[start : start + CHUNK]
+        low, high = int(piece.min()), int(piece.max())
+        if high - low > 1 << 16:
+            found.update(np.unique(piece).tolist())
+        elif high == low:
+            found.add(low)
+        else:
+            counts = np.bincount((piece if low == 0 else piece.astype(np.int64) - low).ravel())
+            found.update((np.flatnonzero(counts) + low).tolist())
+    return found
+
+
+def values_in_file(path: Path) -> set[int]:
+    """Return the values of a label map file, or nothing if it cannot be read (scoring will say why)."""
+    try:
+        return values_in(read_label_map(path).array)
+    except (SegbenchError, OSError, MemoryError):
+        return set()
+
+
+_setting: list[Setting] = []
+"""The setting of this process; filled by ``settle``."""
+
+
+def settle(plugins: tuple[str, ...], pickled: bytes) -> None:
+    """Take over the setting in a worker process.
+
+    Args:
+        plugins: single files to load first, because metrics may be defined in them.
+        pickled: the ``Setting``.
+    """
+    if plugins:
+        from segbench.host import load_catalogue
+
+        load_catalogue(plugins)
+    _setting[:] = [pickle.loads(pickled)]
+
+
+def score_settled(pair: Pair) -> Outcome:
+    """Score one case with the setting of this process."""
+    return score_pair(pair, _setting[0])
+
+
+def unsettle() -> None:
+    """Do nothing: workers that only collect values need no setting."""

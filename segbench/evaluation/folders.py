@@ -1,0 +1,354 @@
+"""Score predictions made anywhere against references: find pairs, score them in parallel, write one run.
+
+The run's identity is a hash of the request and of the bytes of every file, so an evaluation of the same files is a
+no-op, an interrupted one goes on where it was, and changed predictions are another run.
+"""
+
+from __future__ import annotations
+
+import pickle
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from segbench.contracts import Metric
+from segbench.errors import DataMissing, Incompatible, SegbenchError, UsageError, safe_name
+from segbench.evaluation.case_files import (
+    Outcome,
+    Setting,
+    failed,
+    score_pair,
+    score_settled,
+    settle,
+    unsettle,
+    values_in_file,
+)
+from segbench.evaluation.geometry import Mode
+from segbench.evaluation.journal import Journal, remove
+from segbench.evaluation.labelling import Structures, chosen_structures, structures_found, task_of
+from segbench.evaluation.layouts import CaseProblem, Kind, Layout, Pair, find_pairs
+from segbench.evaluation.workers import WorkerDied, each
+from segbench.files.filenames import content_hash
+from segbench.host import Catalogue, blame, load_catalogue
+from segbench.params import fingerprint, to_json
+from segbench.results import RECORD, SCORES, is_complete, read_scores, run_folder, scores_table, write_json, write_table
+from segbench.types import Choice, Task
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+OnMissing = Literal["worst", "skip", "fail"]
+Progress = Callable[[int, int, str], None]
+"""Called with cases done, cases in all, and the case just done."""
+ROWS_AT_ONCE = 50_000
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """What an evaluation found out.
+
+    Attributes:
+        run_id: identity of request and files.
+        folder: where it was written.
+        table: the scores, one row per case, structure and metric.
+        problems: everything about single cases that a reader must know.
+        task: what was scored.
+        layout: what was recognised in the folders, in words.
+        cases: number of references scored or missing.
+        reused: True if this very evaluation was there already and nothing had to be done.
+        seconds: it took.
+    """
+
+    run_id: str
+    folder: Path
+    table: pa.Table
+    problems: tuple[CaseProblem, ...]
+    task: Task
+    layout: str
+    cases: int
+    reused: bool
+    seconds: float
+
+    @property
+    def complete(self) -> bool:
+        """Whether every case was scored without a complaint."""
+        return not any(problem.grave for problem in self.problems)
+
+
+def evaluate(
+    predictions: str | Path,
+    references: str | Path,
+    *,
+    name: str,
+    dataset: str,
+    labels: Sequence[int | str] | Mapping[str, int] | None = None,
+    regions: Mapping[str, Sequence[int]] | None = None,
+    ignore_label: int | None = None,
+    metrics: Sequence[str | Choice | Metric] | None = None,
+    on_missing: OnMissing = "worst",
+    geometry: Mode = "strict",
+    layout: Kind = "auto",
+    jobs: int = 1,
+    results: str | Path = "results",
+    catalogue: Catalogue | None = None,
+    progress: Progress | None = None,
+) -> EvaluationResult:
+    """Score predictions against references and write the scores as a run of source "external".
+
+    Args:
+        predictions, references: folders (see ``segbench.evaluation.layouts``) or one file each.
+        name: what the leaderboard calls the method.
+        dataset: what the leaderboard calls the data.
+        labels: values, declared names, or name -> value; by default what ``dataset.json`` or a BIDS table declares,
+            else every value found in the references.
+        regions: name -> values scored as one structure.
+        ignore_label: value in the references of voxels that do not count; by default what ``dataset.json`` declares.
+        metrics: names, choices with parameters, or metrics; by default all that are on by default.
+        on_missing: "worst" writes rows of status "missing", "skip" leaves the case out, "fail" scores nothing.
+        geometry: "strict", "tolerant" or "resample"; see ``segbench.evaluation.geometry``.
+        layout: "auto", "plain", "nnunet", "msd", "bids" or "raters".
+        jobs: number of processes; each holds one case in memory.
+        results: root of the results folder.
+        catalogue: where metrics come from; by default everything installed.
+        progress: see ``Progress``.
+
+    Raises:
+        UsageError: if the request makes no sense.
+        DataMissing: if there is nothing to score, or a prediction is missing and ``on_missing`` is "fail".
+        DataInvalid: if the references as a whole cannot be used.
+    """
+    begun = time.monotonic()
+    safe_name(name, "method"), safe_name(dataset, "dataset")
+    _check_choices(on_missing=(on_missing, OnMissing), geometry=(geometry, Mode), layout=(layout, Kind))
+    if jobs < 1:
+        raise UsageError(f"jobs {jobs}: expected at least 1.")
+    catalogue = load_catalogue() if catalogue is None else catalogue
+    chosen = chosen_metrics(metrics, catalogue)
+    found = _without_missing(find_pairs(Path(predictions), Path(references), layout), on_missing)
+    ignore = found.declaration.ignore if ignore_label is None else ignore_label
+    structures = chosen_structures(labels, regions, found.declaration)
+    by_hand = labels is not None or regions is not None
+    hashes = _hashes(found.pairs, jobs)
+    wanted = {"name": name, "on_missing": on_missing, "geometry": geometry, "structures": list(structures.items())}
+    revision, run_id, request = _identity(dataset, wanted, chosen, ignore, found, hashes)
+    folder = run_folder(Path(results).expanduser(), dataset, name, run_id)
+    if is_complete(folder) and (known := _finished(folder, dataset, found)) is not None:
+        return replace(known, seconds=time.monotonic() - begun)
+    structures = structures or structures_found(_survey(found.pairs, jobs) - {ignore})
+    task = task_of(dataset, revision, structures)
+    for metric in chosen:
+        with blame(f"of metric {metric.name}", "preparing it"):
+            metric.prepare(task, iter(()))
+    setting = Setting(task, chosen, geometry, ignore, _known(structures, found), not by_hand or _declared(found))
+    outcomes = _score_all(found.pairs, setting, folder, jobs, catalogue, progress)
+    problems = (*found.problems, *(problem for outcome in outcomes for problem in outcome.problems))
+    table, seconds = _table(found.pairs, outcomes, setting, run_id, name), time.monotonic() - begun
+    result = EvaluationResult(run_id, folder, table, problems, task, found.words, len(found.pairs), False, seconds)
+    request |= {"structures": list(structures.items()), "layout": found.words, "references": str(references)}
+    _write(result, request, retry=any(outcome.passing for outcome in outcomes), catalogue=catalogue)
+    return result
+
+
+def _declared(found: Layout) -> bool:
+    return bool(found.declaration.structures)
+
+
+def _known(structures: Structures, found: Layout) -> frozenset[int]:
+    """Return the label values that are asked for or declared."""
+    groups = (*structures.values(), *found.declaration.structures.values())
+    return frozenset(value for values in groups for value in values)
+
+
+def _check_choices(**choices: tuple[str, Any]) -> None:
+    for option, (value, kind) in choices.items():
+        if value not in get_args(kind):
+            raise UsageError(f"{option} {value!r}: expected one of {', '.join(get_args(kind))}.")
+
+
+def chosen_metrics(metrics: Sequence[str | Choice | Metric] | None, catalogue: Catalogue) -> tuple[Metric, ...]:
+    """Return the metrics asked for, or those that are on by default and need no training data.
+
+    Raises:
+        Incompatible: if one asked for must see training truths and was given no prior by parameter.
+        UnknownName: if there is no such metric.
+    """
+    if metrics is None:
+        made = [catalogue.metric(Choice(name)) for name in catalogue.defaults("metrics")]
+        chosen = [metric for metric in made if _ready(metric)]
+    else:
+        choices = [Choice(one) if isinstance(one, str) else one for one in metrics]
+        chosen = [catalogue.metric(one) if isinstance(one, Choice) else one for one in choices]
+    for metric in chosen:
+        if not _ready(metric):
+            raise Incompatible(
+                f"metric {metric.name} needs training truths, which an evaluation has not. Give it a prior by "
+                f"parameter if it takes one (`segbench info metric {metric.name}`), or leave it out."
+            )
+    if not chosen:
+        raise UsageError("No metric was chosen. Name some, such as --metrics dice,hd95; `segbench list metrics`.")
+    return tuple(chosen)
+
+
+def _ready(metric: Metric) -> bool:
+    return not metric.needs_training or getattr(metric, "prior", None) is not None
+
+
+def _without_missing(found: Layout, on_missing: str) -> Layout:
+    """Leave missing cases out, or refuse them, if asked to."""
+    missing = [pair for pair in found.pairs if pair.predicted is None and not pair.fault]
+    if not missing or on_missing == "worst":
+        return found
+    if on_missing == "fail":
+        names = ", ".join(pair.case for pair in missing[:10]) + (", ..." if len(missing) > 10 else "")
+        raise DataMissing(
+            f"{len(missing)} of {len(found.pairs)} references have no prediction: {names}. Supply them, or say "
+            f"--on-missing worst (they count as the worst) or --on-missing skip."
+        )
+    problems = tuple(
+        replace(one, kind="note", what=f"{one.what}; left out as asked") if one.kind == "missing" else one
+        for one in found.problems
+    )
+    kept = tuple(pair for pair in found.pairs if pair.predicted is not None or pair.fault)
+    return replace(found, pairs=kept, problems=problems)
+
+
+def _hashes(pairs: Sequence[Pair], jobs: int) -> list[tuple[str, str | None]]:
+    """Return the content hashes of reference and prediction of every pair."""
+    with ThreadPoolExecutor(jobs) as threads:  # hashing releases the interpreter
+        truths = threads.map(lambda pair: content_hash(pair.truth), pairs)
+        predicted = threads.map(lambda pair: content_hash(pair.predicted) if pair.predicted else None, pairs)
+        return list(zip(truths, predicted, strict=True))
+
+
+def _identity(
+    dataset: str,
+    wanted: dict[str, Any],
+    metrics: Sequence[Metric],
+    ignore: int | None,
+    found: Layout,
+    hashes: Sequence[tuple[str, str | None]],
+) -> tuple[str, str, dict[str, Any]]:
+    """Return the revision of the references, the identity of the run, and the request behind it."""
+    truths = [(pair.case, pair.rater, truth) for pair, (truth, _) in zip(found.pairs, hashes, strict=True)]
+    revision = "ref-" + fingerprint([truths, ignore])[:8]
+    request = {
+        **wanted,
+        "dataset": dataset,
+        "revision": revision,
+        "ignore_label": ignore,
+        "metrics": [_described(metric) for metric in metrics],
+        "cases": [
+            {"case": pair.case, "rater": pair.rater, "fault": pair.fault, "reference": truth, "prediction": predicted}
+            for pair, (truth, predicted) in zip(found.pairs, hashes, strict=True)
+        ],
+    }
+    return revision, fingerprint(request)[:12], request
+
+
+def _described(metric: Metric) -> dict[str, Any]:
+    """Return what makes a metric this metric: its parameters, and the bytes of files they name."""
+    files = {name: content_hash(value) for name, value in vars(metric).items() if isinstance(value, Path)}
+    return {"name": metric.name, "version": metric.version, "parameters": to_json(metric), "files": files}
+
+
+def _finished(folder: Path, dataset: str, found: Layout) -> EvaluationResult | None:
+    """Return the result of a finished run, or None if another try may do better."""
+    import json
+
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        problems = tuple(CaseProblem(**problem) for problem in record["problems"])
+        structures: Structures = {name: tuple(values) for name, values in record["structures"]}
+        task = task_of(dataset, record["revision"], structures)
+        table = read_scores(folder)
+    except (OSError, ValueError, LookupError, TypeError, SegbenchError):  # damaged: do it again
+        return None
+    if record["retry"]:
+        return None
+    return EvaluationResult(record["run_id"], folder, table, problems, task, found.words, len(found.pairs), True, 0.0)
+
+
+def _survey(pairs: Sequence[Pair], jobs: int) -> set[int]:
+    """Return every value that occurs in the references."""
+    files = sorted({pair.truth for pair in pairs if not pair.fault})
+    found: set[int] = set()
+    for _, values in each(values_in_file, files, jobs, unsettle, ()):
+        found |= set() if isinstance(values, WorkerDied) else values
+    return found
+
+
+def _score_all(
+    pairs: Sequence[Pair], setting: Setting, folder: Path, jobs: int, catalogue: Catalogue, progress: Progress | None
+) -> list[Outcome]:
+    """Score what the journal does not have yet; return the outcomes in the order of the pairs."""
+    with Journal(folder, len(pairs)) as journal:
+        waiting = [index for index in range(len(pairs)) if index not in journal.done]
+        for position, outcome in _outcomes([pairs[index] for index in waiting], setting, jobs, catalogue):
+            index = waiting[position]
+            if isinstance(outcome, WorkerDied):
+                outcome = failed(pairs[index], setting, outcome.reason, passing=True)
+            journal.add(index, outcome)
+            if progress is not None:
+                progress(len(journal.done), len(pairs), pairs[index].case)
+        return [journal.done[index] for index in range(len(pairs))]
+
+
+def _outcomes(
+    pairs: Sequence[Pair], setting: Setting, jobs: int, catalogue: Catalogue
+) -> Iterator[tuple[int, Outcome | WorkerDied]]:
+    if jobs == 1:
+        return each(partial(score_pair, setting=setting), pairs, 1, unsettle, ())
+    try:
+        pickled = pickle.dumps(setting)
+    except Exception as error:
+        raise UsageError(f"A metric cannot be sent to other processes ({error}). Use one job.") from error
+    plugins = tuple(origin.distribution for origin in catalogue.origins if origin.version == "file")
+    return each(score_settled, pairs, jobs, settle, (plugins, pickled))
+
+
+def _table(pairs: Sequence[Pair], outcomes: Sequence[Outcome], setting: Setting, run_id: str, name: str) -> pa.Table:
+    """Return the rows of all cases, in the order of cases, metrics and structures."""
+    import pyarrow as pa
+
+    fixed = {
+        **{"run_id": run_id, "dataset": setting.task.name, "dataset_revision": setting.task.revision},
+        **{"network": "", "method": name, "arm": "method", "seed": 0, "fold": 0, "source": "external"},
+    }
+    kinds = [
+        {"metric": one.name, "metric_version": one.version, "unit": one.unit, "better": one.better}
+        for one in setting.metrics
+    ]
+    tables, rows = [], []
+    for pair, outcome in zip(pairs, outcomes, strict=True):
+        case = {**fixed, "case_id": pair.case, "group": pair.group, "rater": pair.rater}
+        for metric, structure, label, value, status in outcome.scores:
+            score = {"label": label, "label_name": structure, "value": value, "status": status}
+            rows.append({**case, **kinds[metric], **score})
+        if len(rows) >= ROWS_AT_ONCE:
+            tables.append(scores_table(rows))
+            rows = []
+    tables.append(scores_table(rows))
+    return pa.concat_tables(tables).unify_dictionaries() if len(tables) > 1 else tables[0]
+
+
+def _write(result: EvaluationResult, request: dict[str, Any], *, retry: bool, catalogue: Catalogue) -> None:
+    """Write scores, then the record whose presence says that the run is complete."""
+    libraries = ("segbench", "numpy", "scipy", "nibabel", "pyarrow")
+    record = {
+        **{"run_id": result.run_id, "source": "external", "method": request["name"], "retry": retry},
+        **{"dataset_revision": result.task.revision, "seconds": result.seconds, **request},
+        "problems": [asdict(problem) for problem in result.problems],
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in libraries}},
+        "plugins": {origin.plugin: f"{origin.distribution} {origin.version}" for origin in catalogue.origins},
+        "machine": platform.platform(),
+    }
+    write_table(result.folder / SCORES, result.table)
+    write_json(result.folder / RECORD, record)
+    if not retry:
+        remove(result.folder)

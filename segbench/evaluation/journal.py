@@ -1,0 +1,65 @@
+"""What an unfinished evaluation has already found out, one line per case, so that a rerun goes on where it was."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from segbench.evaluation.case_files import Outcome
+from segbench.evaluation.layouts import CaseProblem
+
+FILE = "journal.jsonl"
+
+
+class Journal:
+    """Outcomes of cases by position; a line that was cut off is as if it had not been written.
+
+    Args:
+        folder: of the run; created.
+        cases: number of cases.
+    """
+
+    def __init__(self, folder: Path, cases: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / FILE
+        self.done: dict[int, Outcome] = {}
+        if self.path.is_file():
+            for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
+                with contextlib.suppress(ValueError, TypeError, KeyError):
+                    index, outcome = _read(json.loads(line))
+                    if 0 <= index < cases:
+                        self.done[index] = outcome
+
+    def __enter__(self) -> Journal:
+        self._stream = self.path.open("a", encoding="utf-8")
+        if self.done or self.path.stat().st_size:
+            self._stream.write("\n")  # ends a line that was cut off
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stream.close()
+
+    def add(self, index: int, outcome: Outcome) -> None:
+        """Keep the outcome of a case; one that may turn out better next time is not written down."""
+        self.done[index] = outcome
+        if outcome.passing:
+            return
+        problems = [(one.case, one.kind, one.what, one.rater) for one in outcome.problems]
+        self._stream.write(json.dumps({"case": index, "scores": outcome.scores, "problems": problems}) + "\n")
+        self._stream.flush()  # to the system, which survives a killed process
+
+
+def remove(folder: Path) -> None:
+    """Delete the journal of a run, once everything is in its results."""
+    (folder / FILE).unlink(missing_ok=True)
+
+
+def _read(entry: dict[str, Any]) -> tuple[int, Outcome]:
+    scores = [(int(metric), name, label, value, status) for metric, name, label, value, status in entry["scores"]]
+    problems = tuple(CaseProblem(case, kind, what, rater) for case, kind, what, rater in entry["problems"])
+    return int(entry["case"]), Outcome(scores, problems)

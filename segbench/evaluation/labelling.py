@@ -1,0 +1,125 @@
+"""From what a user asks for, what a folder declares and what its files hold to the task that is scored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from segbench.errors import DataInvalid, UnknownName, UsageError, did_you_mean
+from segbench.evaluation.declarations import Declaration
+from segbench.types import Task
+
+LARGEST = 65_535
+"""Largest label value; names are kept in a list as long as the largest value."""
+Structures = dict[str, tuple[int, ...]]
+
+
+def parse_labels(text: str) -> list[int | str] | dict[str, int]:
+    """Return what ``--labels`` says: ``1,2``, ``LV,RV`` (names the references declare) or ``LV=1,RV=2``.
+
+    Raises:
+        UsageError: if it is none of these.
+    """
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts or (any("=" in part for part in parts) and not all("=" in part for part in parts)):
+        raise UsageError(f"--labels {text!r}: expected 1,2 or LV,RV or LV=1,RV=2.")
+    if "=" not in parts[0]:
+        return [int(part) if part.isdecimal() else part for part in parts]
+    named = {}
+    for part in parts:
+        name, _, value = part.partition("=")
+        if not name.strip() or not value.strip().isdecimal():
+            raise UsageError(f"--labels {part!r}: expected NAME=VALUE with a whole number.")
+        named[name.strip()] = int(value)
+    return named
+
+
+def parse_regions(texts: Iterable[str]) -> Structures:
+    """Return what ``--regions`` says: ``wt=1,2,3``, several separated by ``;`` or by repeating the option.
+
+    Raises:
+        UsageError: if one is not of this form.
+    """
+    regions: Structures = {}
+    for text in (part for whole in texts for part in whole.split(";") if part.strip()):
+        name, _, values = text.partition("=")
+        numbers = [value.strip() for value in values.split(",")]
+        if not name.strip() or not all(number.isdecimal() for number in numbers):
+            raise UsageError(f"--regions {text!r}: expected NAME=VALUE,VALUE such as wt=1,2,3.")
+        regions[name.strip()] = tuple(int(number) for number in numbers)
+    return regions
+
+
+def chosen_structures(
+    labels: Sequence[int | str] | Mapping[str, int] | None,
+    regions: Mapping[str, Sequence[int]] | None,
+    declared: Declaration,
+) -> Structures:
+    """Return the structures asked for, else those declared; empty if neither (then the files decide).
+
+    Raises:
+        UnknownName: for a label name that is not declared.
+        UsageError: for values that are no labels, or a name given twice.
+    """
+    structures: Structures = {}
+    if isinstance(labels, Mapping):
+        structures = {name: (value,) for name, value in labels.items()}
+    elif labels is not None:
+        names = {values[0]: name for name, values in declared.structures.items() if len(values) == 1}
+        for label in labels:
+            if isinstance(label, int):
+                structures[names.get(label, str(label))] = (label,)
+            elif label in declared.structures:
+                structures[label] = declared.structures[label]
+            else:
+                raise UnknownName(f"No label is called {label!r}. {did_you_mean(label, declared.structures)}")
+    for name, values in (regions or {}).items():
+        if name in structures:
+            raise UsageError(f"{name!r} is both a label and a region. Rename one.")
+        structures[name] = tuple(values)
+    if labels is None and regions is None:
+        structures = dict(declared.structures)
+    _check(structures)
+    return structures
+
+
+def _check(structures: Structures) -> None:
+    for name, values in structures.items():
+        if not name.strip() or not values or min(values) < 0 or max(values) > LARGEST or values == (0,):
+            raise UsageError(
+                f"label {name!r} = {', '.join(map(str, values))}: expected a name and values from 1 to {LARGEST}."
+            )
+
+
+def structures_found(values: Iterable[int]) -> Structures:
+    """Return one structure per foreground value found in the references.
+
+    Raises:
+        DataInvalid: if there is none, or values are too large to be labels.
+    """
+    found = sorted(value for value in set(values) if value > 0)
+    if not found:
+        raise DataInvalid(
+            "No reference has any label but background (or none can be read), so there is nothing to score. "
+            "Say which labels there are with --labels."
+        )
+    if found[-1] > LARGEST:
+        raise DataInvalid(
+            f"The references have label values up to {found[-1]}; expected at most {LARGEST}. Are they label maps? "
+            f"Choose the values to score with --labels."
+        )
+    return {str(value): (value,) for value in found}
+
+
+def task_of(dataset: str, revision: str, structures: Structures) -> Task:
+    """Return the task that scores exactly these structures, in this order.
+
+    Args:
+        dataset: its name.
+        revision: identity of the references.
+        structures: name -> label values.
+    """
+    single = {values[0]: name for name, values in structures.items() if len(values) == 1}
+    largest = max(value for values in structures.values() for value in values)
+    names = ("background", *(single.get(value, str(value)) for value in range(1, largest + 1)))
+    plain = list(structures.values()) == [(value,) for value in range(1, largest + 1)]
+    return Task(dataset, revision, names, regions={} if plain else structures)

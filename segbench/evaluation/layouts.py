@@ -1,0 +1,319 @@
+"""Which prediction belongs to which reference: plain folders, nnU-Net, Decathlon, BIDS, several raters, single files.
+
+Hidden files, AppleDouble files and everything that is not an image are passed over; linked folders are not entered.
+Whatever does not fit is a named problem and never stops the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, get_args
+
+from segbench.errors import DataInvalid, DataMissing, UsageError
+from segbench.evaluation.declarations import Declaration, find_declaration, read_label_table
+from segbench.files.filenames import Files, bare, case_name, entities, files_in, stem
+
+Kind = Literal["auto", "plain", "nnunet", "msd", "bids", "raters"]
+ProblemKind = Literal["missing", "failed", "extra", "labels", "note"]
+
+
+@dataclass(frozen=True)
+class CaseProblem:
+    """Something about one case that a reader must know.
+
+    Attributes:
+        case: the case, or "" if it concerns all.
+        kind: "missing" or "failed" (its scores say so too), "extra": a prediction nobody asked for, "labels": values
+            the task does not know, "note": done or overlooked on request.
+        what: the matter in words.
+        rater: whose reference, where there are several.
+    """
+
+    case: str
+    kind: ProblemKind
+    what: str
+    rater: str | None = None
+
+    @property
+    def grave(self) -> bool:
+        """Whether the evaluation is less than complete because of it."""
+        return self.kind != "note"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One reference and the prediction made for it.
+
+    Attributes:
+        case: safe as a name, unique per rater.
+        group: the patient, as far as the names tell.
+        truth: the reference file.
+        predicted: the prediction file, or None.
+        fault: why the pair cannot be scored although files exist; "" if it can.
+        rater: who drew the reference, where there are several.
+    """
+
+    case: str
+    group: str
+    truth: Path
+    predicted: Path | None
+    fault: str = ""
+    rater: str | None = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Everything found out about two folders.
+
+    Attributes:
+        words: what was recognised, one sentence.
+        pairs: sorted by case and rater.
+        problems: sorted likewise.
+        declaration: what the folders say about their labels.
+    """
+
+    words: str
+    pairs: tuple[Pair, ...]
+    problems: tuple[CaseProblem, ...]
+    declaration: Declaration = field(default_factory=Declaration)
+
+
+def find_pairs(predictions: Path, references: Path, layout: Kind = "auto") -> Layout:
+    """Find the reference and prediction of every case.
+
+    Args:
+        predictions, references: folders, or one file each.
+        layout: "auto" recognises all but "raters" (one subfolder of references per rater).
+
+    Raises:
+        UsageError: if the request makes no sense.
+        DataMissing: if a folder is missing or empty, or no prediction fits any reference.
+    """
+    if layout not in get_args(Kind):
+        raise UsageError(f"layout {layout!r}: expected one of {', '.join(get_args(Kind))}.")
+    predictions, references = predictions.expanduser(), references.expanduser()
+    for path, role in ((predictions, "predictions"), (references, "references")):
+        if not path.exists():
+            raise DataMissing(f"{role}: nothing is at {path}. Check the path.")
+    if references.is_file() or predictions.is_file():
+        return _single_files(predictions, references)
+    notes: list[CaseProblem] = []
+    declaration = _declaration(predictions, references, notes)
+    if layout in ("auto", "bids") and (layout == "bids" or any(True for _ in references.rglob("*_dseg.*"))):
+        found = _bids(predictions, references)
+    elif layout == "raters":
+        found = _raters(predictions, references)
+    else:
+        kind = (declaration.style or "plain") if layout == "auto" else layout
+        found = _folders(predictions, references, replace(declaration, style="" if kind == "plain" else kind))
+    if not found.declaration.structures:
+        found = replace(found, declaration=declaration)
+    found = replace(found, problems=(*notes, *found.problems))
+    _require_pairs(found, predictions, references)
+    return found
+
+
+def _declaration(predictions: Path, references: Path, notes: list[CaseProblem]) -> Declaration:
+    """Look for ``dataset.json`` where nnU-Net and the Decathlon put it."""
+    beside = [references, references.parent] if references.name.startswith("labels") else [references]
+    depth = 2 if predictions.name == "validation" else int(predictions.name.startswith("fold_"))
+    above = [predictions, *list(predictions.resolve().parents)[:depth]]
+    try:
+        return find_declaration([*beside, *above])
+    except DataInvalid as error:
+        notes.append(CaseProblem("", "failed", str(error)))
+        return Declaration()
+
+
+def _require_pairs(found: Layout, predictions: Path, references: Path) -> None:
+    if not found.pairs:
+        raise DataMissing(f"references: no label map was found in {references}. Name the folder that holds them.")
+    if all(pair.predicted is None and not pair.fault for pair in found.pairs):
+        wanted = ", ".join(pair.truth.name for pair in found.pairs[:3])
+        extra = ", ".join(problem.case for problem in found.problems if problem.kind == "extra")[:200] or "none"
+        raise DataMissing(
+            f"No prediction in {predictions} is named as a reference ({found.words}). References are called {wanted} "
+            f"...; predictions found: {extra}. Rename the predictions as the references, or name another folder."
+        )
+
+
+def _single_files(predictions: Path, references: Path) -> Layout:
+    if not references.is_file():
+        raise UsageError(f"{predictions} is one file but {references} is a folder. Name the one reference file.")
+    if predictions.is_file():
+        case = case_name(bare(stem(references) or references.stem))
+        return Layout("one prediction, one reference", (Pair(case, case, references, predictions),), ())
+    name = stem(references) or references.stem
+    return _match(_all_files(predictions), Files({name: [references]}), "one reference file")
+
+
+def _folders(predictions: Path, references: Path, declaration: Declaration) -> Layout:
+    """Pair files of the same name; the declaration's style says in which subfolders to look."""
+    predicted, folds = _all_files(predictions), _folds(predictions)
+    if folds:
+        predicted = Files.merged(files_in(fold / "validation") for fold in folds)
+    truths, where = _reference_files(references, predicted, declaration)
+    title = {"nnunet": "nnU-Net", "msd": "Medical Segmentation Decathlon"}.get(declaration.style, "plain folders")
+    found = replace(_match(predicted, truths, f"{title}, references in {where}"), declaration=declaration)
+    return _restrict(found, folds, references) if folds else found
+
+
+def _reference_files(references: Path, predicted: Files, declaration: Declaration) -> tuple[Files, str]:
+    """Return the references, choosing among ``labelsTr`` and ``labelsTs`` by which the predictions are named after."""
+    choices = [folder for folder in (references / "labelsTr", references / "labelsTs") if folder.is_dir()]
+    if choices:
+        best = max(choices, key=lambda folder: len(files_in(folder).names.keys() & predicted.names.keys()))
+        return files_in(best), best.name
+    if declaration.files:
+        return Files({name: [path] for name, path in declaration.files.items()}), "dataset.json"
+    return _all_files(references), references.name or str(references)
+
+
+def _all_files(folder: Path) -> Files:
+    """Return the label maps in a folder or, if it has none, in its subfolders (named after them if each has one)."""
+    direct = files_in(folder)
+    if direct.names:
+        return direct
+    inner = [(child.name, files_in(child)) for child in _subfolders(folder)]
+    inner = [(name, files) for name, files in inner if files.names]
+    stems = [key for _, files in inner for key in files.names]
+    if len(stems) != len(set(stems)) and all(len(files.names) == 1 for _, files in inner):
+        named = Files({name: next(iter(files.names.values())) for name, files in inner})
+        return replace(named, faults=Files.merged(files for _, files in inner).faults)
+    return Files.merged([direct, *(files for _, files in inner)])
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return sorted(
+        child
+        for child in folder.iterdir()
+        if not child.name.startswith((".", "_"))
+        if child.is_dir() and not child.is_symlink()
+    )
+
+
+def _folds(predictions: Path) -> list[Path]:
+    """Return nnU-Net's fold folders if ``predictions`` is one, its ``validation``, or holds several."""
+    if predictions.name == "validation" and predictions.resolve().parent.name.startswith("fold_"):
+        return [predictions.resolve().parent]
+    if predictions.name.startswith("fold_") and (predictions / "validation").is_dir():
+        return [predictions]
+    return sorted(fold for fold in predictions.glob("fold_*") if (fold / "validation").is_dir())
+
+
+def _restrict(found: Layout, folds: Sequence[Path], references: Path) -> Layout:
+    """Leave out references of other folds: by ``splits_final.json`` if it is found, else by what was predicted."""
+    import json
+
+    root = references.parent if references.name.startswith("labels") else references
+    near = (root, root.parent.parent / "nnUNet_preprocessed" / root.name)
+    file = next((path for folder in near if (path := folder / "splits_final.json").is_file()), None)
+    try:
+        splits = json.loads(file.read_text(encoding="utf-8")) if file else []
+        wanted = {case for fold in folds for case in splits[int(fold.name.partition("_")[2])]["val"]}
+    except (OSError, ValueError, LookupError, TypeError):
+        wanted, file = set(), None
+    kept = tuple(pair for pair in found.pairs if pair.predicted or pair.fault or pair.case in wanted)
+    by = "splits_final.json" if file else "the predictions present: a missing one cannot be noticed"
+    names = ", ".join(fold.name for fold in folds)
+    words = f"{found.words}; {len(kept)} of {len(found.pairs)} references belong to {names} (judged by {by})"
+    problems = tuple(problem for problem in found.problems if problem.kind != "missing") + _missing(kept)
+    return replace(found, words=words, pairs=kept, problems=problems)
+
+
+def _missing(pairs: Iterable[Pair]) -> tuple[CaseProblem, ...]:
+    return tuple(
+        CaseProblem(pair.case, "missing", f"no prediction for {pair.truth.name}", pair.rater)
+        for pair in pairs
+        if pair.predicted is None and not pair.fault
+    )
+
+
+def _raters(predictions: Path, references: Path) -> Layout:
+    """Pair every prediction with the reference of each rater."""
+    predicted = _all_files(predictions)
+    layouts = {folder.name: _match(predicted, files_in(folder), "") for folder in _subfolders(references)}
+    layouts = {rater: found for rater, found in layouts.items() if found.pairs}
+    pairs = [replace(pair, rater=case_name(rater)) for rater, found in layouts.items() for pair in found.pairs]
+    used = {pair.predicted for pair in pairs}
+    problems = {
+        problem if problem.kind == "extra" else replace(problem, rater=case_name(rater))
+        for rater, found in layouts.items()
+        for problem in found.problems
+        if problem.kind != "extra" or not any(path and path.name == problem.case for path in used)
+    }
+    words = f"{len(layouts)} raters ({', '.join(layouts)}), references in {references.name}"
+    return Layout(words, _ordered(pairs), tuple(sorted(problems, key=lambda one: (one.case, one.rater or ""))))
+
+
+def _bids(predictions: Path, references: Path) -> Layout:
+    """Pair files by their BIDS entities other than those that tell derivatives of one image apart."""
+    predicted = _by_entities(files_in(predictions, deep=True))
+    truths = _by_entities(files_in(references, deep=True, ending="_dseg"))
+    found = _match(predicted, truths, f"BIDS derivatives, references in {references.name}")
+    pairs = tuple(
+        replace(pair, group=pair.case.partition("_")[0]) if pair.case.startswith("sub-") else pair
+        for pair in found.pairs
+    )
+    table = next(iter(sorted(references.glob("*dseg.tsv")) or sorted(references.rglob("*_dseg.tsv"))), None)
+    return replace(found, pairs=pairs, declaration=read_label_table(table) if table else Declaration())
+
+
+def _by_entities(files: Files) -> Files:
+    return Files.merged(Files({entities(name): paths}, files.faults) for name, paths in files.names.items())
+
+
+def _match(predicted: Files, truths: Files, words: str) -> Layout:
+    """Pair by exact name first, then by the name without a known suffix such as ``_pred`` or ``_seg``."""
+    images = len(predicted.names) + len(truths.names)
+    predicted, truths = predicted.without_images(), truths.without_images()
+    images -= len(predicted.names) + len(truths.names)
+    loose: dict[str, list[Path]] = {}
+    for name, paths in predicted.names.items():
+        if name not in truths.names:
+            loose.setdefault(bare(name, channel=True), []).extend(paths)
+    pairs: dict[str, Pair] = {}
+    taken: set[Path] = set()
+    for name, paths in truths.names.items():
+        candidates = predicted.names.get(name) or loose.get(name) or loose.get(bare(name)) or []
+        taken.update(candidates)
+        fault = _fault(candidates, "prediction", predicted) or _fault(paths, "reference", truths)
+        case = case_name(name if name in predicted.names else bare(name))
+        if case in pairs:
+            fault = f"two references are one case: {pairs[case].truth.name} and {paths[0].name}. Keep one."
+        pairs[case] = Pair(case, case, paths[0], candidates[0] if candidates and not fault else None, fault)
+    problems = [*_missing(pairs.values()), *_renamed(truths.names, pairs.values())]
+    problems += [CaseProblem(pair.case, "failed", pair.fault) for pair in pairs.values() if pair.fault]
+    if images:
+        problems.append(CaseProblem("", "note", f"{images} files were taken for images: a segmentation is beside them"))
+    problems += [
+        CaseProblem(path.name, "extra", "a prediction without a reference; not scored")
+        for paths in predicted.names.values()
+        for path in paths
+        if path not in taken
+    ]
+    return Layout(words, _ordered(pairs.values()), tuple(sorted(problems, key=lambda one: one.case)))
+
+
+def _fault(paths: Sequence[Path], role: str, files: Files) -> str:
+    if len(paths) > 1:
+        names = ", ".join(f"{path.parent.name}/{path.name}" for path in paths)
+        apart = role == "reference" and len({path.parent for path in paths}) > 1
+        advice = "Keep one, or say --raters if each folder is one rater's" if apart else "Keep one"
+        return f"{len(paths)} files claim to be its {role}: {names}. {advice}."
+    return f"its {role} {paths[0].name} {files.faults[paths[0]]}" if paths and paths[0] in files.faults else ""
+
+
+def _renamed(names: Mapping[str, object], pairs: Iterable[Pair]) -> list[CaseProblem]:
+    known = set(names) | {bare(name) for name in names}
+    return [
+        CaseProblem(pair.case, "note", f"scored under this name because {pair.truth.name!r} is not safe as a name")
+        for pair in pairs
+        if pair.case not in known
+    ]
+
+
+def _ordered(pairs: Iterable[Pair]) -> tuple[Pair, ...]:
+    return tuple(sorted(pairs, key=lambda pair: (pair.case, pair.rater or "")))

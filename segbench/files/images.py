@@ -1,0 +1,231 @@
+"""Image files in and out: arrays in ``(D, H, W)`` order, spacing in mm in the same order, affine from array indices.
+
+A NIfTI array is Fortran-ordered ``(X, Y, Z)``, so its transpose is a C-ordered ``(Z, Y, X) = (D, H, W)`` array for
+free; spacing and the columns of the affine follow. Voxel sizes: a negative one means its absolute value, one that is
+zero or not finite is taken from the affine or refused; units of metres and micrometres are converted to mm.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from segbench.errors import DataInvalid, SegbenchError
+from segbench.files.formats import guarded, header_of, invalid, volume_of
+from segbench.types import LabelMap
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+COMPRESSION = 1
+SHOWN = 5
+
+
+class ImageHeader(NamedTuple):
+    """What ``image_header`` tells without reading a voxel.
+
+    Attributes:
+        shape: ``(C, D, H, W)``, as ``read_image`` would return it.
+        spacing: mm, ``(D, H, W)`` order.
+        affine: ``(4, 4)`` array index ``(D, H, W)`` -> world mm.
+        dtype: dtype of the stored voxels.
+    """
+
+    shape: tuple[int, int, int, int]
+    spacing: tuple[float, float, float]
+    affine: NDArray[np.float64]
+    dtype: np.dtype[Any]
+
+
+def image_header(path: str | Path) -> ImageHeader:
+    """Read shape, spacing, affine and dtype of an image file.
+
+    Raises:
+        DataMissing: no such file.
+        DataInvalid: not an image, or a header its file cannot bear out.
+    """
+    header = header_of(Path(path))
+    return ImageHeader(header.shape, header.spacing, header.affine, header.dtype)
+
+
+def read_image(
+    path: str | Path,
+) -> tuple[NDArray[np.float32], tuple[float, float, float], NDArray[np.float64]]:
+    """Read intensities.
+
+    Args:
+        path: .nii, .nii.gz, .hdr/.img, .mgz, or what SimpleITK reads where it is installed.
+
+    Returns:
+        float32 array ``(C, D, H, W)``, all finite (2D images have D = 1); spacing in mm ``(D, H, W)``;
+        affine ``(4, 4)`` array index -> world mm.
+
+    Raises:
+        DataMissing: no such file.
+        DataInvalid: corrupt or truncated file, five axes, NaN or infinite intensities.
+    """
+    import numpy as np
+
+    path = Path(path)
+    header, voxels = volume_of(path)
+    with guarded(path), np.errstate(over="ignore", invalid="ignore"):
+        image: NDArray[np.float32]
+        if (header.slope, header.intercept) == (1.0, 0.0):
+            image = voxels.astype(np.float32, copy=not voxels.flags.writeable)
+        else:
+            precision = np.float32 if voxels.dtype.itemsize <= 2 else np.float64
+            image = (voxels * precision(header.slope) + precision(header.intercept)).astype(np.float32)
+        if not np.isfinite(image).all():
+            nan = int(np.isnan(image).sum())
+            infinite = int(np.isinf(image).sum())
+            found = f"{nan} NaN and {infinite} infinite of {image.size} voxels"
+            raise invalid(path, "finite intensities", found, "Repair or leave out this image.")
+    return image, header.spacing, header.affine
+
+
+def read_label_map(path: str | Path) -> LabelMap:
+    """Read a label map: integer ``(D, H, W)``, in the stored dtype if it is small, else in the smallest that fits.
+
+    Raises:
+        DataMissing: no such file.
+        DataInvalid: corrupt or truncated file, more than three axes, values that are no integers.
+    """
+    import numpy as np
+
+    path = Path(path)
+    header, voxels = volume_of(path)
+    with guarded(path):
+        if header.shape[0] != 1:
+            found = f"{header.shape[0]} volumes in one file"
+            raise invalid(path, "a label map of three axes", found, "Store one integer per voxel.")
+        voxels = voxels[0]
+        if (header.slope, header.intercept) != (1.0, 0.0):
+            voxels = voxels * np.float64(header.slope) + np.float64(header.intercept)
+        if voxels.dtype.kind == "f":
+            _check_integers(path, voxels)
+        return LabelMap(_smallest(voxels), header.spacing, header.affine)
+
+
+def _check_integers(path: Path, voxels: NDArray[Any]) -> None:
+    import numpy as np
+
+    wrong = voxels != np.rint(voxels)  # True for NaN
+    wrong |= ~(np.abs(voxels) < 2.0**53)
+    if wrong.any():
+        values = ", ".join(str(value) for value in np.unique(voxels[wrong])[:SHOWN])
+        found = f"{int(wrong.sum())} voxels with other values ({values}, ...)"
+        raise invalid(path, "integer labels", found, "Was an image given as label map, or a label map interpolated?")
+
+
+def _smallest(voxels: NDArray[Any]) -> NDArray[np.integer[Any]]:
+    import numpy as np
+
+    if voxels.dtype in (np.uint8, np.int8, np.int16):
+        return voxels
+    low, high = int(voxels.min()), int(voxels.max())
+    for dtype in (np.uint8, np.int16, np.int32, np.int64):
+        if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
+            return voxels.astype(dtype)
+    raise ValueError(f"labels up to {high} are too large")
+
+
+def write_label_map(path: str | Path, label_map: LabelMap) -> None:
+    """Write a label map as .nii.gz, atomically, on its own grid; see ``write_image``.
+
+    Args:
+        path: ends in .nii.gz or .nii.
+        label_map: integer ``(D, H, W)`` or ``(H, W)``; its dtype is kept, bool becomes uint8.
+
+    Raises:
+        DataInvalid: an array that is no label map.
+        SegbenchError: the file cannot be written; what stood there before is untouched.
+    """
+    import numpy as np
+
+    array = np.asarray(label_map.array)
+    array = array.view(np.uint8) if array.dtype == bool else array
+    if array.dtype.kind not in "iu" or array.ndim not in (2, 3):
+        raise DataInvalid(f"{path}: expected an integer label map (D, H, W), found {array.dtype} {array.shape}.")
+    spacing = tuple(float(size) for size in label_map.spacing)
+    if array.ndim == 2:
+        array, spacing = array[None], (1.0, *spacing)
+    _write(Path(path), array, spacing, label_map.affine)
+
+
+def write_image(
+    path: str | Path, array: NDArray[Any], spacing: tuple[float, ...], affine: NDArray[np.float64] | None = None
+) -> None:
+    """Write intensities as .nii.gz: a temporary file in the same folder, flushed to the disk, then renamed.
+
+    Args:
+        path: ends in .nii.gz or .nii; its folder is made.
+        array: ``(D, H, W)`` or ``(C, D, H, W)`` of any integer or floating dtype, which is kept (float16 -> float32).
+        spacing: mm, ``(D, H, W)``.
+        affine: ``(4, 4)`` array index -> world mm; None = spacing along the axes.
+
+    Raises:
+        DataInvalid: an array that is no image.
+        SegbenchError: the file cannot be written; what stood there before is untouched.
+    """
+    import numpy as np
+
+    array = np.asarray(array)
+    array = array.astype(np.float32) if array.dtype == np.float16 else array
+    if array.dtype.kind not in "iuf" or array.ndim not in (3, 4):
+        raise DataInvalid(f"{path}: expected numbers (C, D, H, W), found {array.dtype} {array.shape}.")
+    array = array[0] if array.ndim == 4 and array.shape[0] == 1 else array
+    _write(Path(path), array, spacing, affine)
+
+
+def _nifti_header(array: NDArray[Any], spacing: tuple[float, ...], affine: NDArray[np.float64] | None) -> bytes:
+    import nibabel
+    import numpy as np
+
+    long = max(array.shape) > np.iinfo(np.int16).max
+    header = nibabel.Nifti2Header() if long else nibabel.Nifti1Header()
+    header.set_data_dtype(array.dtype)
+    header.set_data_shape(array.shape[::-1])
+    if affine is None:
+        affine = np.diag([*spacing[::-1], 1.0])[:, [2, 1, 0, 3]]
+    world = np.asarray(affine, dtype=np.float64)[:, [2, 1, 0, 3]]  # back to (X, Y, Z) columns
+    header.set_qform(world, code=1)
+    header.set_sform(world, code=1)
+    header.set_zooms((*spacing[::-1], *[1.0] * (array.ndim - 3)))
+    header.set_xyzt_units("mm", "sec")
+    header["vox_offset"] = header.single_vox_offset
+    header["magic"] = header.single_magic
+    return bytes(header.binaryblock) + b"\0\0\0\0"  # no extension
+
+
+def _write(path: Path, array: NDArray[Any], spacing: tuple[float, ...], affine: NDArray[np.float64] | None) -> None:
+    import gzip
+
+    import numpy as np
+
+    if not path.name.endswith((".nii", ".nii.gz")):
+        raise DataInvalid(f"{path}: expected a name that ends in .nii.gz or .nii. Rename it.")
+    array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    head = _nifti_header(array, spacing, affine)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("xb") as file:
+            if path.name.endswith(".gz"):
+                with gzip.GzipFile("", "wb", COMPRESSION, file, mtime=0) as stream:
+                    stream.write(head)
+                    stream.write(array.reshape(-1).view(np.uint8).data)
+            else:
+                file.write(head + array.tobytes())
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise SegbenchError(
+            f"{path}: expected to write {array.nbytes:,} bytes, found: {error.strerror or error}. "
+            f"Make room or choose another folder; nothing was changed there."
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)

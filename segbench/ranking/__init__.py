@@ -1,0 +1,1 @@
+"""Ranking: schemes, tests, bootstrap, leaderboards, verdicts, published tables. No torch and no plugin below here."""

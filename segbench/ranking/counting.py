@@ -1,0 +1,259 @@
+"""Rows counted into a grid. What contradicts itself (versions, directions, two values for one thing) is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segbench.errors import VerificationError
+from segbench.ranking.chunks import Chunk, Scores
+from segbench.ranking.grid import MISSED, PENALTY, Floats, Grid, Measure, boards_of, combinations, mixed
+
+_REPETITION = ("seed", "fold", "rater")
+_ENTRANT = ("method", "network", "arm")
+_IDENTITY = (*_ENTRANT, *_REPETITION, "case_id", "label_name", "metric")
+
+
+@dataclass(frozen=True)
+class _Axes:
+    """The axes of a grid, and tables that lead from mixed codes to places along them."""
+
+    board: str
+    measures: tuple[Measure, ...]
+    cases: tuple[str, ...]
+    competitors: tuple[str, ...]
+    measure_of: NDArray[np.int64]
+    case_of: NDArray[np.int64]
+    competitor_of: NDArray[np.int64]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return len(self.measures), len(self.cases), len(self.competitors)
+
+    def cube(self, pages: NDArray[Any]) -> NDArray[Any]:
+        """Return pages ``(K, T * n)`` as a view ``(T, n, K)``."""
+        T, n, K = self.shape
+        return np.moveaxis(pages.reshape(K, T, n), 0, -1)
+
+
+def build(scores: Scores, names: Mapping[tuple[str, str, str], str]) -> Grid:
+    """Count one dataset revision's scores.
+
+    Args:
+        scores: rows of exactly one dataset revision.
+        names: ``(method, network, arm)`` -> competitor, see ``grid.competitor_names``.
+
+    Raises:
+        VerificationError: two versions or directions of a metric, or two values for the same thing.
+    """
+    dataset, revision = boards_of(scores)[0]
+    axes = _axes(scores, names, f"{dataset}@{revision}")
+    counter = _Counter(scores, axes)
+    for chunk in scores.chunks:
+        counter.add(chunk)
+    if counter.twice:
+        raise VerificationError(_duplicate(scores, axes))
+    seeds = combinations(scores, (*_ENTRANT, "seed"))
+    return Grid(
+        dataset=dataset,
+        revision=revision,
+        synthetic=any(word[0] for word in combinations(scores, ("synthetic",))),
+        sources=tuple(sorted(str(word[0]) for word in combinations(scores, ("source",)))),
+        competitors=axes.competitors,
+        cases=axes.cases,
+        measures=axes.measures,
+        seeds=tuple(sum(names[key[:3]] == name for key in seeds) for name in axes.competitors),
+        total=axes.cube(counter.total),
+        rows=axes.cube(counter.rows),
+        undefined=axes.cube(counter.undefined),
+        missed=axes.cube(counter.missed),
+        largest=_largest(scores, axes, bool(counter.undefined.any())),
+        notes=[],
+    )
+
+
+def _axes(scores: Scores, names: Mapping[tuple[str, str, str], str], board: str) -> _Axes:
+    found = combinations(scores, ("label_name", "metric", "metric_version", "unit", "better"))
+    _refuse_contradictions(scores, found, board)
+    measures = {
+        (row[0], row[1]): Measure(row[0], row[1], 1 if row[4] == "higher" else -1, row[3], row[2]) for row in found
+    }
+    ordered = sorted(measures)
+    measure_of = _table(scores, ("label_name", "metric"), {pair: place for place, pair in enumerate(ordered)})
+    cases = sorted(case for (case,) in combinations(scores, ("case_id",)))
+    case_of = _table(scores, ("case_id",), {(case,): place for place, case in enumerate(cases)})
+    entrants = combinations(scores, _ENTRANT)
+    competitors = sorted({names[key] for key in entrants})
+    place_of = {key: competitors.index(names[key]) for key in entrants}
+    competitor_of = _table(scores, _ENTRANT, place_of)
+    measures_in_order = tuple(measures[pair] for pair in ordered)
+    return _Axes(board, measures_in_order, tuple(cases), tuple(competitors), measure_of, case_of, competitor_of)
+
+
+def _table(scores: Scores, columns: tuple[str, ...], place_of: Mapping[Any, int]) -> NDArray[np.int64]:
+    """Return places by the mixed-radix number of the columns' codes; -1 where a combination does not occur."""
+    codes = [{word: code for code, word in enumerate(scores.vocabulary[name])} for name in columns]
+    table = np.full(int(np.prod([len(code) for code in codes])), -1, dtype=np.int64)
+    for words, place in place_of.items():
+        key = 0
+        for code, word in zip(codes, words, strict=True):
+            key = key * len(code) + code[word]
+        table[key] = place
+    return table
+
+
+class _Counter:
+    """Adds chunks to pages: one page ``(T * n,)`` of measures and cases per competitor."""
+
+    def __init__(self, scores: Scores, axes: _Axes) -> None:
+        self.scores, self.axes = scores, axes
+        T, n, K = axes.shape
+        self.total: Floats = np.zeros((K, T * n))
+        self.rows, self.undefined, self.missed = (np.zeros((K, T * n), dtype=np.int32) for _ in range(3))
+        found = sorted(combinations(scores, _REPETITION), key=str)
+        self.repetition_of = _table(scores, _REPETITION, {words: place for place, words in enumerate(found)})
+        self.seen = np.zeros((len(found), K, T * n), dtype=bool)
+        self.twice = False
+        self.is_missed = np.array([word in MISSED for word in scores.vocabulary["status"]], dtype=bool)
+        self.places: dict[tuple[int, ...], tuple[NDArray[np.int64], bool]] = {}
+
+    def add(self, chunk: Chunk) -> None:
+        """Count one chunk."""
+        place, unique = self._place(chunk)
+        k = self.axes.competitor_of[mixed(chunk, _ENTRANT, self.scores)]
+        r = self.repetition_of[mixed(chunk, _REPETITION, self.scores)]
+        value = self._values(chunk, k, place)
+        if unique and np.ndim(k) == 0 and np.ndim(r) == 0:  # one run, each thing at most once: no two rows collide
+            self.twice |= bool(self.seen[r, k][place].any())
+            self.seen[r, k][place] = True
+            self.total[k][place] += value
+            self.rows[k][place] += 1
+            return
+        k, r = np.broadcast_to(k, place.shape), np.broadcast_to(r, place.shape)
+        before = np.count_nonzero(self.seen)
+        self.seen[r, k, place] = True
+        self.twice |= bool(np.count_nonzero(self.seen) - before < place.size)
+        np.add.at(self.total, (k, place), value)
+        np.add.at(self.rows, (k, place), 1)
+
+    def _place(self, chunk: Chunk) -> tuple[NDArray[np.int64], bool]:
+        """Return each row's place on a page ``(rows,)``, and whether no place occurs twice."""
+        columns = ("label_name", "metric", "case_id")
+        layout = tuple(code if isinstance(code, int) else -id(code) for code in map(chunk.codes.get, columns))
+        if layout not in self.places or self.places[layout][0].size != chunk.rows:
+            measure = self.axes.measure_of[mixed(chunk, columns[:2], self.scores)]
+            case = self.axes.case_of[mixed(chunk, columns[2:], self.scores)]
+            place = np.broadcast_to(measure * len(self.axes.cases) + case, (chunk.rows,))
+            unique = bool(np.bincount(place, minlength=1).max(initial=0) <= 1)
+            self.places[layout] = (place, unique)
+        return self.places[layout]
+
+    def _values(self, chunk: Chunk, k: NDArray[np.int64], place: NDArray[np.int64]) -> Floats:
+        """Return the values with absent ones given what their status makes of them, counting those and misses."""
+        code = chunk.codes["status"]
+        missed = np.flatnonzero(np.broadcast_to(self.is_missed[code], place.shape)) if self.is_missed.any() else ()
+        if len(missed):
+            np.add.at(self.missed, (np.broadcast_to(k, place.shape)[missed], place[missed]), 1)
+        gaps = np.flatnonzero(np.isnan(chunk.value))
+        if not gaps.size:
+            return chunk.value
+        words = [self.scores.word("status", c) for c in np.broadcast_to(np.asarray(code), place.shape)[gaps]]
+        worth = _worth(words, self.axes, place[gaps])
+        without = gaps[np.isnan(worth)]
+        np.add.at(self.undefined, (np.broadcast_to(k, place.shape)[without], place[without]), 1)
+        value = chunk.value.copy()
+        value[gaps] = np.nan_to_num(worth)
+        return value
+
+
+def _worth(words: list[str], axes: _Axes, places: NDArray[np.int64]) -> Floats:
+    """Return what the status alone makes of absent values: both empty is perfect, one empty overlaps by 0."""
+    direction = np.array([measure.direction for measure in axes.measures])[places // len(axes.cases)]
+    empty = np.array([word == "both_empty" for word in words])
+    one_empty = np.array([word in ("pred_empty", "truth_empty") for word in words])
+    worth = np.where(empty, np.where(direction > 0, 1.0, 0.0), np.nan)
+    return np.where(one_empty & (direction > 0), 0.0, worth)
+
+
+def _largest(scores: Scores, axes: _Axes, needed: bool) -> Floats:
+    """Return the largest finite value of each measure's metric ``(T,)``, if any penalty must rise above the default."""
+    largest = np.zeros(len(axes.measures))
+    if not needed or all(not (chunk.value > PENALTY).any() for chunk in scores.chunks):
+        return largest
+    for t, measure in enumerate(axes.measures):
+        code = scores.vocabulary["metric"].index(measure.metric)
+        for chunk in scores.chunks:
+            its = np.broadcast_to(np.asarray(chunk.codes["metric"]) == code, chunk.value.shape)
+            finite = chunk.value[its & np.isfinite(chunk.value)]
+            largest[t] = max(largest[t], finite.max(initial=0.0))
+    return largest
+
+
+def _refuse_contradictions(scores: Scores, found: list[tuple[Any, ...]], board: str) -> None:
+    versions: dict[str, set[Any]] = {}
+    ways: dict[str, set[Any]] = {}
+    for _, metric, version, _, better in found:
+        versions.setdefault(metric, set()).add(version)
+        ways.setdefault(metric, set()).add(better)
+    for metric in sorted(versions):
+        if len(versions[metric]) > 1:
+            raise VerificationError(
+                f"{board}: {metric} was computed in several versions: {_who(scores, metric, 'metric_version')}. "
+                f"Values of different versions are not comparable: evaluate all methods again with one version, "
+                f"leave runs out with --without RUN, or choose other metrics with --metric."
+            )
+        if ways[metric] - {"higher", "lower"}:
+            raise VerificationError(
+                f"{board}: {metric} does not say whether higher or lower is better. Fill the column 'better'."
+            )
+        if len(ways[metric]) > 1:
+            raise VerificationError(
+                f"{board}: {metric} is better when higher and when lower at once: {_who(scores, metric, 'better')}. "
+                f"Correct the column 'better' or choose other metrics with --metric."
+            )
+
+
+def _who(scores: Scores, metric: str, column: str) -> str:
+    """Say which methods have which value of a column for a metric."""
+    methods: dict[str, set[str]] = {}
+    for name, method, word in combinations(scores, ("metric", "method", column)):
+        if name == metric:
+            methods.setdefault(str(word), set()).add(method)
+    return "; ".join(f"{word} ({_some(sorted(methods[word]))})" for word in sorted(methods))
+
+
+def _some(names: list[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _duplicate(scores: Scores, axes: _Axes) -> str:
+    """Say what occurs twice, in which runs."""
+    where: dict[tuple[int, ...], str] = {}
+    for chunk in scores.chunks:
+        columns = [np.broadcast_to(np.asarray(chunk.codes[name]), (chunk.rows,)).tolist() for name in _IDENTITY]
+        runs = np.broadcast_to(np.asarray(chunk.codes["run_id"]), (chunk.rows,)).tolist()
+        for key, code in zip(zip(*columns, strict=True), runs, strict=True):
+            run = str(scores.word("run_id", code))
+            if key in where:
+                return _twice(scores, axes, key, sorted({run, where[key]}))
+            where[key] = run
+    raise AssertionError("a duplicate was counted but cannot be found")
+
+
+def _twice(scores: Scores, axes: _Axes, key: tuple[int, ...], runs: list[str]) -> str:
+    word = {name: scores.word(name, code) for name, code in zip(_IDENTITY, key, strict=True)}
+    several = f"runs {' and '.join(runs)}" if len(runs) > 1 else f"run {runs[0]}"
+    advice = (
+        f"They differ in their configuration (see their run.json). Leave some out, e.g. --without {runs[0]}, or delete "
+        f"their folders."
+        if len(runs) > 1
+        else "Remove the repeated rows."
+    )
+    return (
+        f"{axes.board}: values occur more than once, the first for {word['method']}, case {word['case_id']}, "
+        f"{word['metric']} of {word['label_name']}, seed {word['seed']}, fold {word['fold']} ({several}). {advice}"
+    )

@@ -1,0 +1,233 @@
+"""One dataset's scores as a complete grid of measures, cases and competitors; ``counting.build`` makes it.
+
+A measure is one metric of one label. Seeds (and folds, and raters) are repetitions: they are averaged within a case
+after missing values have been given their worth, and never counted as further cases.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segbench.ranking.chunks import Chunk, Scores
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int32]
+Cases = Literal["equal", "common", "union"]
+COLUMNS = (
+    "run_id",
+    "dataset",
+    "dataset_revision",
+    "network",
+    "method",
+    "arm",
+    "seed",
+    "fold",
+    "case_id",
+    "label_name",
+    "metric",
+    "metric_version",
+    "unit",
+    "better",
+    "status",
+    "source",
+    "synthetic",
+    "rater",
+)
+"""Columns a leaderboard reads, besides ``value``."""
+MISSED = ("pred_empty", "missing", "failed")
+PENALTY = 1000.0
+"""What a missing value of an unbounded metric is worth in a mean (MetricsReloaded's choice for distances, in mm);
+the next power of ten if a larger value was observed."""
+
+
+@dataclass(frozen=True, order=True)
+class Measure:
+    """One metric of one label. ``direction`` is +1 if higher is better, else -1."""
+
+    label: str
+    metric: str
+    direction: int
+    unit: str
+    version: str
+
+
+@dataclass
+class Grid:
+    """One dataset revision, seeds averaged. T measures, n cases, K competitors, all sorted by name.
+
+    Attributes:
+        dataset, revision, synthetic: what was segmented.
+        sources: where values come from.
+        competitors, cases, measures: names along the axes.
+        seeds: ``(K,)`` number of repetitions (seeds).
+        total: ``(T, n, K)`` sum of the defined values, substituted where the status alone decides the value.
+        rows: ``(T, n, K)`` number of values expected (repetitions), 0 = the case was not scored.
+        undefined: ``(T, n, K)`` how many of them have no value.
+        missed: ``(T, n, K)`` how many have status pred_empty, missing or failed.
+        largest: ``(T,)`` largest finite value observed of the metric (0 where nobody needs to know).
+        notes: what a reader must know.
+    """
+
+    dataset: str
+    revision: str
+    synthetic: bool
+    sources: tuple[str, ...]
+    competitors: tuple[str, ...]
+    cases: tuple[str, ...]
+    measures: tuple[Measure, ...]
+    seeds: tuple[int, ...]
+    total: Floats
+    rows: Counts
+    undefined: Counts
+    missed: Counts
+    largest: Floats
+    notes: list[str]
+
+    def restrict(self, measures: NDArray[np.intp] | None = None, cases: NDArray[np.bool_] | None = None) -> Grid:
+        """Return the grid of some measures (indices) and cases (mask)."""
+        import dataclasses
+
+        pick = np.arange(len(self.measures)) if measures is None else measures
+        keep = np.ones(len(self.cases), dtype=bool) if cases is None else cases
+        changes: dict[str, Any] = {
+            name: getattr(self, name)[pick][:, keep] for name in ("total", "rows", "undefined", "missed")
+        }
+        changes["measures"] = tuple(self.measures[index] for index in pick)
+        changes["cases"] = tuple(case for case, kept in zip(self.cases, keep, strict=True) if kept)
+        return dataclasses.replace(self, largest=self.largest[pick], notes=list(self.notes), **changes)
+
+    def penalty(self, measure: int) -> float:
+        """Return what a missing value is worth in a mean: 0 (or less) where higher is better, else the penalty."""
+        if self.measures[measure].direction > 0:
+            return 0.0
+        largest = self.largest[measure]
+        return PENALTY if largest <= PENALTY else float(10 ** np.ceil(np.log10(largest)))
+
+    def observed(self) -> Floats:
+        """Return the mean of the defined values ``(T, n, K)``, NaN where there is none."""
+        gaps = self._gaps()
+        result = self._mean()
+        defined = self.rows[gaps] - self.undefined[gaps]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            result[gaps] = np.where(defined > 0, self.total[gaps] / defined, np.nan)
+        return result
+
+    def values(self, missing: float | Literal["drop", "worst"] = "worst") -> Floats:
+        """Return one value per measure, case and competitor ``(T, n, K)``: substitute first, then average repetitions.
+
+        Args:
+            missing: "drop" averages what is defined; a number replaces missing values; "worst" replaces them by the
+                penalty where a repetition has a value, and leaves NaN (the worst rank) where none has.
+        """
+        if missing == "drop":
+            return self.observed()
+        gaps = self._gaps()
+        rows = self.rows[gaps]
+        without = self.undefined[gaps] + (rows == 0)
+        if missing == "worst":
+            worth = np.array([self.penalty(t) for t in range(len(self.measures))])[gaps[0]]
+            nothing = rows == self.undefined[gaps]
+        else:
+            worth = np.full(rows.shape, float(missing))
+            nothing = ~self.scored()[gaps[:2]]
+        result = self._mean()
+        result[gaps] = np.where(nothing, np.nan, (self.total[gaps] + without * worth) / np.maximum(rows, 1))
+        return result
+
+    def _gaps(self) -> tuple[NDArray[np.intp], ...]:
+        """Return the places (three index arrays) where not every repetition has a value."""
+        return np.nonzero((self.undefined > 0) | (self.rows == 0))
+
+    def _mean(self) -> Floats:
+        """Return the mean over repetitions where all have values ``(T, n, K)``; anything elsewhere."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(self.total / self.rows, dtype=np.float64)
+
+    def scored(self) -> NDArray[np.bool_]:
+        """Return ``(T, n)`` whether a case counts for a measure: somebody was scored on it."""
+        return np.asarray((self.rows > 0).any(axis=2))
+
+
+def boards_of(scores: Scores) -> list[tuple[str, str]]:
+    """Return the dataset revisions that occur, sorted."""
+    return sorted(
+        (str(name), str(revision)) for name, revision in combinations(scores, ("dataset", "dataset_revision"))
+    )
+
+
+def select(scores: Scores, **wanted: Any) -> Scores:
+    """Return the rows whose columns have one of the wanted values; None = any.
+
+    Args:
+        scores: what to choose from.
+        **wanted: column -> collection of values, or None; a column prefixed ``not_`` excludes instead.
+    """
+    chunks = scores.chunks
+    for name, values in wanted.items():
+        if values is None:
+            continue
+        column = name.removeprefix("not_")
+        good = np.array([(word in values) != name.startswith("not_") for word in scores.vocabulary[column]], dtype=bool)
+        kept = []
+        for chunk in chunks:
+            code = chunk.codes.get(column)
+            if code is None:
+                continue
+            if not isinstance(code, int):
+                chunk = chunk.take(good[code])
+            elif not good[code]:
+                continue
+            if chunk.rows:
+                kept.append(chunk)
+        chunks = kept
+    return Scores(scores.vocabulary, chunks)
+
+
+def mixed(chunk: Chunk, columns: tuple[str, ...], scores: Scores) -> int | NDArray[np.int64]:
+    """Return the codes of several columns as one mixed-radix number per row."""
+    key: Any = 0
+    for name in columns:
+        code = chunk.codes[name]
+        key = key * len(scores.vocabulary[name]) + (code if isinstance(code, int) else code.astype(np.int64))
+    return key  # type: ignore[no-any-return]
+
+
+def _tuples(chunk: Chunk, columns: tuple[str, ...], scores: Scores) -> NDArray[np.int64]:
+    """Return the distinct combinations of codes of several columns ``(found, columns)``."""
+    key = np.atleast_1d(np.asarray(mixed(chunk, columns, scores)))
+    size = int(np.prod([len(scores.vocabulary[name]) for name in columns]))
+    found = np.flatnonzero(np.bincount(key, minlength=1)) if size < 10**6 else np.unique(key)
+    parts = []
+    for name in reversed(columns):
+        found, part = np.divmod(found, len(scores.vocabulary[name]))
+        parts.append(part)
+    return np.stack(parts[::-1], axis=1)
+
+
+def combinations(scores: Scores, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
+    """Return the distinct combinations of values of several columns, in order of first appearance of a chunk."""
+    seen: dict[tuple[int, ...], None] = {}
+    done: set[tuple[int, ...]] = set()
+    for chunk in scores.chunks:
+        layout = tuple(code if isinstance(code, int) else -id(code) for code in map(chunk.codes.get, columns))
+        if layout in done:  # the very same arrays
+            continue
+        done.add(layout)
+        for codes in _tuples(chunk, columns, scores).tolist():
+            seen.setdefault(tuple(codes))
+    return [tuple(scores.word(name, code) for name, code in zip(columns, codes, strict=True)) for codes in seen]
+
+
+def competitor_names(scores: Scores) -> dict[tuple[str, str, str], str]:
+    """Return ``(method, network, arm) -> name``: the network is shown where several occur, the arm if not "method"."""
+    found = combinations(scores, ("method", "network", "arm"))
+    several = len({network for _, network, _ in found if network}) > 1
+    names = {}
+    for method, network, arm in found:
+        shown = f"{method}/{network}" if several and network else str(method)
+        names[method, network, arm] = shown if arm in ("method", "", None) else f"{shown}:{arm}"
+    return names

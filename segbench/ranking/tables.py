@@ -1,0 +1,242 @@
+"""Boards -> tables for the terminal, as much of them as fits its width."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from segbench.ranking.boards import Board, Leaderboard, Place, Summary
+from segbench.ranking.schemes import rank_aggregates
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+FULL, SHORT, BARE = 0, 1, 2
+"""How much a metric's cell says: mean ± sd (n undefined), mean ± sd (n), or mean (n)."""
+
+
+@dataclass
+class Sheet:
+    """A table before it is drawn.
+
+    Attributes:
+        title: what it shows.
+        header: column heads; rows: their cells.
+        left: columns aligned to the left; the others hold numbers.
+        bold: ``(row, column)`` of the best values.
+        notes: sentences below the table.
+    """
+
+    title: str
+    header: list[str]
+    rows: list[list[str]]
+    left: set[int] = field(default_factory=lambda: {1})
+    bold: set[tuple[int, int]] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+
+
+def sheets(board: Leaderboard, by_label: bool = False, level: int = FULL, most: int | None = None) -> list[Sheet]:
+    """Return the tables of a leaderboard.
+
+    Args:
+        board: what to show.
+        by_label: one table per label instead of one per dataset.
+        level: FULL, SHORT or BARE cells.
+        most: number of metric columns at most, None = all; a note names the others.
+    """
+    result = []
+    for each in board.boards:
+        if by_label:
+            result += [label_sheet(board, each, label, level, most) for label in each.labels]
+        else:
+            result.append(board_sheet(board, each, level, most))
+    if len(board.boards) > 1 and board.overall:
+        result.append(overall_sheet(board))
+    return result
+
+
+def board_sheet(leaderboard: Leaderboard, board: Board, level: int = FULL, most: int | None = None) -> Sheet:
+    """Return the compact table of a dataset: one row per method, each metric averaged over labels."""
+    shown = list(board.metrics)[:most]
+    counts = sorted({entry.seeds for entry in board.entries})
+    header = ["#", "method"] + (["seeds"] if len(counts) > 1 else [])
+    columns = {metric: [entry.summaries[metric] for entry in board.entries] for metric in shown}
+    cells = {metric: _cells(columns[metric], board.metrics[metric].direction, level) for metric in shown}
+    first_metric = len(header)
+    header += [_metric_head(board, metric) for metric in shown]
+    sheet = Sheet(_title(board), [*header, "mean rank", *_firm_head(board.entries[0].place), "missed"], [])
+    for i, entry in enumerate(board.entries):
+        seeds = [str(entry.seeds)] if len(counts) > 1 else []
+        values = [cells[metric][i] for metric in shown]
+        place = entry.place
+        ranks = [f"{place.mean_rank:.2f}", *_firm_cells(place)]
+        sheet.rows.append([str(place.rank), place.method, *seeds, *values, *ranks, str(entry.missed)])
+    for j, metric in enumerate(shown):
+        sheet.bold |= {(i, first_metric + j) for i in _best(columns[metric], board.metrics[metric].direction)}
+    sheet.notes = _notes(leaderboard, board, columns, shown, level)
+    return sheet
+
+
+def label_sheet(
+    leaderboard: Leaderboard, board: Board, label: str, level: int = FULL, most: int | None = None
+) -> Sheet:
+    """Return the table of one label: each metric with its task rank."""
+    tasks = [task for task in board.tasks if task.measure.label == label]
+    shown = [task.measure.metric for task in tasks][:most]
+    standings = {task.measure.metric: {s.method: s for s in task.standings} for task in tasks}
+    methods = [entry.place.method for entry in board.entries]
+    mean = {name: sum(standings[task.measure.metric][name].rank for task in tasks) / len(tasks) for name in methods}
+    order = sorted(methods, key=lambda name: (mean[name], name))
+    ranks = rank_aggregates([mean[name] for name in order], -1, "min")
+    columns = {metric: [standings[metric][name].summary for name in order] for metric in shown}
+    cells = {metric: _cells(columns[metric], board.metrics[metric].direction, level) for metric in shown}
+    sheet = Sheet(
+        _title(board, label), ["#", "method", *[_metric_head(board, m) for m in shown], "mean rank", "missed"], []
+    )
+    for i, name in enumerate(order):
+        missed = max(standings[task.measure.metric][name].missing for task in tasks)
+        values = [cells[metric][i] for metric in shown]
+        sheet.rows.append([f"{ranks[i]:.0f}", name, *values, f"{mean[name]:.2f}", str(missed)])
+    for j, metric in enumerate(shown):
+        sheet.bold |= {(i, 2 + j) for i in _best(columns[metric], board.metrics[metric].direction)}
+    sheet.notes = _notes(leaderboard, replace(board, agreement=()), columns, shown, level)
+    return sheet
+
+
+def overall_sheet(leaderboard: Leaderboard) -> Sheet:
+    """Return the order over datasets."""
+    header = ["#", "method", "mean rank", *_firm_head(leaderboard.overall[0])]
+    rows = [[str(p.rank), p.method, f"{p.mean_rank:.2f}", *_firm_cells(p)] for p in leaderboard.overall]
+    everywhere = {entry.place.method for entry in leaderboard.boards[0].entries}
+    for board in leaderboard.boards:
+        everywhere &= {entry.place.method for entry in board.entries}
+    notes = ["Mean of the datasets' mean ranks, each dataset counting once."]
+    absent = [place.method for place in leaderboard.overall if place.method not in everywhere]
+    if absent:
+        notes.append(f"Ranked last where absent: {', '.join(absent)}.")
+    return Sheet(f"Over {len(leaderboard.boards)} datasets", header, rows, notes=notes)
+
+
+def _title(board: Board, label: str | None = None) -> str:
+    labels = _several(len(board.labels), "label") if len(board.labels) > 1 else board.labels[0]
+    counts = {entry.seeds for entry in board.entries}
+    parts = [f"{board.dataset}@{board.revision}", labels if label is None else label, _several(board.cases, "case")]
+    parts += [_several(counts.pop(), "seed")] if len(counts) == 1 else []
+    return " · ".join(parts + (["synthetic phantom"] if board.synthetic else []))
+
+
+def _several(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("" if count == 1 else "s")
+
+
+def _metric_head(board: Board, metric: str) -> str:
+    measure = board.metrics[metric]
+    unit = f" {measure.unit}" if measure.unit not in ("", "1") else ""
+    return f"{metric}{unit} {'↑' if measure.direction > 0 else '↓'}"
+
+
+def _firm_head(place: Place) -> list[str]:
+    return [] if place.p_first is None else ["95%", "P(first)"]
+
+
+def _firm_cells(place: Place) -> list[str]:
+    if place.p_first is None or place.rank_low is None or place.rank_high is None:
+        return []
+    return [f"{round(place.rank_low, 1):g} to {round(place.rank_high, 1):g}", f"{place.p_first:.2f}"]
+
+
+def _decimals(summaries: Sequence[Summary]) -> int:
+    largest = max((abs(s.mean) for s in summaries if math.isfinite(s.mean)), default=0.0)
+    return 3 if largest < 2 else 2 if largest < 100 else 1 if largest < 1000 else 0
+
+
+def _cells(summaries: Sequence[Summary], direction: int, level: int) -> list[str]:
+    """Return a metric's cells; a mean that leaves values out says how many."""
+    digits = _decimals(summaries)
+    cells = []
+    for summary in summaries:
+        text = "-" if math.isnan(summary.mean) else f"{summary.mean:.{digits}f}"
+        if level < BARE and not math.isnan(summary.sd):
+            text += f" ± {summary.sd:.{digits}f}"
+        if summary.undefined and direction < 0:
+            text += f" ({summary.undefined} undefined)" if level == FULL else f" ({summary.undefined})"
+        cells.append(text)
+    return cells
+
+
+def _best(summaries: Sequence[Summary], direction: int) -> list[int]:
+    """Return the rows with the best mean, unless all are equal or some values of the row are left out."""
+    means = [summary.mean * direction for summary in summaries]
+    finite = [mean for mean in means if not math.isnan(mean)]
+    if not finite or min(finite) == max(finite):
+        return []
+    return [i for i, s in enumerate(summaries) if means[i] == max(finite) and (direction > 0 or not s.undefined)]
+
+
+def _notes(
+    leaderboard: Leaderboard, board: Board, columns: dict[str, list[Summary]], shown: list[str], level: int
+) -> list[str]:
+    request = leaderboard.request
+    scheme = request.scheme + (f", {request.adjustment}" if request.scheme == "test-then-rank" else "")
+    spread = "" if level == BARE else " ± sd"
+    notes = [f"mean{spread} over cases, seeds averaged. Rank: {scheme} per label and metric, averaged."]
+    gaps = [m for m in shown if board.metrics[m].direction < 0 and any(s.undefined for s in columns[m])]
+    if gaps:
+        bracket = "" if level == FULL else "(n) = n values undefined. "
+        notes.append(f"{bracket}Undefined values are left out of the mean of {', '.join(gaps)} but ranked last.")
+    hidden = [metric for metric in board.metrics if metric not in shown]
+    if hidden:
+        notes.append(f"Ranked but not shown, for width: {', '.join(hidden)} (--metric NAME or --format md shows them).")
+    if board.agreement:
+        first = board.entries[0].place.method
+        others = [
+            f"{a.scheme} {'undefined' if math.isnan(a.tau) else f'{a.tau:.2f}'}"
+            + (f" (first: {a.places[0].method})" if a.places[0].method != first else "")
+            for a in board.agreement
+        ]
+        notes.append(f"Kendall's tau with the order by other schemes: {', '.join(others)}.")
+    return [*notes, *board.notes]
+
+
+def draw_tables(leaderboard: Leaderboard, console: Console, by_label: bool = False) -> None:
+    """Print the tables on a console, of each as much as fits the width."""
+    wide = console.options.update(max_width=10_000)
+    widest = max(len(board.metrics) for board in leaderboard.boards)
+    attempts = [(FULL, None), (SHORT, None), (BARE, None), *((BARE, most) for most in range(widest - 1, 0, -1))]
+    for versions in zip(*(sheets(leaderboard, by_label, level, most) for level, most in attempts), strict=True):
+        for (level, _), sheet in zip(attempts, versions, strict=True):
+            table = _rich(sheet, level)
+            if console.measure(table, options=wide).maximum <= console.width:
+                break
+        console.print(table)
+        for note in sheet.notes:
+            console.print(note, style="dim", markup=False, highlight=False)
+        console.print()
+    for sentence in leaderboard.notes:
+        console.print(sentence, markup=False, highlight=False)
+
+
+def _rich(sheet: Sheet, level: int) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=Text(sheet.title, style="bold"),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
+    for index, head in enumerate(sheet.header):
+        left = index in sheet.left
+        text = head.replace(" ", "\n").replace("_", "_\n") if level == BARE else head
+        table.add_column(
+            Text(text), justify="left" if left else "right", no_wrap=not left, overflow="fold", vertical="bottom"
+        )
+    for i, row in enumerate(sheet.rows):
+        table.add_row(*[Text(cell, style="bold" if (i, j) in sheet.bold else "") for j, cell in enumerate(row)])
+    return table

@@ -1,0 +1,343 @@
+"""Is A better than B? Paired over cases, with seeds nested; and what it would take to know.
+
+Two questions must both be answered yes before a difference is claimed. Would other cases say the same? (the signed
+rank test over cases, each averaged over its seeds and labels). Would other trainings say the same? (where both
+methods have several seeds: a t-test whose variance has a part for cases and one for the seeds of each method, with
+Satterthwaite's degrees of freedom, doi:10.2307/3002019). The p-value of a claim is the larger of the two, adjusted by
+Holm over all ordered pairs; with a single seed a claim must reach a fifth of the level. A difference within +-rope is
+of no practical importance.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtr, stdtrit
+
+from segbench.errors import UnknownName, UsageError, did_you_mean
+from segbench.ranking.boards import Request
+from segbench.ranking.bootstrap import confidence_interval
+from segbench.ranking.chunks import Scores
+from segbench.ranking.comparability import comparable
+from segbench.ranking.counting import build
+from segbench.ranking.grid import Grid, boards_of, competitor_names, select
+from segbench.ranking.leaderboard import choose
+from segbench.ranking.significance import Effect, adjust, differences, effect, signed_rank
+
+Floats = NDArray[np.float64]
+Verdict = Literal["better", "worse", "practically equal", "no evidence"]
+FEWEST_CASES = 6
+STRICTER = 5
+"""Claims from a single seed are held to alpha divided by this: how much another training would differ is unknown."""
+_POWER, _FARTHEST, _REPEATS = 0.8, 20, 200
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What can be said of one method against another on one dataset and metric; positive = the first is better.
+
+    Attributes:
+        dataset, metric, unit, first, second: what is compared.
+        verdict: of the first against the second.
+        effect: effect sizes over cases.
+        mean_interval: 95 % interval of the mean difference over cases (BCa), or None below 6 cases.
+        median_interval: of the median difference (percentile), likewise.
+        nested_interval: of the mean difference when seeds may vary too; None unless both have several seeds.
+        p: Holm-adjusted p of the better direction.
+        cases: number of pairs.
+        seeds: of the first and of the second.
+        substituted: values that were missing and counted as worst.
+        more_cases, more_seeds: how many more would probably decide (power 0.8) if the observed difference is real;
+            None = not asked for, or out of reach.
+    """
+
+    dataset: str
+    metric: str
+    unit: str
+    first: str
+    second: str
+    verdict: Verdict
+    effect: Effect
+    mean_interval: tuple[float, float] | None
+    median_interval: tuple[float, float] | None
+    nested_interval: tuple[float, float] | None
+    p: float
+    cases: int
+    seeds: tuple[int, int]
+    substituted: int
+    more_cases: int | None = None
+    more_seeds: int | None = None
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """Values of some methods: per case ``(n, K)``, per seed the means of each method, and what was substituted."""
+
+    grid: Grid
+    values: Floats
+    seed_means: list[Floats]
+    substituted: NDArray[np.int_]
+
+
+def compare(
+    scores: Scores,
+    methods: Sequence[str],
+    metric: str,
+    rope: float = 0.0,
+    request: Request | None = None,
+    alpha: float = 0.05,
+    resamples: int = 2000,
+) -> list[Comparison]:
+    """Compare all pairs of methods on every dataset that was asked for.
+
+    Args:
+        scores: see ``chunks``.
+        methods: names as the leaderboard shows them, two at least.
+        metric: one metric; labels are averaged within a case.
+        rope: half-width of the region of practical equivalence, in the metric's unit.
+        request: restricts datasets, labels and runs, and says how cases and missing values are dealt with.
+        alpha: level of the verdicts.
+        resamples: of the intervals.
+
+    Raises:
+        UsageError: fewer than two methods, or a negative rope.
+        UnknownName: a name that does not occur.
+        VerificationError: values that must not be compared.
+    """
+    request = replace(request or Request(), metrics=(metric,))
+    if len(set(methods)) < 2:
+        raise UsageError("compare needs two different methods at least: segbench compare A B --metric dice.")
+    if not rope >= 0:
+        raise UsageError(f"--rope {rope}: expected a number that is not negative, in the unit of the metric.")
+    chosen, names = _restrict(scores, methods, request)
+    result: list[Comparison] = []
+    for dataset, revision in boards_of(chosen):
+        sample = _sample(select(chosen, dataset={dataset}, dataset_revision={revision}), names, request)
+        present = [name for name in methods if name in sample.grid.competitors]
+        if len(present) > 1:
+            result += _pairs(sample, present, rope, alpha, resamples)
+    if not result:
+        raise UsageError(f"No dataset has {metric} for two of {', '.join(methods)}.")
+    return result
+
+
+Names = dict[tuple[str, str, str], str]
+
+
+def _restrict(scores: Scores, methods: Sequence[str], request: Request) -> tuple[Scores, Names]:
+    """Return the rows of some competitors, named as the leaderboard names them, and all names."""
+    chosen = choose(scores, request)
+    names = competitor_names(chosen)
+    for name in methods:
+        if name not in names.values():
+            raise UnknownName(f"The results have no method {name!r}. {did_you_mean(name, names.values())}")
+    parts = [
+        select(chosen, method={method}, network={network}, arm={arm})
+        for (method, network, arm), name in names.items()
+        if name in methods
+    ]
+    return Scores(scores.vocabulary, [chunk for part in parts for chunk in part.chunks]), names
+
+
+def _sample(scores: Scores, names: Names, request: Request) -> _Sample:
+    grid = comparable(build(scores, names), request)
+    seed_means: list[list[float]] = [[] for _ in grid.competitors]
+    for seed in scores.vocabulary["seed"]:
+        part = select(scores, seed={seed})
+        if not part.chunks:
+            continue
+        one = build(part, names)
+        values = _per_case(one, request)[np.isin(one.cases, grid.cases)]
+        for k, name in enumerate(one.competitors):
+            seed_means[grid.competitors.index(name)].append(float(np.nanmean(values[:, k])))
+    absent = (grid.rows == 0) & grid.scored()[:, :, None]
+    substituted = (grid.undefined + absent).sum(axis=(0, 1))
+    return _Sample(grid, _per_case(grid, request), [np.array(means) for means in seed_means], substituted)
+
+
+def _per_case(grid: Grid, request: Request) -> Floats:
+    """Return one value per case and method ``(n, K)``: what is missing counts as worst, labels are averaged."""
+    values = grid.values("worst" if request.missing is None else request.missing)
+    if request.missing != "drop":
+        worth = np.array([grid.penalty(t) for t in range(len(grid.measures))])[:, None, None]
+        values = np.where(np.isnan(values) & grid.scored()[:, :, None], worth, values)
+    gaps = np.isnan(values)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(gaps, 0.0, values).sum(axis=0) / (~gaps).sum(axis=0))
+
+
+def _pairs(sample: _Sample, methods: list[str], rope: float, alpha: float, resamples: int) -> list[Comparison]:
+    """Compare all pairs of methods on one dataset; Holm over the ordered pairs."""
+    pairs = [(a, b) for i, a in enumerate(methods) for b in methods[i + 1 :]]
+    evidence = [_evidence(sample, a, b) for a, b in pairs]
+    adjusted = adjust(np.array([[e.p_better, e.p_worse] for e in evidence]).ravel(), "holm").reshape(-1, 2)
+    family = 2 * len(pairs)
+    return [
+        _judge(sample, pair, e, (float(p[0]), float(p[1])), rope, alpha, family, resamples)
+        for pair, e, p in zip(pairs, evidence, adjusted, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """The paired differences, the variances of their mean, and one-sided p-values."""
+
+    d: Floats
+    seed_variances: tuple[float, float] | None
+    seeds: tuple[int, int]
+    p_better: float
+    p_worse: float
+
+    def level(self, alpha: float) -> float:
+        """Return the level a claim is held to: stricter where the variation between trainings is unknown."""
+        return alpha if self.seed_variances is not None else alpha / STRICTER
+
+
+def _evidence(sample: _Sample, first: str, second: str) -> _Evidence:
+    grid = sample.grid
+    i, j = grid.competitors.index(first), grid.competitors.index(second)
+    d = differences(sample.values[:, i], sample.values[:, j], grid.measures[0].direction)
+    d = d[~np.isnan(d)]
+    means = (sample.seed_means[i], sample.seed_means[j])
+    seeds = (means[0].size, means[1].size)
+    variances = (float(means[0].var(ddof=1)), float(means[1].var(ddof=1))) if min(seeds) > 1 else None
+    if d.size < FEWEST_CASES:
+        return _Evidence(d, variances, seeds, 1.0, 1.0)
+    ranked = signed_rank(d)
+    better, worse = float(ranked.p("better")[0]), float(ranked.p("worse")[0])
+    if variances is not None:
+        nested = _nested_p(d, variances, seeds)
+        better, worse = max(better, float(nested[0])), max(worse, float(nested[1]))
+    return _Evidence(d, variances, seeds, better, worse)
+
+
+def _nested(d: Floats, seed_variances: tuple[float, float], seeds: tuple[int, int]) -> tuple[Floats, Floats]:
+    """Return the standard error of the mean difference when cases and seeds vary, and its degrees of freedom.
+
+    What case and seed do together is counted in both parts, which errs on the side of "no evidence".
+
+    Args:
+        d: ``(..., n)`` differences.
+        seed_variances: of the seeds' means, of either method.
+        seeds: numbers of seeds.
+    """
+    n = d.shape[-1]
+    parts = [d.var(axis=-1, ddof=1) / n, *(np.asarray(v / s) for v, s in zip(seed_variances, seeds, strict=True))]
+    total = np.asarray(sum(parts))
+    freedom = sum(part**2 / (count - 1) for part, count in zip(parts, (n, *seeds), strict=True))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.sqrt(total), np.where(total > 0, total**2 / freedom, n - 1.0)
+
+
+def _nested_p(d: Floats, seed_variances: tuple[float, float], seeds: tuple[int, int]) -> tuple[Floats, Floats]:
+    """Return one-sided p of "better" and "worse" by the t-test whose error holds cases and seeds; d is ``(..., n)``."""
+    error, df = _nested(d, seed_variances, seeds)
+    mean = d.mean(axis=-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        t = np.where(error > 0, mean / error, np.where(mean == 0, 0.0, np.sign(mean) * np.inf))
+    return stdtr(df, -t), stdtr(df, t)
+
+
+def _judge(
+    sample: _Sample,
+    pair: tuple[str, str],
+    evidence: _Evidence,
+    p: tuple[float, float],
+    rope: float,
+    alpha: float,
+    family: int,
+    resamples: int,
+) -> Comparison:
+    d, grid = evidence.d, sample.grid
+    enough = d.size >= FEWEST_CASES
+    mean_interval = confidence_interval(d, "mean", resamples=resamples) if enough else None
+    nested = _nested_interval(evidence) if enough else None
+    sizes = effect(d)
+    level = evidence.level(alpha)
+    verdict = _verdict(sizes.mean, p, mean_interval, nested, rope, level)
+    undecided = verdict == "no evidence" and enough and abs(sizes.mean) > rope
+    generator = np.random.default_rng(0)
+    measure = grid.measures[0]
+    return Comparison(
+        dataset=f"{grid.dataset}@{grid.revision}",
+        metric=measure.metric,
+        unit=measure.unit,
+        first=pair[0],
+        second=pair[1],
+        verdict=verdict,
+        effect=sizes,
+        mean_interval=mean_interval,
+        median_interval=confidence_interval(d, "median", resamples=resamples) if enough else None,
+        nested_interval=nested,
+        p=min(p),
+        cases=int(d.size),
+        seeds=evidence.seeds,
+        substituted=int(sum(sample.substituted[grid.competitors.index(name)] for name in pair)),
+        more_cases=_more_cases(evidence, level / family, generator) if undecided else None,
+        more_seeds=_more_seeds(evidence, level / family, generator) if undecided else None,
+    )
+
+
+def _nested_interval(evidence: _Evidence) -> tuple[float, float] | None:
+    if evidence.seed_variances is None:
+        return None
+    d = evidence.d
+    error, df = _nested(d, evidence.seed_variances, evidence.seeds)
+    reach = float(stdtrit(df, 0.975) * error)
+    return float(d.mean()) - reach, float(d.mean()) + reach
+
+
+def _verdict(
+    mean: float,
+    p: tuple[float, float],
+    over_cases: tuple[float, float] | None,
+    nested: tuple[float, float] | None,
+    rope: float,
+    alpha: float,
+) -> Verdict:
+    """Significant and beyond the rope, or surely within it, or neither."""
+    if p[0] <= alpha and mean > rope:
+        return "better"
+    if p[1] <= alpha and mean < -rope:
+        return "worse"
+    intervals = [interval for interval in (over_cases, nested) if interval is not None]
+    if rope > 0 and intervals and all(-rope <= low and high <= rope for low, high in intervals):
+        return "practically equal"
+    return "no evidence"
+
+
+def _power(evidence: _Evidence, n: int, seeds: tuple[int, int], alpha: float, generator: np.random.Generator) -> float:
+    """Return how often n cases and so many seeds would decide, were the observed differences the truth."""
+    drawn = generator.integers(0, evidence.d.size, (_REPEATS, n))
+    d = evidence.d * (1.0 if evidence.d.mean() > 0 else -1.0)
+    M = np.stack([np.bincount(row, minlength=d.size) for row in drawn]).astype(float)
+    p = signed_rank(d, M).p("better")
+    if evidence.seed_variances is not None:
+        p = np.maximum(p, _nested_p(d[drawn], evidence.seed_variances, seeds)[0])
+    return float((p <= alpha).mean())
+
+
+def _more_cases(evidence: _Evidence, alpha: float, generator: np.random.Generator) -> int | None:
+    """Return how many more cases give the power wanted, at most 20 times as many as there are; None = more."""
+    n = have = evidence.d.size
+    while n <= _FARTHEST * have:
+        n = max(n + 1, math.ceil(1.15 * n))
+        if _power(evidence, n, evidence.seeds, alpha, generator) >= _POWER:
+            return n - have
+    return None
+
+
+def _more_seeds(evidence: _Evidence, alpha: float, generator: np.random.Generator) -> int | None:
+    """Return how many more seeds of each method give the power wanted; None = unknown, or more than 20."""
+    if evidence.seed_variances is None:
+        return None
+    for more in range(1, _FARTHEST + 1):
+        seeds = (evidence.seeds[0] + more, evidence.seeds[1] + more)
+        if _power(evidence, evidence.d.size, seeds, alpha, generator) >= _POWER:
+            return more
+    return None

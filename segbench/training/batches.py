@@ -1,0 +1,208 @@
+"""Training samples: which box of which case comes when, and the batch it becomes.
+
+Everything random is drawn from generators seeded by purpose, seed, fold, epoch and step, so a resumed run continues
+with the very batches an uninterrupted one would have seen, whatever the method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from segbench.config import Recipe
+from segbench.training import augmentation
+from segbench.training.cache import StoredCase
+from segbench.training.sampling import passes, seed_of
+from segbench.types import UNKNOWN, Batch
+from segbench.views import Patches, Slices, Window
+
+STEPS = {2: 75, 3: 50}
+"""Dimensions -> steps of an epoch when the recipe leaves them open: a budget, whatever the number of cases."""
+BATCH = {2: 4, 3: 2}
+"""Dimensions -> labelled samples per step when the recipe leaves them open."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A box of a case.
+
+    Attributes:
+        case: the stored case.
+        window: fixed place, or None to draw one.
+        index: which of the case's samples (the slice index for slices).
+        number: stable number for FIXED_SAMPLES methods, else -1.
+        copy: 0 = untouched; n > 0 = n-th frozen augmentation.
+    """
+
+    case: StoredCase
+    window: Window | None
+    index: int
+    number: int = -1
+    copy: int = 0
+
+
+class Samples:
+    """All training samples of a run and the order in which they come.
+
+    Args:
+        view: how cases are cut.
+        labelled: training cases.
+        unlabelled: cases whose labels nobody reads; used only if ``mix_unlabelled``.
+        recipe: batch, steps, augmentation, frozen copies.
+        seed, fold: of the run.
+        device: where batches go.
+        derived_keys: case id -> key of its derived maps.
+        fixed: a numbered list of fixed samples instead of drawn ones.
+        mix_unlabelled: every step also carries unlabelled samples.
+    """
+
+    def __init__(
+        self,
+        view: Slices | Patches,
+        labelled: Sequence[StoredCase],
+        unlabelled: Sequence[StoredCase],
+        recipe: Recipe,
+        *,
+        seed: int,
+        fold: int,
+        device: torch.device,
+        derived_keys: dict[str, str] | None = None,
+        fixed: bool = False,
+        mix_unlabelled: bool = False,
+    ) -> None:
+        self.view, self.recipe, self.seed, self.fold, self.device = view, recipe, seed, fold, device
+        self.derived_keys = derived_keys or {}
+        self.fixed = fixed
+        copies = max(1, recipe.frozen_copies)
+        self.labelled = _numbered(view, labelled, copies) if fixed else _drawn(view, labelled, copies)
+        self.unlabelled = _drawn(view, unlabelled, 1) if mix_unlabelled else []
+        self.batch = recipe.batch or BATCH[view.dims]
+        self.unlabelled_batch = round(self.batch * recipe.unlabelled_ratio) if self.unlabelled else 0
+        self.steps = recipe.steps_per_epoch or STEPS[view.dims]
+
+    def epoch(self, index: int) -> Iterator[Batch]:
+        """Yield the augmented batches of epoch ``index``."""
+        order = passes(len(self.labelled), "order", self.seed, self.fold, index)
+        other = passes(len(self.unlabelled), "unlabelled", self.seed, self.fold, index) if self.unlabelled else None
+        for step in range(self.steps):
+            chosen = [self.labelled[next(order)] for _ in range(self.batch)]
+            if other is not None:
+                chosen += [self.unlabelled[next(other)] for _ in range(self.unlabelled_batch)]
+            place = np.random.default_rng(seed_of("window", self.seed, self.fold, index, step))
+            batch = self._assemble(chosen, place)
+            yield self._augment(batch, chosen, seed_of("augment", self.seed, self.fold, index, step))
+
+    def plain(self) -> Iterator[Batch]:
+        """Yield one pass over the labelled samples, in order, not augmented (frozen copies keep theirs)."""
+        for first in range(0, len(self.labelled), self.batch):
+            chosen = self.labelled[first : first + self.batch]
+            batch = self._assemble(chosen, np.random.default_rng(seed_of("plain", self.seed, self.fold, first)))
+            yield self._frozen(batch, chosen) if self.recipe.frozen_copies else batch
+
+    def _assemble(self, chosen: Sequence[Sample], place: np.random.Generator) -> Batch:
+        images, targets, derived = [], [], []
+        for sample in chosen:
+            window = sample.window or self._place(sample, place)
+            case = sample.case
+            images.append(self.view.cut_image(case.image, window))
+            if case.labelled:
+                targets.append(self.view.cut(case.target, window, fill=UNKNOWN)[0])
+                maps = case.derived(self.derived_keys[case.ref.id]) if case.ref.id in self.derived_keys else {}
+                derived.append({name: self.view.cut(value, window, fill=0) for name, value in maps.items()})
+            else:
+                targets.append(np.full(images[-1].shape[1:], UNKNOWN, dtype=np.int16))
+                derived.append({})
+        names = {name: maps[name] for maps in derived for name in maps}
+        stacked = {
+            name: np.stack([maps.get(name, np.zeros_like(example)) for maps in derived])
+            for name, example in names.items()
+        }
+        spacing = [_spacing(sample.case, self.view) for sample in chosen]
+        return Batch(
+            image=torch.from_numpy(np.stack(images)).to(self.device),
+            target=torch.from_numpy(np.stack(targets).astype(np.int64)).to(self.device),
+            derived={name: torch.from_numpy(value).to(self.device) for name, value in stacked.items()},
+            labelled=torch.tensor([sample.case.labelled for sample in chosen], device=self.device),
+            spacing=torch.tensor(spacing, dtype=torch.float32, device=self.device),
+            case_ids=[sample.case.ref.id for sample in chosen],
+            sample_ids=torch.tensor([sample.number for sample in chosen], dtype=torch.int64),
+        )
+
+    def _place(self, sample: Sample, place: np.random.Generator) -> Window:
+        focus = None
+        if isinstance(self.view, Patches) and sample.case.labelled and place.random() < self.view.foreground:
+            voxels = sample.case.foreground
+            if len(voxels):
+                d, h, w = (int(value) for value in voxels[place.integers(len(voxels))])
+                focus = (d, h, w)
+        return self.view.draw(sample.case.shape, sample.index, place, focus)
+
+    def _augment(self, batch: Batch, chosen: Sequence[Sample], seed: int) -> Batch:
+        if self.recipe.frozen_copies:
+            return self._frozen(batch, chosen)
+        return self._changed(batch, torch.Generator().manual_seed(seed))
+
+    def _changed(self, batch: Batch, generator: torch.Generator) -> Batch:
+        change = augmentation.draw(self.recipe.augmentation, batch.image.shape[2:], batch.spacing, generator)
+        image, target, derived = augmentation.apply(change, batch.image, batch.target, batch.derived)
+        return Batch(image, target, derived, batch.labelled, batch.spacing, batch.case_ids, batch.sample_ids)
+
+    def _frozen(self, batch: Batch, chosen: Sequence[Sample]) -> Batch:
+        """Give every sample the augmentation that belongs to it for the whole run."""
+        parts = []
+        for row, sample in enumerate(chosen):
+            one = _row(batch, row)
+            if sample.copy:
+                identity = f"{sample.case.ref.id}/{sample.window}/{sample.index}"
+                seed = seed_of("frozen", self.seed, self.fold, identity, sample.copy)
+                one = self._changed(one, torch.Generator().manual_seed(seed))
+            parts.append(one)
+        return Batch(
+            torch.cat([part.image for part in parts]),
+            torch.cat([part.target for part in parts]),
+            {name: torch.cat([part.derived[name] for part in parts]) for name in batch.derived},
+            batch.labelled,
+            batch.spacing,
+            batch.case_ids,
+            batch.sample_ids,
+        )
+
+
+def _drawn(view: Slices | Patches, cases: Sequence[StoredCase], copies: int) -> list[Sample]:
+    return [
+        Sample(case, None, index, copy=copy)
+        for case in cases
+        for index in range(view.count(case.shape))
+        for copy in range(copies)
+    ]
+
+
+def _numbered(view: Slices | Patches, cases: Sequence[StoredCase], copies: int) -> list[Sample]:
+    places = [(case, window) for case in cases for window in view.windows(case.shape)]
+    return [
+        Sample(case, window, index, number=index * copies + copy, copy=copy)
+        for index, (case, window) in enumerate(places)
+        for copy in range(copies)
+    ]
+
+
+def _spacing(case: StoredCase, view: Slices | Patches) -> list[float]:
+    if isinstance(view, Slices):
+        return [value for axis, value in enumerate(case.spacing) if axis != view.axis]
+    return list(case.spacing)
+
+
+def _row(batch: Batch, row: int) -> Batch:
+    one = slice(row, row + 1)
+    return Batch(
+        batch.image[one],
+        batch.target[one],
+        {name: value[one] for name, value in batch.derived.items()},
+        batch.labelled[one],
+        batch.spacing[one],
+        batch.case_ids[row : row + 1],
+        batch.sample_ids[one],
+    )

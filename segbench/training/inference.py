@@ -1,0 +1,117 @@
+"""A case through a network and back onto its own grid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from segbench.training.cache import StoredCase
+from segbench.types import LabelMap
+from segbench.views import Patches, Shape, Slices
+
+SLICES_AT_ONCE = 16
+Forward = Callable[[torch.Tensor], torch.Tensor]
+
+
+def predict(forward: Forward, case: StoredCase, view: Slices | Patches, labels: int, device: torch.device) -> LabelMap:
+    """Predict the label map of a stored case on the case's own grid.
+
+    Args:
+        forward: ``(B, C, *S) -> (B, K, *S)`` logits, without gradient.
+        case: preprocessed case.
+        view: how the network was trained to see cases.
+        labels: K.
+        device: of the network.
+
+    Returns:
+        Label map with the case's native shape, spacing and affine, in the dtype of its truth.
+    """
+    resampled = case.shape != case.native_shape
+    if resampled:
+        scores = probabilities(forward, case, view, labels, device)
+        scores = _to_shape(scores, case.native_shape)
+        array = scores.argmax(0).numpy()
+    else:
+        array = predict_labels(forward, case, view, labels, device)
+    return LabelMap(array.astype(case.label_dtype), case.native_spacing, case.native_affine)
+
+
+def predict_labels(
+    forward: Forward, case: StoredCase, view: Slices | Patches, labels: int, device: torch.device
+) -> NDArray[np.int64]:
+    """Return the label map ``(D, H, W)`` on the training grid."""
+    if isinstance(view, Slices):
+        planes = [logits.argmax(1).cpu() for logits in _slices(forward, case, view, device)]
+        return np.moveaxis(torch.cat(planes).numpy(), 0, view.axis)
+    return probabilities(forward, case, view, labels, device).argmax(0).numpy()
+
+
+def probabilities(
+    forward: Forward, case: StoredCase, view: Slices | Patches, labels: int, device: torch.device
+) -> torch.Tensor:
+    """Return softmax probabilities ``(K, D, H, W)`` float32 on the CPU, training grid."""
+    if isinstance(view, Slices):
+        planes = torch.cat([torch.softmax(logits, 1).cpu() for logits in _slices(forward, case, view, device)])
+        return planes.movedim(0, view.axis + 1)  # (n, K, h, w) -> (K, D, H, W)
+    shape = case.shape
+    size: Shape = tuple(min(n, box) for n, box in zip(shape, view.size, strict=True))  # type: ignore[assignment]
+    inner = Patches(size, view.overlap)
+    windows = inner.windows(shape)
+    if len(windows) == 1:
+        return torch.softmax(forward(_tensor(case.image, device)), 1)[0].cpu()
+    weight = _gaussian(size)
+    total = torch.zeros(labels, *shape)
+    weights = torch.zeros(shape)
+    for window in windows:
+        patch = _tensor(inner.cut_image(case.image, window), device)
+        box = tuple(slice(first, first + length) for first, length in zip(window, size, strict=True))
+        total[(slice(None), *box)] += torch.softmax(forward(patch), 1)[0].cpu() * weight
+        weights[box] += weight
+    return total / weights
+
+
+def _slices(forward: Forward, case: StoredCase, view: Slices, device: torch.device) -> list[torch.Tensor]:
+    """Return the logits ``(n, K, h, w)`` of whole slices, in batches."""
+    plane = case.shape
+    windows = Slices(view.context, view.axis, _plane(plane, view.axis)).windows(plane)
+    outputs = []
+    for first in range(0, len(windows), SLICES_AT_ONCE):
+        chosen = windows[first : first + SLICES_AT_ONCE]
+        images = [view.cut_image(case.image, window, size=plane) for window in chosen]
+        outputs.append(forward(torch.from_numpy(np.stack(images)).to(device)))
+    return outputs
+
+
+def _plane(shape: Shape, axis: int) -> tuple[int, int]:
+    kept = [n for index, n in enumerate(shape) if index != axis]
+    return (kept[0], kept[1])
+
+
+def _tensor(image: NDArray[Any], device: torch.device) -> torch.Tensor:
+    return torch.from_numpy(np.array(image, dtype=np.float32))[None].to(device)
+
+
+def _gaussian(size: Shape) -> torch.Tensor:
+    """Return the weight of a patch: a Gaussian with sd = size / 8 per axis, at least 1e-3 of its peak."""
+    weight = torch.ones(size)
+    for axis, n in enumerate(size):
+        positions = torch.arange(n) - (n - 1) / 2
+        profile = torch.exp(-0.5 * (positions / max(n / 8, 1e-3)) ** 2)
+        weight = weight * profile.view([n if index == axis else 1 for index in range(3)])
+    return weight.clamp_min(1e-3)
+
+
+def _to_shape(scores: torch.Tensor, shape: Shape) -> torch.Tensor:
+    """Resample probabilities to a shape, a few labels at a time to bound memory."""
+    out = torch.empty(scores.shape[0], *shape)
+    chunk = max(1, math.floor(2**26 / max(1, math.prod(shape))))
+    for first in range(0, scores.shape[0], chunk):
+        part = scores[first : first + chunk][None]
+        out[first : first + chunk] = F.interpolate(part, size=shape, mode="trilinear", align_corners=False)[0]
+    return out

@@ -1,0 +1,385 @@
+"""The only epoch loop. Fairness lives here: every method gets the same weights, batches, budget and checkpoint rule.
+
+Everything random in epoch e is reseeded from (seed, fold, e), and a checkpoint is written after every epoch, so a run
+that was killed ends with the same values as one that was not.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from segbench.config import Recipe, RunConfig
+from segbench.contracts import Method, Network
+from segbench.errors import DataInvalid, PluginError
+from segbench.host import Origin, blame
+from segbench.training.batches import Samples
+from segbench.training.cache import StoredCase
+from segbench.training.inference import predict_labels
+from segbench.training.sampling import seed_of
+from segbench.training.stage import TrainingEpoch, TrainingStage, TrainingStep
+from segbench.types import Batch, Task
+from segbench.views import Patches, Slices
+
+History = list[dict[str, Any]]
+
+
+class Reporter:
+    """Where training tells how it goes; this one is silent, the command line has one with a progress bar."""
+
+    def note(self, text: str) -> None:
+        """Say a sentence."""
+
+    def start(self, epochs: int, steps: int, first: int) -> None:
+        """Training begins at epoch ``first``."""
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """A stage other than training has come so far."""
+
+    def step(self, epoch: int, step: int, losses: Mapping[str, float]) -> None:
+        """A step is done."""
+
+    def epoch(self, index: int, train: Mapping[str, float], val: Mapping[str, float], seconds: float) -> None:
+        """An epoch is done."""
+
+    def finish(self) -> None:
+        """Training is over."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything training needs, settled.
+
+    Attributes:
+        config: the run.
+        task: what is segmented.
+        network: adapted to the geometry.
+        method: constructed, not prepared.
+        origin: the plugin the method comes from; named when it fails.
+        train, val: stored cases.
+        folder: of the run; checkpoints go to ``folder/checkpoint``.
+        fabric: a launched ``lightning_fabric.Fabric``.
+    """
+
+    config: RunConfig
+    task: Task
+    network: Network
+    method: Method
+    origin: Origin
+    train: Sequence[StoredCase]
+    val: Sequence[StoredCase]
+    folder: Path
+    fabric: Any
+
+
+@dataclass
+class Progress:
+    """What changes during training and is saved after every epoch."""
+
+    epoch: int = 0
+    step: int = 0
+    history: History = field(default_factory=list)
+    seconds: float = 0.0
+    prepare_seconds: float = 0.0
+    best: float = -1.0
+    best_epoch: int = -1
+    stopped: str = ""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The result of training: the network ready for inference, and what was seen on the way."""
+
+    forward: Callable[[torch.Tensor], torch.Tensor]
+    view: Slices | Patches
+    progress: Progress
+    parameters: int
+
+
+def train(plan: Plan, samples: Samples, reporter: Reporter) -> Trained:
+    """Train, or resume from the last checkpoint.
+
+    Args:
+        plan: what to train.
+        samples: where batches come from.
+        reporter: told about every step and epoch.
+
+    Raises:
+        PluginError: if the method breaks its contract (a loss that is not a scalar, say).
+    """
+    config, recipe = plan.config, plan.config.recipe
+    torch.manual_seed(seed_of("weights", config.seed, config.fold))
+    view = plan.network.view
+    module = plan.network.build(view.channels(len(plan.task.channels)), len(plan.task.labels))
+    parameters = sum(value.numel() for value in module.parameters())
+    module = module.to(memory_format=_layout(view.dims))  # type: ignore[call-overload]
+    model, optimizer = plan.fabric.setup(module, _optimizer(module, recipe))
+    engine = Engine(plan, samples, module, model, optimizer, reporter)
+    engine.prepare()
+    engine.resume()
+    engine.run()
+    return Trained(engine.forward, view, engine.progress, parameters)
+
+
+class Engine:
+    """State of one training run; its methods are the steps of the loop, in the order they are called."""
+
+    def __init__(
+        self, plan: Plan, samples: Samples, module: torch.nn.Module, model: Any, optimizer: Any, reporter: Reporter
+    ) -> None:
+        self.plan, self.samples, self.reporter = plan, samples, reporter
+        self.module, self.model, self.optimizer = module, model, optimizer
+        self.recipe, self.method = plan.config.recipe, plan.method
+        self.total_steps = self.recipe.epochs * samples.steps
+        self.progress = Progress()
+        self.checkpoints = plan.folder / "checkpoint"
+
+    def prepare(self) -> None:
+        """Let the method read its priors from the training split."""
+        plan, begin = self.plan, time.perf_counter()
+        folder = plan.folder / "method"
+        folder.mkdir(parents=True, exist_ok=True)
+        stage = TrainingStage(
+            plan.task,
+            plan.network.dims,
+            self.recipe.epochs,
+            self.samples.device,
+            folder,
+            plan.train,
+            self.samples,
+            plan.config.seed,
+            plan.config.fold,
+            self.reporter.note,
+        )
+        torch.manual_seed(seed_of("prepare", plan.config.seed, plan.config.fold))
+        with blame(plan.origin, "preparing"):
+            self.method.prepare(stage)
+        self.progress.prepare_seconds = time.perf_counter() - begin
+
+    def resume(self) -> None:
+        """Take up the last checkpoint, if there is one."""
+        path = self.checkpoints / "last.pt"
+        if not path.is_file():
+            return
+        saved = load_checkpoint(path)
+        self.module.load_state_dict(saved["network"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        with blame(self.plan.origin, "resuming"):
+            self.method.restore(saved["method"])
+        self.progress = Progress(**saved["progress"])
+        self.reporter.note(f"Resuming after epoch {self.progress.epoch} of {self.recipe.epochs}.")
+
+    def run(self) -> None:
+        """Train the remaining epochs."""
+        progress = self.progress
+        self.reporter.start(self.recipe.epochs, self.samples.steps, progress.epoch)
+        try:
+            while progress.epoch < self.recipe.epochs and not progress.stopped:
+                begin = time.perf_counter()
+                epoch = self._epoch(progress.epoch)
+                progress.epoch += 1
+                progress.stopped = epoch.stopped
+                progress.seconds += time.perf_counter() - begin
+                self._record(epoch)
+                self._keep_best(epoch)
+                save_checkpoint(self.checkpoints / "last.pt", self._state())
+                self.reporter.epoch(epoch.index, epoch.train, epoch.val, progress.seconds)
+        finally:
+            self.reporter.finish()
+        if self.recipe.choose == "best" and (self.checkpoints / "best.pt").is_file():
+            self.module.load_state_dict(load_checkpoint(self.checkpoints / "best.pt")["network"])
+        self.module.eval()
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Run the network in evaluation mode without gradient; logits float32 ``(B, K, *S)``."""
+        training = self.model.training
+        self.model.eval()
+        try:
+            with torch.no_grad():
+                return self._call(image)
+        finally:
+            self.model.train(training)
+
+    def _call(self, image: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.model(image.contiguous(memory_format=_layout(image.dim() - 2)))
+        return logits
+
+    def _epoch(self, index: int) -> TrainingEpoch:
+        torch.manual_seed(seed_of("epoch", self.plan.config.seed, self.plan.config.fold, index))
+        self.model.train()
+        sums: dict[str, float] = {}
+        skipped = 0
+        for number, batch in enumerate(self.samples.epoch(index)):
+            terms, finite = self._step(index, batch)
+            skipped += not finite
+            if finite:
+                for name, value in terms.items():
+                    sums[name] = sums.get(name, 0.0) + value
+            self.reporter.step(index, number, terms)
+            self.progress.step += 1
+        done = max(1, self.samples.steps - skipped)
+        train = {name: value / done for name, value in sums.items()}
+        every = self.recipe.validate_every
+        due = (every and (index + 1) % every == 0) or index == self.recipe.epochs - 1
+        val = {"dice": self.validate()} if due and self.plan.val else {}
+        epoch = TrainingEpoch(index, self.recipe.epochs, train, val, skipped, self.samples, self.forward)
+        with blame(self.plan.origin, f"closing epoch {index}"):
+            self.method.after_epoch(epoch)
+        return epoch
+
+    def _step(self, epoch: int, batch: Batch) -> tuple[dict[str, float], bool]:
+        """One optimiser step; returns the loss terms and whether they and the gradient were finite."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.recipe, self.progress.step, self.total_steps)
+        self.optimizer.zero_grad(set_to_none=True)
+        logits = self._call(batch.image)
+        with blame(self.plan.origin, "computing its loss"):
+            terms = self.method.loss(batch, logits)
+            total = _total(self.method, terms)
+        values = {name: float(value.detach()) for name, value in terms.items()}
+        finite = all(math.isfinite(value) for value in values.values())
+        if finite:
+            self.plan.fabric.backward(total)
+            norm = torch.nn.utils.clip_grad_norm_(self.module.parameters(), self.recipe.clip or math.inf)
+            finite = bool(torch.isfinite(norm))
+        if finite:
+            self.optimizer.step()
+        step = TrainingStep(self.progress.step, epoch, batch, logits.detach(), not finite, self.forward)
+        with blame(self.plan.origin, "updating after a step"):
+            self.method.after_step(step)
+        return values, finite
+
+    def validate(self) -> float:
+        """Return the mean Dice over the foreground labels present and the validation cases, training grid."""
+        labels = len(self.plan.task.labels)
+        scores = []
+        for case in self.plan.val:
+            predicted = predict_labels(self.forward, case, self.plan.network.view, labels, self.samples.device)
+            truth = np.asarray(case.target[0])
+            known = truth >= 0
+            scores.append(_mean_dice(predicted[known], truth[known], labels))
+        return float(np.mean(scores))
+
+    def _record(self, epoch: TrainingEpoch) -> None:
+        rows = {f"train/{name}": value for name, value in epoch.train.items()}
+        rows |= {f"val/{name}": value for name, value in epoch.val.items()}
+        rows |= {f"method/{name}": value for name, value in epoch.logged.items()}
+        rows |= {"skipped": float(epoch.skipped), "seconds": self.progress.seconds}
+        rows["learning_rate"] = learning_rate(self.recipe, self.progress.step - 1, self.total_steps)
+        self.progress.history += [
+            {"epoch": epoch.index, "step": self.progress.step, "name": name, "value": value}
+            for name, value in rows.items()
+        ]
+
+    def _keep_best(self, epoch: TrainingEpoch) -> None:
+        dice = epoch.val.get("dice", -1.0)
+        if dice > self.progress.best:
+            self.progress.best, self.progress.best_epoch = dice, epoch.index
+            if self.recipe.choose == "best":
+                save_checkpoint(self.checkpoints / "best.pt", {"network": self.module.state_dict()})
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "network": self.module.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "method": dict(self.method.state()),
+            "progress": vars(self.progress),
+        }
+
+
+def learning_rate(recipe: Recipe, step: int, total: int) -> float:
+    """Return the learning rate of a step: linear warm-up, then poly (power 0.9), cosine or constant."""
+    base = recipe.learning_rate
+    warm = min(1.0, (step + 1) / recipe.warmup) if recipe.warmup else 1.0
+    done = min(1.0, step / max(1, total))
+    shape = {"poly": (1 - done) ** 0.9, "cosine": (1 + math.cos(math.pi * done)) / 2, "constant": 1.0}
+    return float(base * warm * shape[recipe.schedule])
+
+
+def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
+    """Write a checkpoint atomically: temporary file, fsync, rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".writing-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            torch.save(dict(state), file)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint; nothing but tensors, numbers, texts and their containers is accepted.
+
+    Raises:
+        DataInvalid: if it is damaged or holds anything else.
+    """
+    try:
+        saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise DataInvalid(
+            f"Checkpoint {path}: expected tensors and plain values, found {type(error).__name__}: "
+            f"{str(error).splitlines()[0]}. Delete the run's folder to start it anew."
+        ) from error
+    return saved
+
+
+def keep_network(folder: Path) -> None:
+    """Write the scored network of a run as ``checkpoint/network.pt``."""
+    last, best = folder / "checkpoint" / "last.pt", folder / "checkpoint" / "best.pt"
+    saved = load_checkpoint(best if best.is_file() else last)
+    save_checkpoint(folder / "checkpoint" / "network.pt", {"network": saved["network"]})
+
+
+def drop_checkpoints(folder: Path) -> None:
+    """Remove what only a resumed run would need."""
+    for name in ("last.pt", "best.pt"):
+        (folder / "checkpoint" / name).unlink(missing_ok=True)
+
+
+def _layout(dims: int) -> torch.memory_format:
+    """Return the memory format in which convolutions of this dimension are fast."""
+    return torch.channels_last if dims == 2 else torch.channels_last_3d
+
+
+def _optimizer(module: torch.nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    rate, decay = recipe.learning_rate, recipe.weight_decay
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(
+            module.parameters(), rate, momentum=recipe.momentum, weight_decay=decay, nesterov=recipe.momentum > 0
+        )
+    kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
+    return kind(module.parameters(), rate, betas=recipe.betas, weight_decay=decay)
+
+
+def _total(method: Method, terms: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    if not terms:
+        raise PluginError(f"Method {method.name}: loss returned no term; expected a mapping of name to scalar tensor.")
+    for name, value in terms.items():
+        if not isinstance(value, torch.Tensor) or value.dim() != 0:
+            found = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
+            raise PluginError(f"Method {method.name}: loss term {name!r} must be a scalar tensor, found {found}.")
+    return torch.stack([value.float() for value in terms.values()]).sum()
+
+
+def _mean_dice(predicted: NDArray[Any], truth: NDArray[Any], labels: int) -> float:
+    """Return the mean Dice over foreground labels that occur in the truth; 1 if none occurs and none is predicted."""
+    table = np.bincount(truth.astype(np.int64) * labels + predicted, minlength=labels * labels).reshape(labels, labels)
+    overlap, sizes = np.diag(table)[1:], table.sum(0)[1:] + table.sum(1)[1:]
+    present = table.sum(1)[1:] > 0
+    if not present.any():
+        return float(sizes.sum() == 0)
+    return float((2 * overlap[present] / sizes[present]).mean())

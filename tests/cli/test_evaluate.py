@@ -1,0 +1,148 @@
+"""``segbench evaluate`` as it is typed: what it prints where, its files, its exit codes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from segbench.cli import app
+from segbench.files.images import write_label_map
+from segbench.results import read_scores
+from segbench.types import LabelMap
+
+
+def save(folder: Path, name: str, *values: int) -> None:
+    array = np.zeros((3, 4, 5), dtype=np.int16)
+    array.reshape(-1)[: len(values)] = values
+    write_label_map(folder / f"{name}.nii.gz", LabelMap(array, (2.0, 1.0, 1.0)))
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with three predictions ``p`` and references ``t``; the working folder of the test."""
+    for name in ("a", "b", "c"):
+        save(tmp_path / "t", name, 1, 1, 2, 2)
+        save(tmp_path / "p", name, 1, 1, 1, 2)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def segbench(*arguments: str, expect: int = 0) -> Any:
+    command = ["evaluate", "p", "t", "--name", "mine", "--dataset", "toy", *arguments]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == expect, result.output
+    assert "Traceback" not in result.output
+    return result
+
+
+def test_summary_on_stdout_and_the_rest_on_stderr(data: Path) -> None:
+    result = segbench("--metrics", "dice,hd95")
+    assert "mine on toy" in result.stdout and "0.8000" in result.stdout and "hd95 mm" in result.stdout
+    assert "plain folders" in result.stderr and "Scores written" in result.stderr
+    assert "already" in segbench("--metrics", "dice,hd95").stderr
+    assert set(read_scores(data / "results").column("metric").to_pylist()) == {"dice", "hd95"}
+
+
+def test_json_is_one_document(data: Path) -> None:
+    (data / "p" / "c.nii.gz").unlink()
+    result = segbench("--metrics", "dice", "--json", expect=1)
+    document = json.loads(result.stdout)
+    assert document["cases"] == 3 and not document["complete"]
+    one = document["summary"][0]
+    assert (one["structure"], one["metric"], one["statuses"]) == ("1", "dice", {"ok": 2, "missing": 1})
+    assert one["mean"] == pytest.approx(2 * 0.8 / 3)
+    assert [problem["kind"] for problem in document["problems"]] == ["missing"]
+
+
+def test_a_missing_distance_is_counted_not_averaged(data: Path) -> None:
+    (data / "p" / "c.nii.gz").unlink()
+    document = json.loads(segbench("--metrics", "hd", "--json", expect=1).stdout)
+    assert (document["summary"][0]["mean_over"], document["summary"][0]["cases"]) == (2, 3)
+    text = segbench("--metrics", "hd", expect=1)
+    assert "1 missing, mean of 2" in " ".join(text.stdout.split())
+    assert "missing c: no prediction for c.nii.gz" in text.stderr
+
+
+def test_by_case_csv_has_every_row(data: Path) -> None:
+    segbench("--metrics", "dice", "--by-case", "out/scores.csv")
+    with (data / "out" / "scores.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 6 and rows[0]["case_id"] == "a" and float(rows[0]["value"]) == pytest.approx(0.8)
+
+
+def test_labels_regions_and_metric_parameters(data: Path) -> None:
+    segbench(
+        "--labels", "LV=1,RV=2", "--regions", "heart=1,2", "--metrics", "dice,nsd", "--set", "metric.nsd.tolerance=3"
+    )
+    rows = read_scores(data / "results").to_pylist()
+    assert {row["label_name"] for row in rows} == {"LV", "RV", "heart"}
+    assert {row["value"] for row in rows if row["label_name"] == "heart"} == {1.0}
+    (record,) = (data / "results").rglob("run.json")
+    nsd = [metric for metric in json.loads(record.read_text())["metrics"] if metric["name"] == "nsd"]
+    assert str(nsd[0]["parameters"]["tolerance"]).strip("[]") == "3.0"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("--metrics", "dise"), 2, "Did you mean 'dice'"),
+        (("--set", "metric.nsd.tolerence=1"), 2, "tolerance"),
+        (("--set", "dataset.cases=1"), 2, "metric.NAME.KEY=VALUE"),
+        (("--metrics", "dice", "--set", "metric.nsd.tolerance=1"), 2, "not among"),
+        (("--labels", "1,x=2"), 2, "--labels"),
+        (("--labels", "heart"), 2, "heart"),
+        (("--regions", "wt"), 2, "--regions"),
+        (("--geometry", "loose"), 2, "strict"),
+        (("--layout", "flat"), 2, "auto"),
+        (("--on-missing", "no"), 2, "worst"),
+        (("--name", "../escape"), 2, "cannot be used as a name"),
+        (("--dataset", "a/b"), 2, "cannot be used as a name"),
+        (("--plugin", "no.py"), 4, "no.py"),
+        (("--jobs", "0"), 2, "jobs"),
+    ],
+)
+def test_wrong_requests(data: Path, arguments: tuple[str, ...], code: int, words: str) -> None:
+    result = segbench(*arguments, expect=code)
+    assert words in result.output
+    assert not (data / "results").exists()
+
+
+def test_nothing_to_do_is_a_data_error(data: Path) -> None:
+    for path in (data / "p").iterdir():
+        path.unlink()
+    assert "No prediction" in segbench(expect=3).stderr
+    (data / "p").rmdir()
+    assert "Check the path" in segbench(expect=3).stderr
+
+
+def test_earlier_results_survive_a_failure(data: Path) -> None:
+    segbench("--metrics", "dice")
+    before = read_scores(data / "results")
+    (data / "p" / "a.nii.gz").write_bytes(b"broken")
+    segbench("--metrics", "dice", expect=1)
+    assert read_scores(data / "results").num_rows == 2 * before.num_rows
+    segbench("--metrics", "dise", expect=2)
+    assert read_scores(data / "results").num_rows == 2 * before.num_rows
+
+
+def test_markup_in_names_is_text(data: Path) -> None:
+    save(data / "p", "[red]x", 1)
+    assert "[red]x.nii.gz: a prediction without a reference" in segbench("--metrics", "dice", expect=1).stderr
+
+
+def test_evaluating_does_not_import_torch(data: Path) -> None:
+    code = (
+        "import sys; from segbench.evaluation.folders import evaluate; "
+        "evaluate('p', 't', name='m', dataset='d'); "
+        "assert 'torch' not in sys.modules, 'torch was imported'"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=data)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,122 @@
+"""``segbench import``: a published CSV becomes runs; doing it again changes nothing; faults are named with lines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from segbench.cli import app
+from segbench.errors import DataInvalid, DataMissing, UsageError
+from segbench.ranking.importing import import_scores
+from segbench.results import read_scores
+
+HEADER = "dataset,case,label,metric,better,method,seed,value,status\n"
+
+
+def written(tmp_path: Path, body: str, header: str = HEADER) -> Path:
+    file = tmp_path / "scores.csv"
+    file.write_text(header + body, encoding="utf-8")
+    return file
+
+
+def test_values_arrive(tmp_path: Path) -> None:
+    body = "hippo,c1,1,dice,higher,a,0,0.9,ok\nhippo,c2,1,dice,higher,a,0,,\nhippo,c1,left horn,hd95,lower,b,2,inf,\n"
+    report = import_scores(written(tmp_path, body), tmp_path / "results")
+    assert [(run["method"], run["rows"], run["new"]) for run in report["runs"]] == [("a", 2, True), ("b", 1, True)]
+    table = read_scores(tmp_path / "results").to_pylist()
+    assert [(r["value"], r["status"]) for r in table] == [(0.9, "ok"), (None, "missing"), (float("inf"), "ok")]
+    assert [(r["label"], r["label_name"]) for r in table] == [(1, "1"), (1, "1"), (None, "left horn")]
+    assert {(r["source"], r["dataset_revision"]) for r in table} == {("imported", "imported")}
+    assert table[2]["seed"] == 2
+    record = json.loads((Path(report["runs"][0]["folder"]) / "run.json").read_text())
+    assert record["run_id"] == table[0]["run_id"]
+
+
+def test_again_changes_nothing_and_order_of_lines_does_not_matter(tmp_path: Path) -> None:
+    lines = ["hippo,c1,1,dice,higher,a,0,0.9,\n", "hippo,c2,1,dice,higher,a,0,0.8,\n"]
+    results = tmp_path / "results"
+    first = import_scores(written(tmp_path, "".join(lines)), results)
+    times = {file: file.stat().st_mtime_ns for file in results.rglob("*")}
+    second = import_scores(written(tmp_path, "".join(lines[::-1])), results)
+    assert [run["new"] for run in second["runs"]] == [False]
+    assert first["runs"][0]["run_id"] == second["runs"][0]["run_id"]
+    assert times == {file: file.stat().st_mtime_ns for file in results.rglob("*")}
+
+
+def test_few_columns_suffice_and_others_are_named(tmp_path: Path) -> None:
+    file = written(
+        tmp_path, "2,hippo,c1,1,dice,HIGHER,0.9\n", header="dataset_revision,dataset,case,label,metric,better,value\n"
+    )
+    with pytest.raises(DataInvalid, match="--name"):
+        import_scores(file, tmp_path / "results")
+    import_scores(file, tmp_path / "results", "mine")
+    only = read_scores(tmp_path / "results").to_pylist()[0]
+    assert (only["method"], only["seed"], only["status"], only["dataset_revision"]) == ("mine", 0, "ok", "2")
+    extra = written(tmp_path, "h,c1,1,dice,higher,a,0,0.9,ok,x\n", header=HEADER.strip() + ",colour\n")
+    assert import_scores(extra, tmp_path / "other")["notes"] == ["Columns not used: colour."]
+
+
+def test_name_renames_one_method_but_not_several(tmp_path: Path) -> None:
+    file = written(tmp_path, "h,c1,1,dice,higher,a,0,0.9,\n")
+    assert import_scores(file, tmp_path / "results", "mine")["runs"][0]["method"] == "mine"
+    several = written(tmp_path, "h,c1,1,dice,higher,a,0,0.9,\nh,c1,1,dice,higher,b,0,0.9,\n")
+    with pytest.raises(UsageError, match="several methods"):
+        import_scores(several, tmp_path / "results", "mine")
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("h,c1,1,dice,higher,a,0,0.9,\nh,c1,1,dice,higher,a,0,0.8,\n", ["line 3", "line 2", "case c1"]),
+        ("h,c1,1,dice,up,a,0,0.9,\n", ["line 2", "higher or lower", "'up'"]),
+        ("h,c1,1,dice,higher,a,0,much,\n", ["line 2", "number", "'much'"]),
+        ("h,c1,1,dice,higher,../a,0,0.9,\n", ["line 2", "method", "'../a'"]),
+        ("h,../../c1,1,dice,higher,a,0,0.9,\n", ["line 2", "case"]),
+        ("..,c1,1,dice,higher,a,0,0.9,\n", ["line 2", "dataset"]),
+        ("h,c1,1,dice,higher,a,one,0.9,\n", ["line 2", "seed", "whole"]),
+        ("h,c1,1,dice,higher,a,0,0.9,fine\n", ["line 2", "status", "'fine'"]),
+        ("h,c1,1,dice,higher,a,0,,ok\n", ["line 2", "no value"]),
+        ("h,c1,,dice,higher,a,0,0.9,\n", ["line 2", "label"]),
+        ("h,c1,1,dice,higher,a,0\n", ["line 2", "fields"]),
+        ("h,c1,1,dice,higher,a,0,0.9,,,\n", ["line 2", "fields"]),
+        ("h,c1,1,dice,higher,a,0,0.9,\nh,c2,1,dice,lower,a,0,0.9,\n", ["line 3", "lower here and higher on line 2"]),
+        ("", ["no scores"]),
+        ("h,c1,1,dice,up,a,0,0.9,\n" * 20, ["and 12 more"]),
+    ],
+)
+def test_faults_are_named_with_their_line_and_nothing_is_written(tmp_path: Path, body, words) -> None:
+    with pytest.raises(DataInvalid) as error:
+        import_scores(written(tmp_path, body), tmp_path / "results")
+    for word in words:
+        assert word in str(error.value)
+    assert not (tmp_path / "results").exists()
+
+
+def test_files_that_are_no_tables(tmp_path: Path) -> None:
+    with pytest.raises(DataMissing):
+        import_scores(tmp_path / "nowhere.csv", tmp_path)
+    with pytest.raises(DataInvalid, match="lacks case"):
+        import_scores(written(tmp_path, "", header="dataset,label\n"), tmp_path)
+    with pytest.raises(DataInvalid, match="more than once"):
+        import_scores(written(tmp_path, "", header=HEADER.strip() + ",case\n"), tmp_path)
+    empty = tmp_path / "empty.csv"
+    empty.write_bytes(b"")
+    with pytest.raises(DataInvalid, match="nothing"):
+        import_scores(empty, tmp_path)
+    empty.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DataInvalid, match="UTF-8"):
+        import_scores(empty, tmp_path)
+
+
+def test_command_line(tmp_path: Path) -> None:
+    file = written(tmp_path, "h,c1,1,dice,higher,a,0,0.9,\n")
+    runner = CliRunner()
+    first = runner.invoke(app, ["import", str(file), "--results", str(tmp_path / "r")])
+    assert first.exit_code == 0, first.output
+    assert "1 values imported" in first.stdout
+    again = runner.invoke(app, ["import", str(file), "--results", str(tmp_path / "r"), "--json"])
+    assert json.loads(again.stdout)["runs"][0]["new"] is False
+    assert runner.invoke(app, ["import", str(tmp_path / "no.csv")]).exit_code == 3
