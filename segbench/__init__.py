@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from segbench.losses import pixel_terms as pixel_terms
     from segbench.losses import soft_dice as soft_dice
     from segbench.losses import soft_dice_loss as soft_dice_loss
+    from segbench.names import folder_task_name as folder_task_name
+    from segbench.names import patient_of as patient_of
     from segbench.params import parameter as parameter
     from segbench.results import read_scores as read_scores
     from segbench.runner import run as run
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
     from segbench.types import Choice as Choice
     from segbench.types import Geometry as Geometry
     from segbench.types import LabelMap as LabelMap
+    from segbench.types import Peer as Peer
     from segbench.types import Score as Score
     from segbench.types import Structure as Structure
     from segbench.types import Task as Task
@@ -94,6 +97,7 @@ _HOME = {
     "segbench.host": ("Catalogue", "load_catalogue"),
     "segbench.files.images": ("image_header", "read_image", "read_label_map", "write_image", "write_label_map"),
     "segbench.losses": ("cross_entropy", "median_frequency_weights", "pixel_terms", "soft_dice", "soft_dice_loss"),
+    "segbench.names": ("folder_task_name", "patient_of"),
     "segbench.params": ("parameter",),
     "segbench.results": ("read_scores",),
     "segbench.runner": ("run",),
@@ -106,6 +110,7 @@ _HOME = {
         "Choice",
         "Geometry",
         "LabelMap",
+        "Peer",
         "Score",
         "Structure",
         "Task",

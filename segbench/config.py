@@ -9,6 +9,9 @@ from typing import Any, Literal
 from segbench.params import fingerprint, parameter, to_json
 from segbench.types import Choice
 
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -63,7 +66,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Everything that determines a run's results; its hash names the run.
+    """Everything that determines a run's results; its hash, with the revision of the data, names the run.
 
     Attributes:
         dataset, network, method: the parts and their parameters.
@@ -95,9 +98,43 @@ class RunConfig:
     smoke: bool = False
 
     def canonical(self) -> dict[str, Any]:
-        """Return the configuration as JSON values."""
-        return to_json(self)
+        """Return all that can change results as JSON values; no path of this machine is among them."""
+        return to_json(self, content_only=True)
 
-    def run_id(self) -> str:
-        """Return the run's identity: the first 12 hex digits of SHA-256 over the canonical configuration."""
-        return fingerprint(self.canonical())[:12]
+    def local(self) -> dict[str, Any]:
+        """Return what was set beside it for this machine only: part -> parameters (see ``Choice.local``)."""
+        choices = {"dataset": self.dataset, "network": self.network, "method": self.method}
+        choices |= {f"metric.{metric.name}": metric for metric in self.metrics}
+        return {part: dict(choice.local) for part, choice in choices.items() if choice.local}
+
+    def variant(self) -> str:
+        """Return in words what the configuration changes of method, network and recipe, e.g. ``epochs=50``."""
+        changes = [
+            f"{part}.{key}={_plain(value)}"
+            for part, choice in (("method", self.method), ("network", self.network))
+            for key, value in sorted(choice.parameters.items())
+        ]
+        if self.recipe_name != "fair":
+            return " ".join([f"recipe={self.recipe_name}", *changes])
+        mine, default = _flat(to_json(self.recipe)), _flat(to_json(Recipe()))
+        return " ".join([*changes, *(f"{key}={_plain(mine[key])}" for key in mine if mine[key] != default[key])])
+
+    def run_id(self, revision: str) -> str:
+        """Return the run's identity: the first 12 hex digits of SHA-256 over configuration and data.
+
+        Args:
+            revision: of the dataset (``Task.revision``); where its files lie does not matter, what they hold does.
+        """
+        return fingerprint([self.canonical(), revision])[:12]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested mappings with dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+    return flat
+
+
+def _plain(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value).lower()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
-from segbench.types import Batch, Case, CaseRef, Geometry, LabelMap, Score, Task
+from segbench.types import Batch, Case, CaseRef, Geometry, LabelMap, Peer, Score, Structure, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -199,8 +199,16 @@ class Metric(Part):
         """
         raise NotImplementedError
 
+    def structures(self, task: Task) -> Sequence[Structure]:
+        """Return what ``score`` speaks of, in its order; ``[WHOLE]`` for metrics of the whole map."""
+        return task.structures
+
     def examples(self) -> Sequence[tuple[LabelMap, LabelMap, Sequence[float | None]]]:
         """Return hand-computed ``(predicted, truth, values per structure)`` for the conformance checks."""
+        return ()
+
+    def peers(self) -> Sequence[Peer]:
+        """Return other packages' ways to compute this metric, with its parameters."""
         return ()
 
 

@@ -69,7 +69,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         known: the names on offer.
     """
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    folded = {one.casefold(): one for one in reversed(names)}
+    close = [folded[one] for one in difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.5)]
     if close:
         return f"Did you mean {' or '.join(repr(match) for match in close)}?"
     return f"Known: {', '.join(names)}." if names else "None is known."

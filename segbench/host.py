@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import importlib.metadata
 import importlib.util
@@ -20,7 +19,7 @@ from segbench import hookspecs
 from segbench.contracts import Dataset, Method, Metric, Network, Part, Study
 from segbench.errors import PluginError, SegbenchError, UnknownName, UsageError, did_you_mean, safe_name
 from segbench.hookspecs import GROUP
-from segbench.params import make
+from segbench.params import changes, make
 from segbench.types import Choice
 
 P = TypeVar("P", bound=Part)
@@ -103,7 +102,13 @@ class Catalogue:
         """Construct the part a choice names, with its parameters checked."""
         entry = self.entry(kind, choice.name)
         with blame(entry.origin, f"constructing {choice.name}"):
-            return make(entry.cls, choice.parameters, f"{_singular(kind)} {choice.name}")
+            return make(entry.cls, {**choice.parameters, **choice.local}, f"{_singular(kind)} {choice.name}")
+
+    def settle(self, kind: str, choice: Choice) -> Choice:
+        """Return the same choice in canonical form: checked, without defaults, and what is local to a machine apart."""
+        part = self.make(kind, choice)
+        with blame(self.entry(kind, choice.name).origin, f"reading the parameters of {choice.name}"):
+            return Choice(choice.name, *changes(part))
 
     def dataset(self, choice: Choice) -> Dataset:
         """Construct a dataset."""
@@ -174,20 +179,20 @@ def load_catalogue(files: Sequence[Path | str] = ()) -> Catalogue:
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
     catalogue = Catalogue()
+    loaded: dict[str, Origin] = {}
     for origin, load in _found():
         catalogue.origins.append(origin)
         try:
-            _register(manager, origin, load)
+            _register(manager, origin, load, loaded)
         except (Exception, SystemExit) as error:
             catalogue.problems.append(Problem(origin, _reason(error)))
     for file in files:
         origin = Origin(Path(file).stem, str(file), "file")
         catalogue.origins.append(origin)
         with blame(origin, "loading"):
-            _register(manager, origin, functools.partial(_load_file, Path(file)))
-    by_plugin = {origin.plugin: origin for origin in catalogue.origins}
+            _register(manager, origin, functools.partial(_load_file, Path(file)), loaded)
     for kind in KINDS:
-        _collect(manager, kind, by_plugin, catalogue)
+        _collect(manager, kind, loaded, catalogue)
     return catalogue
 
 
@@ -197,28 +202,42 @@ def _found() -> Iterator[tuple[Origin, Callable[[], Any]]]:
     points = importlib.metadata.entry_points(group=GROUP)
     for point in sorted(points, key=lambda point: (point.name, point.value)):
         distribution = point.dist
-        name, version = (distribution.name, distribution.version) if distribution else ("unknown", "?")
+        name, version = (distribution.name, distribution.version) if distribution else (None, None)
         if (point.name, point.value) in seen:  # the same distribution seen twice on sys.path
             continue
         seen.add((point.name, point.value))
-        yield Origin(point.name, name, version), point.load
+        yield Origin(point.name, name or "unknown", version or "?"), point.load
 
 
-def _register(manager: pluggy.PluginManager, origin: Origin, load: Callable[[], Any]) -> None:
+def _register(
+    manager: pluggy.PluginManager, origin: Origin, load: Callable[[], Any], loaded: dict[str, Origin]
+) -> None:
+    """Load one plugin and put it into the manager and among the loaded; if it is refused, leave no trace of it."""
+    if origin.plugin in loaded:
+        raise PluginError(f"two plugins are called {origin.plugin!r}: {loaded[origin.plugin]} and {origin}. Rename one")
     plugin = load()
-    if manager.has_plugin(origin.plugin):
-        raise PluginError(f"two plugins are called {origin.plugin!r}; rename one entry point")
+    _check_hooks(plugin)
+    try:
+        manager.register(plugin, name=origin.plugin)
+    except Exception:
+        if manager.get_plugin(origin.plugin) is plugin:  # pluggy before 1.7 stops half-way
+            manager.unregister(plugin)
+        raise
+    loaded[origin.plugin] = origin
+
+
+def _check_hooks(plugin: Any) -> None:
+    """Refuse hooks that nobody would ever call: misspelt ones, and ones without the marker."""
     hooks = {f"{GROUP}_{kind}" for kind in KINDS}
     for name, member in inspect.getmembers(plugin, inspect.isroutine):
-        if not name.startswith(f"{GROUP}_") or getattr(member, "__module__", None) != getattr(plugin, "__name__", None):
-            continue
-        marked = hasattr(member, f"{GROUP}_impl")
-        if name not in hooks and marked:
-            raise PluginError(f"there is no hook {name!r}. {did_you_mean(name, hooks)}")
-        if name in hooks and not marked:
-            raise PluginError(f"function {name!r} lacks the marker @segbench.hookimpl")
-    manager.register(plugin, name=origin.plugin)
-    manager.check_pending()
+        marks = getattr(member, f"{GROUP}_impl", None)
+        called = (marks or {}).get("specname") or name
+        if marks is not None and called not in hooks:
+            raise PluginError(f"there is no hook {called!r}. {did_you_mean(called, hooks)}")
+        own = getattr(member, "__module__", None) == getattr(plugin, "__name__", None)
+        if marks is None and own and name.startswith(f"{GROUP}_"):
+            close = "" if name in hooks else f"; and there is no hook of this name. {did_you_mean(name, hooks)}"
+            raise PluginError(f"function {name!r} lacks the marker @segbench.hookimpl{close}")
 
 
 def _load_file(path: Path) -> ModuleType:
@@ -229,22 +248,27 @@ def _load_file(path: Path) -> ModuleType:
         raise PluginError(f"--plugin {path}: expected a file ending in .py.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses and torch look modules up by name
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[spec.name]
+        raise
     return module
 
 
-def _collect(manager: pluggy.PluginManager, kind: str, by_plugin: Mapping[str, Origin], catalogue: Catalogue) -> None:
+def _collect(manager: pluggy.PluginManager, kind: str, loaded: Mapping[str, Origin], catalogue: Catalogue) -> None:
     """Call one kind's hook plugin by plugin, so that one that raises does not stop the others."""
     caller = getattr(manager.hook, f"{GROUP}_{kind}")
     for implementation in sorted(caller.get_hookimpls(), key=lambda found: found.plugin_name):
-        origin = by_plugin[implementation.plugin_name]
+        origin = loaded[implementation.plugin_name]
         try:
-            classes = list(implementation.function())
+            found = implementation.function()
+            if not isinstance(found, list | tuple):
+                raise PluginError(f"expected a list of classes, found {found!r}")
+            for cls in found:
+                _admit(kind, cls, origin, catalogue)
         except (Exception, SystemExit) as error:
             catalogue.problems.append(Problem(origin, f"hook {GROUP}_{kind}: {_reason(error)}"))
-            continue
-        for cls in classes:
-            _admit(kind, cls, origin, catalogue)
 
 
 def _admit(kind: str, cls: Any, origin: Origin, catalogue: Catalogue) -> None:
@@ -257,13 +281,16 @@ def _admit(kind: str, cls: Any, origin: Origin, catalogue: Catalogue) -> None:
     if (kind, cls.name) in catalogue.clashes:
         catalogue.problems.append(Problem(origin, f"{_singular(kind)} {cls.name!r} is claimed by others too"))
     elif cls.name in names:
-        other = names.pop(cls.name).origin
+        other = names[cls.name]
+        if other.cls is cls:
+            return
         message = (
-            f"{_singular(kind).capitalize()} {cls.name!r} is claimed by two plugins, {other} and {origin}; neither is "
-            f"used. Uninstall one or rename its part."
+            f"{_singular(kind).capitalize()} {cls.name!r} is claimed by {other.cls.__qualname__} of {other.origin} and "
+            f"by {cls.__qualname__} of {origin}; neither is used. Uninstall one or rename its part."
         )
+        del names[cls.name]
         catalogue.clashes[kind, cls.name] = message
-        catalogue.problems += [Problem(other, message), Problem(origin, message)]
+        catalogue.problems += [Problem(one, message) for one in dict.fromkeys((other.origin, origin))]
     else:
         names[cls.name] = Entry(cls, origin)
 
@@ -278,7 +305,7 @@ def _unfit(kind: str, cls: Any) -> str | None:
         safe_name(cls.name, f"{_singular(kind)} of {cls.__qualname__}")
     except SegbenchError as error:
         return str(error)
-    if not dataclasses.is_dataclass(cls):
+    if "__dataclass_fields__" not in vars(cls):
         return f"{cls.__qualname__} is not a dataclass; its fields are its parameters, so decorate it with @dataclass"
     return None
 
@@ -294,7 +321,7 @@ def _reason(error: BaseException) -> str:
 
 def _last_line(error: BaseException) -> str:
     """Return `` (file:line)`` of the innermost frame, without a traceback."""
-    if isinstance(error, SegbenchError):
+    if isinstance(error, SegbenchError | SyntaxError):  # a syntax error says itself where it is
         return ""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 import typing
 from collections.abc import Mapping
 from pathlib import Path
@@ -61,6 +62,8 @@ def parse_assignments(assignments: list[str]) -> dict[str, dict[str, Any]]:
             if not isinstance(inner, dict):
                 raise UsageError(f"--set {assignment!r}: {step!r} was already given a value.")
             branch = inner
+        if isinstance(branch.get(path[-1]), dict):
+            raise UsageError(f"--set {assignment!r}: {path[-1]!r} was already given parameters of its own.")
         branch[path[-1]] = value.strip()
     return nested
 
@@ -76,8 +79,11 @@ def make(cls: type[T], values: Mapping[str, Any], owner: str) -> T:
 
     Raises:
         UnknownName: for a key that is no field.
-        UsageError: for a value of the wrong type or out of range.
+        UsageError: for a value of the wrong type or out of range, or values that the part itself refuses with a
+            ValueError.
     """
+    if not isinstance(values, Mapping):
+        raise UsageError(f"{owner}: expected parameters by name (KEY=VALUE), found {values!r}.")
     hints = typing.get_type_hints(cls, include_extras=True)
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
     arguments: dict[str, Any] = {}
@@ -98,18 +104,21 @@ def make(cls: type[T], values: Mapping[str, Any], owner: str) -> T:
         if missing:
             raise UsageError(f"{owner} needs {', '.join(missing)}; set with --set.") from error
         raise
+    except ValueError as error:
+        raise UsageError(f"{owner}: {error}") from error
 
 
 def _convert(value: Any, hint: Any, field: dataclasses.Field[Any], where: str) -> Any:
-    if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
-        return make(typing.cast("type[Any]", hint), value, where)
     import msgspec
 
     options = [hint] if typing.get_origin(hint) not in (typing.Union, UnionType) else list(typing.get_args(hint))
+    nested: list[Any] = [option for option in options if dataclasses.is_dataclass(option)]
+    if nested and not isinstance(value, nested[0]) and (isinstance(value, Mapping) or len(options) == 1):
+        return make(nested[0], value, where)
     try:
         prepared = _from_text(value, options) if isinstance(value, str) else value
         converted = msgspec.convert(prepared, hint, strict=False, dec_hook=_decode)
-    except (msgspec.ValidationError, ValueError, TypeError, NotImplementedError) as error:
+    except (msgspec.ValidationError, ValueError, TypeError, NotImplementedError, RecursionError) as error:
         raise UsageError(f"{where}: expected {describe_type(hint)}, found {value!r}.") from error
     _check_range(converted, field, where)
     return converted
@@ -119,12 +128,14 @@ def _from_text(text: str, options: list[Any]) -> Any:
     """Prepare a command-line text for msgspec: ``none`` and comma lists; everything else stays text."""
     if text.lower() in ("none", "null", "") and type(None) in options:
         return None
-    if any(typing.get_origin(option) in (tuple, list) for option in options):
+    if sequences := [option for option in options if typing.get_origin(option) in (tuple, list)]:
         if text.startswith("["):
             import json
 
             return json.loads(text)
-        return [part.strip() for part in text.replace("x", ",").split(",") if part.strip()] if text else []
+        if {int, float} & set(typing.get_args(sequences[0])):
+            text = text.replace("x", ",")  # 64x64x32
+        return [part.strip() for part in text.split(",") if part.strip()]
     if any(typing.get_origin(option) in (dict, Mapping) for option in options):
         import json
 
@@ -146,9 +157,10 @@ def _check_range(value: Any, field: dataclasses.Field[Any], where: str) -> None:
     for element in elements:
         if not isinstance(element, int | float) or isinstance(element, bool):
             continue
-        if element != element or (low is not None and element < low) or (high is not None and element > high):
+        finite = isinstance(element, int) or math.isfinite(element)
+        if not finite or (low is not None and element < low) or (high is not None and element > high):
             bounds = f"from {low}" if high is None else f"up to {high}" if low is None else f"between {low} and {high}"
-            bounds = bounds if (low, high) != (None, None) else "that is a number"
+            bounds = bounds if (low, high) != (None, None) else "that is finite"
             raise UsageError(f"{where}: expected a value {bounds}, found {element}.")
 
 
@@ -183,7 +195,9 @@ def describe(cls: type[Any]) -> list[tuple[str, str, Any, str]]:
                 for key, kind, default, text in describe(typing.cast("type[Any]", hint))
             ]
             continue
-        default = field.default if field.default is not dataclasses.MISSING else "required"
+        default = "required" if field.default is dataclasses.MISSING else field.default
+        if field.default_factory is not dataclasses.MISSING:
+            default = field.default_factory()
         rows.append((field.name, describe_type(hint), default, field.metadata.get("help", "")))
     return rows
 
@@ -210,6 +224,36 @@ def _jsonable(value: Any, content_only: bool) -> Any:
     if isinstance(value, tuple | list):
         return [_jsonable(item, content_only) for item in value]
     return str(value) if isinstance(value, Path) else value
+
+
+def changes(part: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the parameters that differ from their defaults, as JSON values: those that can change results, the others.
+
+    A parameter declared with ``content=False`` is among the others. So is a file, which counts with the digest of its
+    bytes instead: where it lies does not matter, what it holds does.
+    """
+    content: dict[str, Any] = {}
+    local: dict[str, Any] = {}
+    for field in sorted(dataclasses.fields(part), key=lambda field: field.name):
+        value = getattr(part, field.name, None)
+        if not field.init or _is_default(value, field):
+            continue
+        full, reduced = _jsonable(value, False), _jsonable(value, True)
+        if isinstance(value, Path) and value.is_file():
+            reduced = f"sha256:{hashlib.sha256(value.read_bytes()).hexdigest()[:16]}"
+        if not field.metadata.get("content", True):
+            local[field.name] = full
+            continue
+        content[field.name] = reduced
+        if full != reduced:
+            local[field.name] = full
+    return content, local
+
+
+def _is_default(value: Any, field: dataclasses.Field[Any]) -> bool:
+    if field.default_factory is not dataclasses.MISSING:
+        return bool(_jsonable(value, False) == _jsonable(field.default_factory(), False))
+    return field.default is not dataclasses.MISSING and bool(_jsonable(value, False) == _jsonable(field.default, False))
 
 
 def fingerprint(value: Any) -> str:

@@ -47,6 +47,8 @@ class Row:
         synthetic: whether the dataset is a phantom.
         supervision: what the method learnt from ("masks", "descriptors", "semi", "none"; "" if unknown).
         rater: whose reference it was, where a dataset has several.
+        variant: what the run's configuration changes of the defaults, e.g. "epochs=50"; another variant of a method is
+            another competitor.
     """
 
     run_id: str
@@ -71,6 +73,7 @@ class Row:
     synthetic: bool = False
     supervision: str = ""
     rater: str | None = None
+    variant: str = ""
 
 
 _TEXT = pa.dictionary(pa.int32(), pa.string())
@@ -85,7 +88,7 @@ _NULLABLE = frozenset({"label", "value", "rater"})
 _OPTIONAL: Mapping[str, Any] = {
     field.name: field.default
     for field in dataclasses.fields(Row)
-    if field.name in ("synthetic", "supervision", "rater")
+    if field.name in ("synthetic", "supervision", "rater", "variant")
 }
 SCHEMA = pa.schema([pa.field(field.name, _TYPES.get(field.name, _TEXT)) for field in dataclasses.fields(Row)])
 """Columns of ``scores.parquet``, in the order of ``Row``; text is dictionary-encoded (int32 indices)."""

@@ -7,7 +7,8 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+import weakref
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from segbench import results
 from segbench.config import RunConfig
 from segbench.contracts import FIXED_SAMPLES, UNLABELLED, Dataset, Method, Metric, Network
-from segbench.errors import DataInvalid, Incompatible, UsageError
+from segbench.errors import DataInvalid, Incompatible, PluginError
 from segbench.evaluation.scoring import score_case
 from segbench.files.images import write_label_map
 from segbench.host import Catalogue, blame, load_catalogue
@@ -54,7 +55,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts of a run, constructed and found to fit together."""
+    """The parts of a run, constructed and found to fit together.
+
+    Attributes:
+        splits: ``unlabelled`` holds what the method will see of such cases.
+        cache: folder of preprocessed cases.
+    """
 
     dataset: Dataset
     network: Network
@@ -62,6 +68,7 @@ class Parts:
     metrics: tuple[Metric, ...]
     task: Task
     splits: Splits
+    cache: Path
 
 
 def run(
@@ -83,20 +90,32 @@ def run(
         SegbenchError: see ``segbench.errors``; earlier results stay intact.
     """
     catalogue = catalogue or load_catalogue()
+    config = settled(config, catalogue)
     root = Path(results_root)
     parts = assemble(config, catalogue, root)
     folder = folder_of(config, parts.task, root)
     if results.is_complete(folder):
-        return Outcome(config, config.run_id(), folder, fresh=False)
+        return Outcome(config, folder.name, folder, fresh=False)
     from segbench.training.loop import Reporter as Silent
 
     return _Run(config, catalogue, parts, folder, root, reporter or Silent()).carry_out()
 
 
+def settled(config: RunConfig, catalogue: Catalogue) -> RunConfig:
+    """Return the same configuration with every choice in canonical form, so that equal runs have one identity."""
+    return replace(
+        config,
+        dataset=catalogue.settle("datasets", config.dataset),
+        network=catalogue.settle("networks", config.network),
+        method=catalogue.settle("methods", config.method),
+        metrics=tuple(catalogue.settle("metrics", metric) for metric in config.metrics),
+    )
+
+
 def folder_of(config: RunConfig, task: Task, root: Path) -> Path:
     """Return the folder of a run."""
     base = root / ".smoke" if config.smoke else root
-    return results.run_folder(base, task.name, config.method.name, config.run_id())
+    return results.run_folder(base, task.name, config.method.name, config.run_id(task.revision))
 
 
 def assemble(config: RunConfig, catalogue: Catalogue, root: Path) -> Parts:
@@ -116,11 +135,15 @@ def assemble(config: RunConfig, catalogue: Catalogue, root: Path) -> Parts:
     dataset = catalogue.dataset(config.dataset)
     origin = catalogue.entry("datasets", config.dataset.name).origin
     with blame(origin, f"preparing dataset {config.dataset.name}"):
+        cache = root / ".cache"
         if config.smoke:
-            dataset = dataset.forge(Path(tempfile.mkdtemp(prefix="segbench-smoke-")))
+            forge = Path(tempfile.mkdtemp(prefix="segbench-smoke-"))
+            dataset, cache = dataset.forge(forge), forge / ".cache"
+            weakref.finalize(dataset, shutil.rmtree, forge, ignore_errors=True)
         dataset.prepare(root / ".data")
         task, refs, folds = dataset.task, dataset.refs(), dataset.folds()
-    reason = method.incompatible(task)
+    with blame(catalogue.entry("methods", config.method.name).origin, f"looking at task {task.name}"):
+        reason = method.incompatible(task)
     if reason:
         raise Incompatible(f"Method {method.name} cannot work on dataset {task.name}: {reason}")
     splits = split_cases(refs, config, folds)
@@ -129,7 +152,9 @@ def assemble(config: RunConfig, catalogue: Catalogue, root: Path) -> Parts:
             f"Method {method.name} needs unlabelled cases; dataset {task.name} has none. Add some "
             f"(--set dataset.unlabelled=N) or label fewer (--set recipe.labelled=N leaves the rest unlabelled)."
         )
-    return Parts(dataset, network, method, metrics, task, splits)
+    wanted = getattr(method, "unlabelled", None) if UNLABELLED in method.needs else 0
+    splits = replace(splits, unlabelled=splits.unlabelled[:wanted])
+    return Parts(dataset, network, method, metrics, task, splits, cache)
 
 
 def _armed(config: RunConfig, catalogue: Catalogue) -> Choice:
@@ -139,8 +164,8 @@ def _armed(config: RunConfig, catalogue: Catalogue) -> Choice:
     arms = getattr(catalogue.entry("methods", config.method.name).cls, "arms", {})
     if config.arm not in arms:
         known = ", ".join([METHOD_ARM, *sorted(arms)])
-        raise UsageError(f"Method {config.method.name} has no arm {config.arm!r}; it has: {known}.")
-    return Choice(config.method.name, {**config.method.parameters, **arms[config.arm]})
+        raise Incompatible(f"Method {config.method.name} has no arm {config.arm!r}; it has: {known}.")
+    return replace(config.method, parameters={**config.method.parameters, **arms[config.arm]})
 
 
 class _Run:
@@ -172,29 +197,28 @@ class _Run:
         self.seconds["train"] = trained.progress.seconds
         rows = self._evaluate(trained, train, test, fabric.device)
         failed = self._write(rows, trained, plan, device.hardware(fabric.device), device.peak_memory(fabric.device))
-        return Outcome(self.config, self.config.run_id(), self.folder, True, failed, self.seconds)
+        return Outcome(self.config, self.folder.name, self.folder, True, failed, self.seconds)
 
     def _preprocess(self) -> tuple[Cache, list[StoredCase], list[StoredCase], list[StoredCase], list[StoredCase]]:
         from segbench.training.cache import Cache
 
         splits = self.parts.splits
-        cache = Cache(self.root / ".cache", self.parts.dataset, self.config.recipe)
-        unlabelled = splits.unlabelled[: getattr(self.parts.method, "unlabelled", None)]
-        stages: list[tuple[Sequence[CaseRef], bool]] = [
-            (splits.train, True),
-            (splits.val, True),
-            (unlabelled if UNLABELLED in self.parts.method.needs else (), False),
-            (splits.test, False),
+        cache = Cache(self.parts.cache, self.parts.dataset, self.config.recipe)
+        stages: list[tuple[Sequence[CaseRef], bool, bool]] = [
+            (splits.train, True, False),
+            (splits.val, True, False),
+            (splits.unlabelled, False, False),
+            (splits.test, False, True),
         ]
-        total, done, stored = sum(len(refs) for refs, _ in stages), 0, []
+        total, done, stored = sum(len(refs) for refs, _, _ in stages), 0, []
         origin = self.catalogue.entry("datasets", self.config.dataset.name).origin
         with blame(origin, "choosing the training grid"):
             cache.settle_spacing(splits.train)
-        for refs, labelled in stages:
+        for refs, labelled, scored in stages:
             group = []
             for ref in refs:
                 with blame(origin, f"loading case {ref.id}"):
-                    group.append(cache.store(ref, labelled=labelled))
+                    group.append(cache.store(ref, labelled=labelled, scored=scored))
                 done += 1
                 self.reporter.progress("Preprocessing", done, total)
             stored.append(group)
@@ -217,8 +241,10 @@ class _Run:
         origin = self.catalogue.entry("methods", method.name).origin
         with blame(origin, "deriving maps from the training truths"):
             keys = {case.ref.id: cache.derive(case, method) for case in train} if _derives(method) else {}
-        self.adapted = self.parts.network.adapt(geometry_of(train))
-        config = self.active
+            _check_maps([case.derived(keys[case.ref.id]) for case in train if keys], method)
+        config, network_origin = self.active, self.catalogue.entry("networks", self.config.network.name).origin
+        with blame(network_origin, f"adapting network {config.network.name}"):
+            self.adapted = self.parts.network.adapt(geometry_of(train))
         samples = Samples(
             self.adapted.view,
             train,
@@ -231,7 +257,9 @@ class _Run:
             fixed=FIXED_SAMPLES in method.needs,
             mix_unlabelled=UNLABELLED in method.needs,
         )
-        plan = Plan(config, self.parts.task, self.adapted, method, origin, train, val, self.folder, fabric)
+        plan = Plan(
+            config, self.parts.task, self.adapted, method, origin, network_origin, train, val, self.folder, fabric
+        )
         return plan, train_network(plan, samples, self.reporter)
 
     def _evaluate(self, trained: Trained, train: list[StoredCase], test: list[StoredCase], device: Any) -> list[Row]:
@@ -256,12 +284,13 @@ class _Run:
 
     def _score(self, ref: CaseRef, predicted: LabelMap) -> Iterator[Row]:
         parts, config = self.parts, self.config
-        truth = parts.dataset.load(ref).truth
+        with blame(self.catalogue.entry("datasets", config.dataset.name).origin, f"loading case {ref.id}"):
+            truth = parts.dataset.load(ref).truth
         if truth is None:
             raise DataInvalid(f"Dataset {parts.task.name}: test case {ref.id} has no truth to score against.")
         for metric, score in score_case(predicted, truth, parts.task, parts.metrics):
             yield Row(
-                run_id=config.run_id(),
+                run_id=self.folder.name,
                 dataset=parts.task.name,
                 dataset_revision=parts.task.revision,
                 network=config.network.name,
@@ -281,20 +310,22 @@ class _Run:
                 status=score.status,
                 synthetic=parts.task.synthetic,
                 supervision=parts.method.supervision,
+                variant=config.variant(),
             )
 
     def _write(self, rows: list[Row], trained: Trained, plan: Plan, hardware: dict[str, Any], memory: int) -> int:
         import pyarrow as pa
 
-        from segbench.training.loop import drop_checkpoints, keep_network
+        from segbench.training.checkpoints import drop_checkpoints, keep_network
 
-        failed = sum(row.status == "failed" for row in rows)
+        failed, history = sum(row.status == "failed" for row in rows), trained.progress.history
         results.write_table(self.folder / results.SCORES, results.scores_table(rows))
-        results.write_table(self.folder / results.HISTORY, pa.Table.from_pylist(trained.progress.history))
+        results.write_table(self.folder / results.HISTORY, pa.Table.from_pylist(history))
         keep_network(self.folder)
         record = {
-            "run_id": self.config.run_id(),
+            "run_id": self.folder.name,
             "config": self.config.canonical(),
+            "local": self.config.local(),
             "task": to_json(self.parts.task),
             "network": to_json(self.adapted),
             "method": to_json(self.parts.method),
@@ -306,8 +337,9 @@ class _Run:
             "training": {
                 "epochs": trained.progress.epoch,
                 "steps": trained.progress.step,
+                "skipped_steps": int(sum(row["value"] for row in history if row["name"] == "skipped")),
                 "stopped": trained.progress.stopped,
-                "scored_checkpoint": self.config.recipe.choose,
+                "scored_checkpoint": self.config.recipe.choose if trained.progress.best_epoch >= 0 else "last",
                 "best_epoch": trained.progress.best_epoch,
                 "precision": str(plan.fabric._precision.precision),
             },
@@ -328,6 +360,17 @@ class _Run:
         chosen = [("datasets", config.dataset), ("networks", config.network), ("methods", config.method)]
         chosen += [("metrics", Choice(metric.name)) for metric in self.parts.metrics]
         return {self.catalogue.entry(kind, choice.name).origin for kind, choice in chosen}
+
+
+def _check_maps(cases: Sequence[Mapping[str, Any]], method: Method) -> None:
+    """Raise PluginError unless the derived maps of all cases have the same names and channels."""
+    kinds = [{name: len(array) for name, array in maps.items()} for maps in cases]
+    for other in kinds:
+        if other != kinds[0]:
+            raise PluginError(
+                f"Method {method.name}: derive() gave maps (name: channels) {kinds[0]} for one case and {other} for "
+                f"another; expected the same for all."
+            )
 
 
 def _derives(method: Method) -> bool:

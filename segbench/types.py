@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -185,8 +185,38 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Peer:
+    """Another package's way to compute a metric, for ``segbench doctor metrics`` and for tests.
+
+    Attributes:
+        name: package and function, e.g. ``SciPy cdist``.
+        module: what must be importable; a peer whose module is absent is named as not installed.
+        value: called with two boolean masks ``(D, H, W)`` or ``(H, W)``, prediction first, neither of them empty, and
+            the spacing in mm; imports its package inside.
+        metric: name of the metric it computes; "" for the metric that lists it.
+        differs: in what its definition differs, in words; "" if the values must agree.
+        tolerance: how far values may be apart, relative to the value if that is above 1.
+    """
+
+    name: str
+    module: str
+    value: Callable[[NDArray[np.bool_], NDArray[np.bool_], Sequence[float]], float]
+    metric: str = ""
+    differs: str = ""
+    tolerance: float = 1e-9
+
+
+@dataclass(frozen=True)
 class Choice:
-    """A part by name with the parameters that were set for it (JSON values only)."""
+    """A part by name with the parameters that were set for it (JSON values only).
+
+    Attributes:
+        name: of the part.
+        parameters: those that can change results.
+        local: those that cannot (paths, numbers of processes); they stay out of a run's identity and win over
+            ``parameters``. ``Catalogue.settle`` puts each parameter where it belongs.
+    """
 
     name: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    local: Mapping[str, Any] = field(default_factory=dict, metadata={"content": False})

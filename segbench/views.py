@@ -148,7 +148,7 @@ def _take(volume: NDArray[Any], index: int, axis: int) -> NDArray[Any]:
 
 
 def _box(volume: NDArray[Any], start: Sequence[int], size: Sequence[int], fill: float) -> NDArray[Any]:
-    """Cut a box from the trailing axes of ``volume``; parts outside are filled. Always a fresh C-ordered array."""
+    """Cut a box from the trailing axes of ``volume``; parts outside are filled. C-ordered."""
     import numpy as np
 
     inside, target = [slice(None)], [slice(None)]
@@ -166,7 +166,7 @@ def _box(volume: NDArray[Any], start: Sequence[int], size: Sequence[int], fill: 
 
 
 def _centred(shape: Shape, box: Shape) -> Window:
-    d, h, w = ((n - length) // 2 for n, length in zip(shape, box, strict=True))
+    d, h, w = ((n - length) // 2 if n >= length else -((length - n) // 2) for n, length in zip(shape, box, strict=True))
     return (d, h, w)
 
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 import dataclasses
 import re
 import warnings
-from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
-from segbench import Case, CaseRef, DataInvalid, DataMissing, Dataset, Task, did_you_mean, parameter
+from segbench import DataInvalid, DataMissing, Task, folder_task_name
 from segbench_decathlon import folder as folders
 from segbench_decathlon.folder import Entry
+from segbench_decathlon.task_folder import TaskFolder
 
 _KIND = "a task folder of the Medical Segmentation Decathlon (with dataset.json, imagesTr and labelsTr)"
 _REMEDY = (
@@ -32,7 +32,7 @@ _PROSTATE = (
 
 
 @dataclasses.dataclass
-class Decathlon(Dataset):
+class Decathlon(TaskFolder):
     """A task folder of the Medical Segmentation Decathlon."""
 
     name: ClassVar[str] = "decathlon"
@@ -43,12 +43,6 @@ class Decathlon(Dataset):
         "others}, journal={Nature Communications}, volume={13}, pages={4128}, year={2022}, "
         "doi={10.1038/s41467-022-30695-9}}"
     )
-
-    path: Path | None = parameter(None, "the task folder, or a folder that holds just this one", content=False)
-    use_test_images: bool = parameter(False, "offer the images of imagesTs as unlabelled cases")
-    group_pattern: str = parameter("", "regular expression whose first group in a case id is the patient; '' = the id")
-    entries_: dict[str, Entry] = dataclasses.field(init=False, repr=False, default_factory=dict)
-    task_: Task | None = dataclasses.field(init=False, repr=False, default=None)
 
     def prepare(self, root: Path) -> None:
         """Find the folder, read dataset.json and check that every file it lists is there.
@@ -74,33 +68,12 @@ class Decathlon(Dataset):
         channels = tuple(folders.texts_by_index(description.get("modality") or {"0": "image"}, f"{where}: modality"))
         self.entries_ = entries
         self.task_ = Task(
-            name=folders.task_name(self.name, folder),
+            name=folder_task_name(self.name, folder),
             revision=folders.revision([labels, channels], entries),
             labels=labels,
             channels=channels,
             notes=(_PROSTATE,) if folder.name.lower().startswith("task05") else (),
         )
-
-    @property
-    def task(self) -> Task:
-        """What is to be segmented; valid after ``prepare``."""
-        if self.task_ is None:
-            raise DataMissing("Expected a prepared dataset, found a fresh one. Call prepare(root) first.")
-        return self.task_
-
-    def refs(self) -> Sequence[CaseRef]:
-        """Return the cases in the order of dataset.json."""
-        return folders.make_refs(self.entries_, self.group_pattern)
-
-    def load(self, ref: CaseRef) -> Case:
-        """Read one case.
-
-        Raises:
-            DataInvalid: unreadable files, grids that differ, labels out of range.
-        """
-        if ref.id not in self.entries_:
-            raise DataInvalid(f"case {ref.id!r}: expected a case of {self.name}. {did_you_mean(ref.id, self.entries_)}")
-        return folders.load_case(ref.id, self.entries_[ref.id], self.task)
 
     def forge(self, root: Path) -> Decathlon:
         """Write a made-up task with two labels below ``root``; see ``forging.py``."""

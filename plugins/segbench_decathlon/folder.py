@@ -20,6 +20,7 @@ from segbench import (
     LabelMap,
     Task,
     UsageError,
+    patient_of,
     read_image,
     read_label_map,
     safe_name,
@@ -117,11 +118,6 @@ def case_name(text: str, where: Path) -> str:
         raise DataInvalid(f"{where}: {error}") from error
 
 
-def task_name(dataset: str, folder: Path) -> str:
-    """Return ``<dataset>-<folder name>`` with every character that is unsafe in a path replaced."""
-    return f"{dataset}-{re.sub(r'[^A-Za-z0-9._+@-]', '_', folder.name)}"[:128]
-
-
 def plain(text: object) -> str:
     """Return a name of a label or channel as one short line that every terminal and file can show."""
     return "".join(letter if letter.isprintable() else "?" for letter in str(text).strip())[:100]
@@ -177,28 +173,12 @@ def make_refs(entries: Mapping[str, Entry], group_pattern: str) -> list[CaseRef]
         group_pattern: regular expression whose first group in the case id is the patient; "" = every case its own.
 
     Raises:
-        UsageError: a pattern that is no regular expression, has no group or does not match a case.
+        UsageError: see ``segbench.patient_of``.
     """
     return [
-        CaseRef(name, patient(name, group_pattern), "" if entry.label else "unlabelled", _stamp(entry))
+        CaseRef(name, patient_of(name, group_pattern), "" if entry.label else "unlabelled", _stamp(entry))
         for name, entry in entries.items()
     ]
-
-
-def patient(name: str, group_pattern: str) -> str:
-    """Return the patient of a case; see ``make_refs``."""
-    if not group_pattern:
-        return name
-    try:
-        match = re.search(group_pattern, name)
-    except re.error as error:
-        raise UsageError(f"group_pattern {group_pattern!r}: expected a regular expression, found: {error}.") from error
-    if match is None or not match.re.groups or not match.group(1):
-        raise UsageError(
-            f"group_pattern {group_pattern!r}: expected a first (group) that finds the patient in every case, "
-            f"found none in {name!r}."
-        )
-    return match.group(1)
 
 
 def _stamp(entry: Entry) -> str:

@@ -16,10 +16,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from segbench import Case, CaseRef, DataInvalid, DataMissing, Dataset, Task, did_you_mean, parameter
+from segbench import DataInvalid, DataMissing, Task, folder_task_name, parameter
 from segbench_decathlon import folder as folders
 from segbench_decathlon.folder import Entry
-from segbench_decathlon.nnunet_labels import Labels, read_labels
+from segbench_decathlon.nnunet_labels import read_labels
+from segbench_decathlon.task_folder import TaskFolder
 
 _KIND = "an nnU-Net raw folder (DatasetXXX_Name with dataset.json, imagesTr and labelsTr)"
 _REMEDY = (
@@ -32,7 +33,7 @@ _PICTURES = (".png", ".bmp", ".tif", ".tiff", ".jpg")
 
 
 @dataclasses.dataclass
-class NNUNet(Dataset):
+class NNUNet(TaskFolder):
     """An nnU-Net raw folder of version 2 (or 1)."""
 
     name: ClassVar[str] = "nnunet"
@@ -45,14 +46,8 @@ class NNUNet(Dataset):
         "doi={10.1038/s41592-020-01008-z}}"
     )
 
-    path: Path | None = parameter(None, "the raw folder, or a folder that holds just this one", content=False)
     splits: Path | None = parameter(None, "splits_final.json; none = the one in the raw folder, if there is one")
-    use_test_images: bool = parameter(False, "offer the images of imagesTs as unlabelled cases")
-    group_pattern: str = parameter("", "regular expression whose first group in a case id is the patient; '' = the id")
-    entries_: dict[str, Entry] = dataclasses.field(init=False, repr=False, default_factory=dict)
-    labels_: Labels | None = dataclasses.field(init=False, repr=False, default=None)
     folds_: list[dict[str, list[str]]] = dataclasses.field(init=False, repr=False, default_factory=list)
-    task_: Task | None = dataclasses.field(init=False, repr=False, default=None)
 
     def prepare(self, root: Path) -> None:
         """Find the folder, read dataset.json and the folds, and check that every file is there.
@@ -76,38 +71,16 @@ class NNUNet(Dataset):
         if self.use_test_images:
             entries |= _unlabelled(folder, ending, len(channels), entries)
         folders.check_files(entries, where)
-        self.entries_, self.labels_ = entries, labels
+        self.entries_, self.ignore_ = entries, labels.ignore
         self.folds_ = _read_folds(self.splits or folder / _SPLITS, entries, needed=self.splits is not None)
         facts = [labels.names, channels, {name: list(values) for name, values in labels.regions.items()}, labels.ignore]
         self.task_ = Task(
-            name=folders.task_name(self.name, folder),
+            name=folder_task_name(self.name, folder),
             revision=folders.revision(facts, entries),
             labels=labels.names,
             channels=channels,
             regions=labels.regions,
         )
-
-    @property
-    def task(self) -> Task:
-        """What is to be segmented; valid after ``prepare``."""
-        if self.task_ is None:
-            raise DataMissing("Expected a prepared dataset, found a fresh one. Call prepare(root) first.")
-        return self.task_
-
-    def refs(self) -> Sequence[CaseRef]:
-        """Return the cases in the order of their names."""
-        return folders.make_refs(self.entries_, self.group_pattern)
-
-    def load(self, ref: CaseRef) -> Case:
-        """Read one case; voxels of the ignore label become -1.
-
-        Raises:
-            DataInvalid: unreadable files, grids that differ, labels out of range.
-        """
-        if ref.id not in self.entries_:
-            raise DataInvalid(f"case {ref.id!r}: expected a case of {self.name}. {did_you_mean(ref.id, self.entries_)}")
-        ignore = self.labels_.ignore if self.labels_ else None
-        return folders.load_case(ref.id, self.entries_[ref.id], self.task, ignore)
 
     def folds(self) -> Sequence[Mapping[str, Sequence[str]]]:
         """Return the folds of splits_final.json."""

@@ -23,7 +23,9 @@ from segbench import (
     Task,
     UsageError,
     did_you_mean,
+    folder_task_name,
     parameter,
+    patient_of,
     read_label_map,
     safe_name,
 )
@@ -91,7 +93,7 @@ class LabelMaps(Dataset):
         ]
         self.files_, self.values_, self.names_ = files, values, names
         self.task_ = Task(
-            name=f"{self.name}-{re.sub(r'[^A-Za-z0-9._+@-]', '_', folder.name)}"[:128],
+            name=folder_task_name(self.name, folder),
             revision=self._revision(labels),
             labels=tuple(labels),
             channels=("synthesised T1" if self.contrast == "t1" else "synthesised",),
@@ -151,7 +153,7 @@ class LabelMaps(Dataset):
         refs = []
         for case, path in self.files_.items():
             stat = path.stat()
-            refs.append(CaseRef(case, _patient(case, self.group_pattern), "", f"{stat.st_size}-{stat.st_mtime_ns}"))
+            refs.append(CaseRef(case, patient_of(case, self.group_pattern), "", f"{stat.st_size}-{stat.st_mtime_ns}"))
         return refs
 
     def load(self, ref: CaseRef) -> Case:
@@ -182,18 +184,6 @@ class LabelMaps(Dataset):
         return dataclasses.replace(
             self, path=forge(root), pattern="*.nii.gz", labels="all", table=None, group_pattern=""
         )
-
-
-def _patient(case: str, pattern: str) -> str:
-    if not pattern:
-        return case
-    try:
-        match = re.search(pattern, case)
-    except re.error as error:
-        raise UsageError(f"group_pattern {pattern!r}: expected a regular expression, found: {error}.") from error
-    if match is None or not match.re.groups or not match.group(1):
-        raise UsageError(f"group_pattern {pattern!r}: expected a (group) in every case id, found none in {case!r}.")
-    return match.group(1)
 
 
 def _find(folder: Path, pattern: str) -> dict[str, Path]:

@@ -9,10 +9,10 @@ changes no value.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from segbench import LabelMap, Metric, PluginError, Score, Task
+from segbench import LabelMap, Metric, Peer, PluginError, Score, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,6 +57,8 @@ class MedPyMetric(Metric):
     """Values when both masks are empty and when one is."""
     asks_always = False
     """Whether MedPy's function is called for empty masks, too."""
+    equals = ""
+    """The metric whose values it must reproduce where neither mask is empty."""
 
     def score(self, predicted: LabelMap, truth: LabelMap, task: Task) -> Iterable[Score]:
         """Score every structure of the task; see ``Metric.score``.
@@ -91,6 +93,14 @@ class MedPyMetric(Metric):
     def expected(self) -> float:
         """Return the value of the first example."""
         raise NotImplementedError
+
+    def peers(self) -> Sequence[Peer]:
+        """MedPy, for the metric that it must agree with."""
+
+        def value(predicted: NDArray[np.bool_], truth: NDArray[np.bool_], spacing: Sequence[float]) -> float:
+            return self.call(getattr(medpy_binary(), self.function), predicted, truth, tuple(spacing))
+
+        return [Peer(f"MedPy {self.function}", "medpy", value, metric=self.equals)]
 
 
 class MedPyDistance(MedPyMetric):
@@ -134,6 +144,7 @@ class MedPyDice(MedPyMetric):
     name = "medpy_dice"
     summary = "Dice coefficient by MedPy (dc)"
     function = "dc"
+    equals = "dice"
 
     def expected(self) -> float:
         """2 · 1 / (2 + 3)."""
@@ -147,6 +158,7 @@ class MedPyIoU(MedPyMetric):
     name = "medpy_iou"
     summary = "Jaccard coefficient by MedPy (jc)"
     function = "jc"
+    equals = "iou"
 
     def expected(self) -> float:
         """1 / 4."""
@@ -160,6 +172,7 @@ class MedPyPrecision(MedPyMetric):
     name = "medpy_precision"
     summary = "Precision by MedPy"
     function = "precision"
+    equals = "precision"
 
     def expected(self) -> float:
         """1 / 2."""
@@ -173,6 +186,7 @@ class MedPyRecall(MedPyMetric):
     name = "medpy_recall"
     summary = "Recall by MedPy"
     function = "recall"
+    equals = "recall"
 
     def expected(self) -> float:
         """1 / 3."""
@@ -186,6 +200,7 @@ class MedPySpecificity(MedPyMetric):
     name = "medpy_specificity"
     summary = "Specificity by MedPy"
     function = "specificity"
+    equals = "specificity"
     empty = (1.0, 1.0)
     asks_always = True
 
@@ -201,6 +216,7 @@ class MedPyHD(MedPyDistance):
     name = "medpy_hd"
     summary = "Hausdorff distance by MedPy"
     function = "hd"
+    equals = "hd"
 
     def expected(self) -> float:
         """The last true voxel is 4 mm from the nearest predicted one."""
@@ -214,10 +230,16 @@ class MedPyHD95(MedPyDistance):
     name = "medpy_hd95"
     summary = "95th percentile of the pooled surface distances by MedPy (differs from hd95)"
     function = "hd95"
+    equals = "hd95_pooled"
 
     def expected(self) -> float:
         """Of {0, 0, 1, 3, 4} at position 0.95 · 4 = 3.8: 3 + 0.8."""
         return 3.8
+
+    def peers(self) -> Sequence[Peer]:
+        """MedPy, for ``hd95_pooled`` and, with another definition, for ``hd95``."""
+        (pooled,) = super().peers()
+        return [pooled, replace(pooled, metric="hd95", differs="both directions pooled, here hd95_pooled")]
 
 
 @dataclass
@@ -227,6 +249,7 @@ class MedPyASSD(MedPyDistance):
     name = "medpy_assd"
     summary = "Average symmetric surface distance by MedPy"
     function = "assd"
+    equals = "assd"
 
     def expected(self) -> float:
         """(1 + 0 + 0 + 3 + 4) / 5."""
@@ -240,6 +263,7 @@ class MedPyASD(MedPyDistance):
     name = "medpy_asd"
     summary = "Average surface distance from prediction to truth by MedPy"
     function = "asd"
+    equals = "msd"
 
     def expected(self) -> float:
         """(1 + 0) / 2."""

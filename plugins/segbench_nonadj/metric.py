@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from segbench import WHOLE, LabelMap, Metric, Score, Task, UsageError, parameter
+from segbench import WHOLE, LabelMap, Metric, Score, Structure, Task, UsageError, parameter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,6 +41,10 @@ class _AgainstPrior(Metric):
         else:
             counts = prior.learn(truths, len(task.labels))
             self.forbidden_ = prior.forbidden_pairs(counts, self.minimum_contacts)
+
+    def structures(self, task: Task) -> Sequence[Structure]:
+        """Return the whole map."""
+        return [WHOLE]
 
     def score(self, predicted: LabelMap, truth: LabelMap, task: Task) -> Iterable[Score]:
         """Score one prediction; one that is background everywhere, wrongly, has no value: it would seem perfect."""

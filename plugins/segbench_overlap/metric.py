@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from segbench import LabelMap, Metric, Score, Structure, Task
+from segbench import LabelMap, Metric, Peer, Score, Structure, Task
 
 if TYPE_CHECKING:
     from segbench.types import Status
@@ -107,6 +107,16 @@ class Dice(CountMetric):
             (*line([0, 0], [1, 0]), [0.0]),
         ]
 
+    def peers(self) -> Sequence[Peer]:
+        """NumPy, MONAI, surface-distance."""
+        from segbench_overlap import peers
+
+        return [
+            *peers.of_counts("", lambda one, other: 2 * (one & other).sum() / (one.sum() + other.sum())),
+            peers.of_monai("compute_dice"),
+            peers.surface_distance_dice(),
+        ]
+
 
 @dataclass
 class IoU(CountMetric):
@@ -128,6 +138,15 @@ class IoU(CountMetric):
         """Two voxels each, one in common: 1/3."""
         return [(*line([1, 1, 0, 0], [0, 1, 1, 0]), [1 / 3]), (*line([0, 0], [0, 0]), [1.0])]
 
+    def peers(self) -> Sequence[Peer]:
+        """NumPy, MONAI."""
+        from segbench_overlap import peers
+
+        return [
+            *peers.of_counts("", lambda one, other: (one & other).sum() / (one | other).sum()),
+            peers.of_monai("compute_iou"),
+        ]
+
 
 @dataclass
 class Precision(CountMetric):
@@ -146,6 +165,12 @@ class Precision(CountMetric):
     def examples(self) -> Examples:
         """One of two predicted voxels is right; nothing predicted where something is."""
         return [(*line([1, 1, 0, 0], [0, 1, 1, 1]), [0.5]), (*line([0, 0], [1, 0]), [0.0])]
+
+    def peers(self) -> Sequence[Peer]:
+        """NumPy, MONAI."""
+        from segbench_overlap import peers
+
+        return peers.of_counts("precision", lambda one, other: (one & other).sum() / one.sum())
 
 
 @dataclass
@@ -166,6 +191,12 @@ class Recall(CountMetric):
         """One of three true voxels is found; something predicted where nothing is."""
         return [(*line([1, 1, 0, 0], [0, 1, 1, 1]), [1 / 3]), (*line([1, 0], [0, 0]), [0.0])]
 
+    def peers(self) -> Sequence[Peer]:
+        """NumPy, MONAI."""
+        from segbench_overlap import peers
+
+        return peers.of_counts("sensitivity", lambda one, other: (one & other).sum() / other.sum())
+
 
 @dataclass
 class Specificity(CountMetric):
@@ -185,6 +216,12 @@ class Specificity(CountMetric):
     def examples(self) -> Examples:
         """One of two background voxels is left alone."""
         return [(*line([1, 1, 0, 0], [0, 1, 1, 0]), [0.5]), (*line([0, 0], [0, 0]), [1.0])]
+
+    def peers(self) -> Sequence[Peer]:
+        """NumPy, MONAI."""
+        from segbench_overlap import peers
+
+        return peers.of_counts("specificity", lambda one, other: (~one & ~other).sum() / (~other).sum())
 
 
 @dataclass
@@ -207,6 +244,12 @@ class VolumeError(CountMetric):
     def examples(self) -> Examples:
         """Voxels of 10 × 10 (× 1) mm = 0.1 mL; one against three of them."""
         return [(*line([1, 0, 0, 0], [0, 1, 1, 1], spacing=10.0), [0.2])]
+
+    def peers(self) -> Sequence[Peer]:
+        """NumPy."""
+        from segbench_overlap import peers
+
+        return [peers.of_volumes(lambda one, other: abs(one - other) / 1000)]
 
 
 @dataclass
@@ -236,3 +279,9 @@ class RelativeVolumeError(CountMetric):
             (*line([0, 0], [0, 0]), [0.0]),
             (*line([1, 0], [0, 0]), [None]),
         ]
+
+    def peers(self) -> Sequence[Peer]:
+        """NumPy."""
+        from segbench_overlap import peers
+
+        return [peers.of_volumes(lambda one, other: abs(one - other) / other)]

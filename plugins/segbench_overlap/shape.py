@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from segbench import LabelMap, Metric, PluginError, Score, Task, UsageError, parameter
+from segbench import LabelMap, Metric, Peer, PluginError, Score, Task, UsageError, parameter
 from segbench_overlap.metric import Examples, line, ratio, status_of
 
 if TYPE_CHECKING:
@@ -84,6 +84,12 @@ class CentroidDistance(MaskMetric):
         """Centres at 0.5 and 3 voxels of 2 mm."""
         return [(*line([1, 1, 0, 0], [0, 0, 0, 1], spacing=2.0), [5.0]), (*line([0, 0], [1, 0]), [None])]
 
+    def peers(self) -> Sequence[Peer]:
+        """SciPy."""
+        from segbench_overlap import peers
+
+        return [peers.centre_of_mass()]
+
 
 @dataclass
 class BoundaryIoU(MaskMetric):
@@ -114,6 +120,12 @@ class BoundaryIoU(MaskMetric):
             (*line([0, 0], [0, 0]), [1.0]),
             (*line([1, 0], [0, 0]), [0.0]),
         ]
+
+    def peers(self) -> Sequence[Peer]:
+        """Brute force."""
+        from segbench_overlap import peers
+
+        return [peers.bands_by_brute_force(self.width)]
 
 
 @dataclass
@@ -149,6 +161,12 @@ class Components(MaskMetric):
         """Three pieces against one; none against one."""
         return [(*line([1, 0, 1, 0, 1], [1, 1, 1, 0, 0]), [2.0]), (*line([0, 0], [1, 0]), [1.0])]
 
+    def peers(self) -> Sequence[Peer]:
+        """scikit-image."""
+        from segbench_overlap import peers
+
+        return [peers.labelled(self.connectivity == "full")]
+
 
 class BettiDifference(MaskMetric):
     """Absolute difference of a Betti number of prediction and truth.
@@ -180,6 +198,12 @@ class BettiDifference(MaskMetric):
         predicted = truth.copy()
         predicted[2, 2], predicted[0, 5] = 0, 1
         return LabelMap(predicted, (1.0, 1.0)), LabelMap(truth, (1.0, 1.0))
+
+    def peers(self) -> Sequence[Peer]:
+        """scikit-image."""
+        from segbench_overlap import peers
+
+        return [peers.betti(self.order)]
 
 
 @dataclass
@@ -249,6 +273,12 @@ class CentrelineDice(MaskMetric):
     def examples(self) -> Examples:
         """A line is its own skeleton: 3 of 4 and 3 of 3."""
         return [(*line([1, 1, 1, 1, 0], [0, 1, 1, 1, 0]), [6 / 7]), (*line([0, 0], [1, 0]), [0.0])]
+
+    def peers(self) -> Sequence[Peer]:
+        """The authors' formula with scikit-image."""
+        from segbench_overlap import peers
+
+        return [peers.authors_centre_line_dice()]
 
 
 def skeleton(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from segbench import LabelMap, Metric, Score, Task, parameter
+from segbench import LabelMap, Metric, Peer, Score, Task, parameter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -126,6 +126,16 @@ class HausdorffDistance(DistanceMetric):
         """The farthest voxel is 4 mm away."""
         return by_hand(4.0)
 
+    def peers(self) -> Sequence[Peer]:
+        """Brute force, MONAI; surface-distance measures between corners."""
+        from segbench_surface import peers
+
+        return [
+            peers.brute_force(lambda one, other: max(one.max(), other.max())),
+            peers.monai("hausdorff_distance"),
+            peers.surface_distance("robust_hausdorff", 100, differs="between corners of the voxel grid"),
+        ]
+
 
 @dataclass
 class HausdorffDistance95(DistanceMetric):
@@ -147,6 +157,16 @@ class HausdorffDistance95(DistanceMetric):
         """The larger of 0.95 · 1 and 0.95 · 4."""
         return by_hand(3.8)
 
+    def peers(self) -> Sequence[Peer]:
+        """Brute force, MONAI; surface-distance weights by area."""
+        from segbench_surface import peers
+
+        return [
+            peers.directed(95.0),
+            *peers.monai_percentile(95.0),
+            peers.surface_distance("robust_hausdorff", 95, differs="weighted by area, not interpolated"),
+        ]
+
 
 @dataclass
 class HausdorffPercentile(DistanceMetric):
@@ -165,6 +185,15 @@ class HausdorffPercentile(DistanceMetric):
     def examples(self) -> Examples:
         """The larger of q/100 · 1 and q/100 · 4."""
         return by_hand(4.0 * self.q / 100.0)
+
+    def peers(self) -> Sequence[Peer]:
+        """Brute force, MONAI."""
+        from segbench_surface import peers
+
+        return [
+            peers.directed(self.q),
+            *peers.monai_percentile(self.q),
+        ]
 
 
 @dataclass
@@ -187,6 +216,12 @@ class HausdorffDistance95Pooled(DistanceMetric):
     def examples(self) -> Examples:
         """Of {0, 0, 1, 4} at position 0.95 · 3 = 2.85: 1 + 0.85 · 3."""
         return by_hand(3.55)
+
+    def peers(self) -> Sequence[Peer]:
+        """Brute force."""
+        from segbench_surface import peers
+
+        return [peers.pooled(95.0)]
 
 
 @dataclass
@@ -211,6 +246,16 @@ class AverageSymmetricSurfaceDistance(DistanceMetric):
         """(1 + 0 + 0 + 4) / 4."""
         return by_hand(1.25)
 
+    def peers(self) -> Sequence[Peer]:
+        """Brute force, MONAI; surface-distance weights by area."""
+        from segbench_surface import peers
+
+        return [
+            peers.brute_force(lambda one, other: (one.sum() + other.sum()) / (len(one) + len(other))),
+            peers.monai("average_surface_distance", symmetric=True),
+            peers.surface_distance("average_surface_distance", differs="mean of two means weighted by area"),
+        ]
+
 
 @dataclass
 class MeanAverageSurfaceDistance(DistanceMetric):
@@ -230,6 +275,15 @@ class MeanAverageSurfaceDistance(DistanceMetric):
     def examples(self) -> Examples:
         """(1/2 + 4/2) / 2."""
         return by_hand(1.25)
+
+    def peers(self) -> Sequence[Peer]:
+        """Brute force; surface-distance weights by area."""
+        from segbench_surface import peers
+
+        return [
+            peers.brute_force(lambda one, other: (one.mean() + other.mean()) / 2),
+            peers.surface_distance("average_surface_distance", differs="weighted by area"),
+        ]
 
 
 @dataclass
@@ -251,3 +305,12 @@ class MeanSurfaceDistance(DistanceMetric):
     def examples(self) -> Examples:
         """(1 + 0) / 2."""
         return by_hand(0.5)
+
+    def peers(self) -> Sequence[Peer]:
+        """Brute force, MONAI."""
+        from segbench_surface import peers
+
+        return [
+            peers.brute_force(lambda one, other: one.mean()),
+            peers.monai("average_surface_distance"),
+        ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from segbench import LabelMap, Metric, Score, Task, UsageError, parameter
+from segbench import LabelMap, Metric, Peer, Score, Task, UsageError, parameter
 from segbench_surface.metric import Examples, by_hand
 
 _SURFACE_DICE = "https://doi.org/10.2196/26151"
@@ -78,6 +78,18 @@ class NormalisedSurfaceDistance(ToleranceMetric):
         within = sum(distance <= self.tolerance for distance in (1.0, 0.0, 0.0, 4.0))
         return by_hand(within / 4, both_empty=1.0, one_empty=0.0)
 
+    def peers(self) -> Sequence[Peer]:
+        """Brute force, MONAI; surface-distance weights by area (here ``nsd_surfel``)."""
+        from segbench_surface import peers
+
+        return [
+            peers.within(self.tolerance),
+            peers.monai("surface_dice", class_thresholds=[self.tolerance]),
+            peers.surface_distance(
+                "surface_dice_at_tolerance", self.tolerance, differs="surface elements weighted by area"
+            ),
+        ]
+
 
 @dataclass
 class NormalisedSurfaceDistanceSurfel(ToleranceMetric):
@@ -116,3 +128,12 @@ class NormalisedSurfaceDistanceSurfel(ToleranceMetric):
         elements = [(1.0, 2 * cut), (0.0, 2.0 + 2 * cut), (0.0, 4 * cut), (3.0, 2 * cut), (4.0, 2 * cut)]
         within = sum(length for distance, length in elements if distance <= self.tolerance)
         return by_hand(within / (2.0 + 12 * cut), both_empty=1.0, one_empty=0.0)
+
+    def peers(self) -> Sequence[Peer]:
+        """surface-distance, MONAI."""
+        from segbench_surface import peers
+
+        return [
+            peers.surface_distance("surface_dice_at_tolerance", self.tolerance),
+            peers.monai("surface_dice", class_thresholds=[self.tolerance], use_subvoxels=True),
+        ]

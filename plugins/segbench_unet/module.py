@@ -13,7 +13,7 @@ WIDEST = 320
 
 
 class Block(nn.Module):
-    """Two convolutions of width 3, each followed by group normalisation and leaky ReLU."""
+    """Two convolutions of width 3, each followed by instance normalisation and leaky ReLU."""
 
     def __init__(self, dims: int, inputs: int, outputs: int) -> None:
         super().__init__()

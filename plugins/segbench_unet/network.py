@@ -2,7 +2,7 @@
 
 Source: O. Ronneberger et al., U-Net, MICCAI 2015, 10.1007/978-3-319-24574-4_28; 3D: O. Cicek et al., 3D U-Net,
 MICCAI 2016, 10.1007/978-3-319-46723-8_49.
-Differences: group normalisation and leaky ReLU; padded convolutions, so the output has the input's shape; nearest
+Differences: instance normalisation and leaky ReLU; padded convolutions, so the output has the input's shape; nearest
 neighbour upsampling followed by a convolution; pooling skips axes that are coarse (spacing) or already short (size).
 """
 

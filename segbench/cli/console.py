@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import sys
@@ -37,6 +38,22 @@ def stderr() -> Console:
     return Console(stderr=True)
 
 
+def say(text: str, *, style: str = "", wrap: int | None = None) -> None:
+    """Say a sentence on stderr as it is, without markup.
+
+    Args:
+        text: one line; the terminal wraps it where it ends, so that paths can be copied.
+        style: of rich, for all of it.
+        wrap: indentation in characters of further lines, to wrap at words instead.
+    """
+    console = stderr()
+    if wrap is not None and len(text) > console.width:
+        import textwrap
+
+        text = textwrap.fill(text, console.width, subsequent_indent=" " * wrap, drop_whitespace=True)
+    console.print(text, style=style or None, highlight=False, markup=False, soft_wrap=True)
+
+
 def print_json(document: Any) -> None:
     """Print one JSON document on stdout; non-finite numbers become null."""
     sys.stdout.write(json.dumps(_finite(document), indent=2, default=str) + "\n")
@@ -51,7 +68,8 @@ def _finite(value: Any) -> Any:
 
 
 def catalogue(plugins: list[Path] | None) -> Catalogue:
-    """Load the catalogue for a command."""
+    """Load the catalogue for a command; what plugins print meanwhile goes to stderr."""
     from segbench.host import load_catalogue
 
-    return load_catalogue(plugins or ())
+    with contextlib.redirect_stdout(sys.stderr):
+        return load_catalogue(plugins or ())

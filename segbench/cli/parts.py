@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,24 +33,41 @@ def list_command(
     if as_json:
         console.print_json(_document(catalogue, kinds))
         return
-    from rich import box
+    from rich.markup import escape
     from rich.table import Table
 
     shown = console.stdout()
     for name in kinds:
-        table = Table(title=name, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-        table.add_column("name", style="cyan", no_wrap=True)
-        table.add_column("summary", ratio=1)
-        table.add_column("plugin", style="dim", no_wrap=True)
-        table.add_column("version", style="dim", no_wrap=True)
+        if not catalogue.entries[name]:
+            if kind:
+                shown.print(f"No {name} on offer.")
+            continue
+        table = Table(title=name, title_justify="left", title_style="bold", box=None, show_header=False, pad_edge=False)
+        table.add_column(style="cyan", overflow="fold")
+        table.add_column(ratio=1)
+        table.add_column(style="dim", overflow="fold")
         for part, entry in sorted(catalogue.entries[name].items()):
-            table.add_row(part, entry.cls.summary, entry.origin.plugin, entry.origin.version)
-        if catalogue.entries[name]:
-            shown.print(table)
-        elif kind:
-            shown.print(f"No {name} on offer.")
+            mark = "*" if entry.cls.default else ""
+            table.add_row(part + mark, escape(entry.cls.summary), escape(entry.origin.plugin))
+        shown.print(table)
+        shown.print()
+    shown.print("* taken when none is named; more about a part: segbench info KIND NAME", style="dim", highlight=False)
+    _print_origins(catalogue)
+
+
+def _print_origins(catalogue: Catalogue) -> None:
+    """Print one line per distribution with its plugins, and what failed."""
+    from rich.markup import escape
+
+    shown = console.stdout()
+    plugins: dict[str, list[str]] = {}
+    for origin in catalogue.origins:
+        plugins.setdefault(f"{origin.distribution} {origin.version}", []).append(origin.plugin)
+    for distribution, names in plugins.items():
+        shown.print(f"[dim]from {escape(distribution)}: {escape(', '.join(names))}[/]", highlight=False)
     for problem in catalogue.problems:
-        shown.print(f"[red]Problem[/] {problem.origin}: {problem.reason}", highlight=False, soft_wrap=True)
+        text = f"[red]Problem[/] {escape(str(problem.origin))}: {escape(problem.reason)}"
+        shown.print(text, highlight=False, soft_wrap=True)
 
 
 @app.command("info")
@@ -59,28 +78,33 @@ def info_command(
     plugins: console.Plugins = None,
 ) -> None:
     """Show what a part is, where it comes from and which parameters it takes."""
-    from rich import box
+    from rich.markup import escape
     from rich.table import Table
 
+    from segbench.host import blame
     from segbench.params import describe
 
     kinds = {_singular(plural): plural for plural in KINDS} | {plural: plural for plural in KINDS}
     if kind not in kinds:
         raise UsageError(f"segbench info {kind}: {did_you_mean(kind, kinds)}")
     entry = console.catalogue(plugins).entry(kinds[kind], name)
-    parameters = describe(entry.cls)
+    with blame(entry.origin, f"describing {name}"):
+        parameters = describe(entry.cls)
+    arms = {arm: dict(values) for arm, values in getattr(entry.cls, "arms", {}).items()}
     if as_json:
         fields = ("key", "type", "default", "help")
-        document = {"parameters": [dict(zip(fields, row, strict=True)) for row in parameters]}
+        document = {"arms": arms, "parameters": [dict(zip(fields, row, strict=True)) for row in parameters]}
         console.print_json(_part(name, entry) | document)
         return
     shown = console.stdout()
     singular = _singular(kinds[kind])
-    shown.print(f"[bold cyan]{name}[/] ({singular}, version {entry.cls.version}): {entry.cls.summary}", highlight=False)
-    shown.print(f"from {entry.origin}" + (f"; source {entry.cls.source}" if entry.cls.source else ""), highlight=False)
-    arms = getattr(entry.cls, "arms", None)
+    heading = f"[bold cyan]{name}[/] ({singular}, version {escape(entry.cls.version)}): {escape(entry.cls.summary)}"
+    shown.print(heading, highlight=False)
+    shown.print(f"from {entry.origin}", highlight=False, markup=False)
+    if entry.cls.source:
+        shown.print(f"source {entry.cls.source}", highlight=False, markup=False, soft_wrap=True)
     if arms:
-        shown.print(f"arms: method, {', '.join(sorted(arms))}", highlight=False)
+        shown.print(f"arms: method, {', '.join(sorted(arms))}", highlight=False, markup=False)
     if entry.cls.__doc__ and not entry.cls.__doc__.startswith(f"{entry.cls.__name__}("):
         import inspect
 
@@ -88,13 +112,16 @@ def info_command(
     if not parameters:
         shown.print("\nNo parameters.")
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("parameter", "default", "type", "meaning"):
-        table.add_column(heading, overflow="fold", no_wrap=heading == "parameter")
+    prefix = f"metric.{name}" if singular == "metric" else singular
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="cyan", overflow="fold")
+    table.add_column(ratio=1)
     for key, kind_text, default, text in parameters:
-        table.add_row(f"{singular}.{key}", _shown(default), kind_text, text)
+        table.add_row(escape(f"{key}={_shown(default)}"), escape(f"{text} ({kind_text})" if text else kind_text))
+    shown.print("\nparameters with their defaults", style="bold")
     shown.print(table)
-    shown.print(f"Set one with --set {singular}.{parameters[0][0]}=VALUE", highlight=False)
+    if singular != "study":
+        shown.print(f"\nSet one with --set {prefix}.{parameters[0][0]}=VALUE", highlight=False, markup=False)
 
 
 @app.command("check")
@@ -113,23 +140,27 @@ def check_command(
     catalogue = console.catalogue(files)
     chosen = _chosen(catalogue, plugin)
     problems = [problem for problem in catalogue.problems if problem.origin.plugin == plugin]
-    results = [
-        {"kind": _singular(kind), "part": name, "check": result.name, "ok": result.ok, "message": result.message}
-        for kind, name in chosen
-        for result in check_part(catalogue, kind, name)
-    ]
+    with contextlib.redirect_stdout(sys.stderr):  # what parts print is no result
+        results = [
+            {"kind": _singular(kind), "part": name, "check": result.name, "ok": result.ok, "message": result.message}
+            for kind, name in chosen
+            for result in check_part(catalogue, kind, name)
+        ]
     failed = [result for result in results if not result["ok"]]
     if as_json:
         reasons = [problem.reason for problem in problems]
         console.print_json({"plugin": plugin, "checks": results, "problems": reasons, "failed": len(failed)})
     else:
+        from rich.markup import escape
+
         shown = console.stdout()
         for result in results:
             mark = "[green]ok[/]    " if result["ok"] else "[red]failed[/]"
-            message = f": {result['message']}" if result["message"] else ""
-            shown.print(f"{mark} {result['kind']} {result['part']}: {result['check']}{message}", highlight=False)
+            message = f": {escape(str(result['message']))}" if result["message"] else ""
+            text = f"{mark} {result['kind']} {result['part']}: {result['check']}{message}"
+            shown.print(text, highlight=False, soft_wrap=True)
         for problem in problems:
-            shown.print(f"[red]Problem[/] {problem.reason}", highlight=False)
+            shown.print(f"[red]Problem[/] {escape(problem.reason)}", highlight=False, soft_wrap=True)
         shown.print(f"{len(results)} checks, {len(failed)} failed", highlight=False)
     if failed or problems:
         raise typer.Exit(EXIT_PLUGIN)
@@ -185,4 +216,6 @@ def _singular(kind: str) -> str:
 def _shown(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return str(value).lower()
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    if isinstance(value, tuple | list):
+        return ",".join(map(str, value))
+    return str(value) if value != "" else "''"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
+
 from segbench.training.loop import Reporter
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ class RichReporter(Reporter):
     def note(self, text: str) -> None:
         """Say a sentence."""
         if self.console.is_terminal:
-            self.console.print(text, style="dim", highlight=False)
+            self.console.print(text, style="dim", highlight=False, markup=False)
 
     def progress(self, what: str, done: int, total: int) -> None:
         """Show a stage other than training."""
@@ -49,7 +51,7 @@ class RichReporter(Reporter):
         if self.bar is None or self.task is None:
             return
         if step % 5 == 0:
-            self.losses = " ".join(f"{name} {value:.3f}" for name, value in losses.items())
+            self.losses = escape(" ".join(f"{name} {value:.3f}" for name, value in losses.items()))
         detail = f"epoch {epoch + 1}/{self.epochs} {self.losses} {self.dice}"
         self.bar.update(self.task, advance=1, detail=detail)
 

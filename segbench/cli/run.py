@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +13,7 @@ import typer
 
 from segbench.cli import console
 from segbench.cli.application import app
-from segbench.errors import EXIT_SOME_FAILED, DataMissing, Incompatible, UsageError, did_you_mean
+from segbench.errors import EXIT_SOME_FAILED, DataMissing, Incompatible, PluginError, UsageError, did_you_mean
 from segbench.params import make, parse_assignments
 from segbench.types import Choice
 
@@ -20,8 +22,13 @@ if TYPE_CHECKING:
     from segbench.host import Catalogue
     from segbench.runner import Outcome
 
+SPLIT_ROLES = ("train", "val", "test")
 PARTS = ("dataset", "network", "method", "metric", "recipe")
-OPTIONS = ("dataset", "network", "method", "arm", "recipe", "metrics", "seed", "seeds", "fold", "folds", "epochs")
+COUNTS = {"seed": 0, "seeds": 1, "fold": 0, "folds": 0, "epochs": 1}
+"""Options that are whole numbers, and the least they may be."""
+NAMES = ("dataset", "network", "recipe", "device", "precision")
+LISTS = ("method", "arm", "metric")
+OPTIONS = (*NAMES, *LISTS, *COUNTS)
 
 
 @app.command("run")
@@ -49,8 +56,10 @@ def run_command(
     ] = None,
     folds: Annotated[int | None, typer.Option("--folds", min=2, help="Cross-validation over patients.")] = None,
     split: Annotated[Path | None, typer.Option("--split", help="JSON with train, val and test lists of cases.")] = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
-    precision: Annotated[str, typer.Option("--precision", help="auto, 32-true, bf16-mixed or 16-mixed.")] = "auto",
+    device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or mps.  [default: auto]")] = None,
+    precision: Annotated[
+        str | None, typer.Option("--precision", help="auto, 32-true, bf16-mixed or 16-mixed.  [default: auto]")
+    ] = None,
     assignments: Annotated[
         list[str] | None,
         typer.Option("--set", help="PART.KEY=VALUE, e.g. dataset.cases=8; see `segbench info`.", show_default=False),
@@ -73,18 +82,20 @@ def run_command(
         "method": method,
         "arm": arm,
         "recipe": recipe,
-        "metrics": metric,
+        "metric": metric,
         "seed": seed,
         "seeds": seeds,
         "fold": fold,
         "folds": folds,
         "epochs": epochs,
+        "device": device,
+        "precision": precision,
     }
     settings.update({key: value for key, value in given.items() if value is not None})
     parameters = _merge(settings.pop("set", {}), parse_assignments(assignments or []))
-    common = {"split": _read_split(split), "device": device, "precision": precision, "smoke": smoke}
-    cells = plan_cells(catalogue, settings, parameters, common)
-    outcomes = [_cell(cell, catalogue, out, dry_run, as_json, len(cells) > 1) for cell in cells]
+    cells = plan_cells(catalogue, settings, parameters, {"split": _read_split(split), "smoke": smoke})
+    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+        outcomes = [_cell(cell, catalogue, out, dry_run, as_json, len(cells) > 1) for cell in cells]
     if as_json:
         console.print_json({"runs": outcomes})
     if any(outcome["status"] in ("failed", "incompatible") or outcome.get("failed_scores") for outcome in outcomes):
@@ -101,12 +112,20 @@ def plan_cells(
         settings: options by name (see OPTIONS); methods, arms and metrics may be lists.
         parameters: part -> parameters, from ``--set``.
         common: further fields of ``RunConfig``.
-    """
-    from segbench.config import RunConfig
 
-    for part in parameters:
+    Raises:
+        UsageError: for names, parameters or numbers that do not exist or do not fit.
+    """
+    from segbench.config import DEVICES, PRECISIONS, RunConfig
+
+    for part, values in parameters.items():
         if part not in PARTS:
             raise UsageError(f"--set {part}.…: no such part. {did_you_mean(part, PARTS)}")
+        if not isinstance(values, Mapping):
+            raise UsageError(f"--set {part}: expected parameters by name (KEY=VALUE), found {values!r}.")
+    for option, known in (("device", DEVICES), ("precision", PRECISIONS)):
+        if settings.get(option, "auto") not in known:
+            raise UsageError(f"--{option} {settings[option]!r}: expected one of {', '.join(known)}.")
     methods = _listed(settings.get("method"))
     if not methods:
         raise UsageError("Which method? Name one with --method; `segbench list methods` shows all.")
@@ -115,11 +134,13 @@ def plan_cells(
     names = {part: settings.get(part) or catalogue.default(part + "s") for part in ("dataset", "network")}
     chosen = {part: _choice(catalogue, part, str(name), parameters) for part, name in names.items()}
     metric_parameters = parameters.get("metric", {})
-    asked = _listed(settings.get("metrics")) or (catalogue.defaults("metrics") if metric_parameters else [])
-    metrics = tuple(_metric(catalogue, name, metric_parameters) for name in asked)
-    folds = int(settings.get("folds") or 0)
-    which = [int(settings["fold"])] if settings.get("fold") is not None else list(range(folds)) if folds else [0]
-    first = int(settings.get("seed") or 0)
+    asked = _listed(settings.get("metric")) or (catalogue.defaults("metrics") if metric_parameters else [])
+    metrics = _metrics(catalogue, asked, metric_parameters)
+    arms = _listed(settings.get("arm")) or ["method"]
+    _check_arms(catalogue, methods, arms)
+    folds = settings.get("folds", 0)
+    which = [settings["fold"]] if "fold" in settings else list(range(folds)) if folds else [0]
+    first = settings.get("seed", 0)
     return [
         RunConfig(
             chosen["dataset"],
@@ -132,31 +153,39 @@ def plan_cells(
             seed=seed,
             fold=fold,
             folds=folds,
+            device=settings.get("device", "auto"),
+            precision=settings.get("precision", "auto"),
             **common,
         )
         for name in methods
-        for arm in _listed(settings.get("arm")) or ["method"]
+        for arm in arms
         for fold in which
-        for seed in range(first, first + int(settings.get("seeds") or 1))
+        for seed in range(first, first + settings.get("seeds", 1))
     ]
 
 
 def _choice(catalogue: Catalogue, part: str, name: str, parameters: Mapping[str, Any]) -> Choice:
-    """Return a choice with its parameters checked and in canonical JSON form (all that differ from the default)."""
-    from segbench.params import to_json
-
-    kind = part + "s"
-    values = dict(parameters.get(part, {}))
-    instance = catalogue.make(kind, Choice(name, values))
-    canonical = to_json(instance)
-    return Choice(name, {key: canonical[key] for key in sorted(values)})
+    """Return a choice with its parameters checked and in canonical form."""
+    return catalogue.settle(part + "s", Choice(name, parameters.get(part, {})))
 
 
-def _metric(catalogue: Catalogue, name: str, parameters: Mapping[str, Any]) -> Choice:
-    unknown = [key for key in parameters if key not in catalogue.names("metrics")]
-    if unknown:
-        raise UsageError(f"--set metric.{unknown[0]}.…: {did_you_mean(unknown[0], catalogue.names('metrics'))}")
-    return _choice(catalogue, "metric", name, {"metric": parameters.get(name, {})})
+def _metrics(catalogue: Catalogue, names: list[str], parameters: Mapping[str, Any]) -> tuple[Choice, ...]:
+    """Return the metrics named; parameters of a metric that is not among them are a mistake."""
+    for key, values in parameters.items():
+        catalogue.entry("metrics", key)
+        if not isinstance(values, Mapping):
+            raise UsageError(f"--set metric.{key}: expected parameters by name (metric.{key}.KEY=VALUE).")
+        if key not in names:
+            raise UsageError(f"--set metric.{key}.…: {key} is not computed here; add --metric {key}.")
+    return tuple(_choice(catalogue, "metric", name, {"metric": parameters.get(name, {})}) for name in names)
+
+
+def _check_arms(catalogue: Catalogue, methods: list[str], arms: list[str]) -> None:
+    """Refuse an arm that none of the methods has; in a sweep, a method without it is a row later."""
+    known = {"method"}.union(*(getattr(catalogue.entry("methods", name).cls, "arms", {}) for name in methods))
+    for arm in arms:
+        if arm not in known:
+            raise UsageError(f"--arm {arm}: {', '.join(methods)} has no such arm. {did_you_mean(arm, known)}")
 
 
 def _recipe(catalogue: Catalogue, name: str, values: Mapping[str, Any], epochs: int | None) -> Recipe:
@@ -173,14 +202,19 @@ def _recipe(catalogue: Catalogue, name: str, values: Mapping[str, Any], epochs: 
 def _cell(
     cell: RunConfig, catalogue: Catalogue, out: Path, dry_run: bool, as_json: bool, sweep: bool
 ) -> dict[str, Any]:
-    """Run one configuration; in a sweep, parts that do not fit are a row, not the end."""
+    """Run one configuration; in a sweep, parts that do not fit or plugins that fail are a row, not the end."""
     try:
         return _dry(cell, catalogue, out, as_json) if dry_run else _run(cell, catalogue, out, as_json)
-    except Incompatible as error:
+    except (Incompatible, PluginError) as error:
         if not sweep:
             raise
-        console.stderr().print(f"[yellow]Skipped[/] {title(cell)}: {error}", highlight=False)
-        return {"method": cell.method.name, "arm": cell.arm, "status": "incompatible", "reason": str(error)}
+        status = "incompatible" if isinstance(error, Incompatible) else "failed"
+        console.say(f"{title(cell)}: {status}. {error}", style="yellow")
+        return {**_axes(cell), "status": status, "reason": str(error)}
+
+
+def _axes(cell: RunConfig) -> dict[str, Any]:
+    return {"method": cell.method.name, "arm": cell.arm, "seed": cell.seed, "fold": cell.fold}
 
 
 def title(cell: RunConfig) -> str:
@@ -192,40 +226,40 @@ def title(cell: RunConfig) -> str:
 
 def _dry(cell: RunConfig, catalogue: Catalogue, out: Path, as_json: bool) -> dict[str, Any]:
     from segbench.results import is_complete
-    from segbench.runner import assemble, folder_of
+    from segbench.runner import SMOKE_EPOCHS, assemble, folder_of
 
     parts = assemble(cell, catalogue, out)
     folder = folder_of(cell, parts.task, out)
     state = "finished already" if is_complete(folder) else "to be resumed" if folder.exists() else "to be run"
     if not as_json:
-        shown = console.stderr()
-        shown.print(f"[bold]{title(cell)}[/]: {state}", highlight=False)
-        shown.print(f"  {parts.task.name}@{parts.task.revision}: {parts.splits}", highlight=False)
-        shown.print(
-            f"  {cell.recipe.epochs} epochs; metrics {', '.join(m.name for m in parts.metrics)}", highlight=False
-        )
-        shown.print(f"  {folder}", highlight=False, soft_wrap=True)
-    return {"run_id": cell.run_id(), "folder": str(folder), "status": state, "config": cell.canonical()}
+        epochs = SMOKE_EPOCHS if cell.smoke else cell.recipe.epochs
+        console.say(f"{title(cell)}: {state}", style="bold")
+        console.say(f"  data     {parts.task.name}@{parts.task.revision}: {parts.splits}")
+        console.say(f"  training {epochs} epochs, recipe {cell.recipe_name}, device {cell.device}")
+        console.say(f"  metrics  {', '.join(metric.name for metric in parts.metrics)}", wrap=11)
+        console.say(f"  folder   {folder}")
+    document = {"run_id": folder.name, "folder": str(folder), **_axes(cell), "status": state}
+    return document | {"config": cell.canonical(), "local": cell.local()}
 
 
 def _run(cell: RunConfig, catalogue: Catalogue, out: Path, as_json: bool) -> dict[str, Any]:
     from segbench.cli.progress import RichReporter
     from segbench.runner import run
 
-    shown = console.stderr()
-    shown.print(f"[bold]{title(cell)}[/]", highlight=False)
-    outcome = run(cell, catalogue=catalogue, results_root=out, reporter=RichReporter(shown))
+    console.say(title(cell), style="bold")
+    reporter = RichReporter(console.stderr())
+    try:
+        outcome = run(cell, catalogue=catalogue, results_root=out, reporter=reporter)
+    finally:
+        reporter.finish()
     if outcome.fresh and not as_json:
         _summary(outcome)
     if not outcome.fresh:
-        shown.print(f"Finished before; nothing to do. {outcome.folder}", highlight=False, soft_wrap=True)
+        console.say(f"Finished before; nothing to do. {outcome.folder}")
     return {
         "run_id": outcome.run_id,
         "folder": str(outcome.folder),
-        "method": cell.method.name,
-        "arm": cell.arm,
-        "seed": cell.seed,
-        "fold": cell.fold,
+        **_axes(cell),
         "status": "done" if outcome.fresh else "finished before",
         "failed_scores": outcome.failed,
         "seconds": outcome.seconds,
@@ -259,7 +293,7 @@ def _summary(outcome: Outcome) -> None:
     if any(scores.column("synthetic").to_pylist()[:1]):
         shown.print("[yellow]synthetic phantom[/]: these numbers say nothing about patients", highlight=False)
     seconds = ", ".join(f"{name} {value:.1f} s" for name, value in outcome.seconds.items())
-    shown.print(f"{seconds}\n{outcome.folder}", highlight=False, soft_wrap=True)
+    shown.print(f"{seconds}\n{outcome.folder}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _read_config(path: Path | None) -> dict[str, Any]:
@@ -272,10 +306,23 @@ def _read_config(path: Path | None) -> dict[str, Any]:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"--config {path}: not valid TOML: {error}.") from error
-    for key in settings:
+    for key, value in settings.items():
         if key not in (*OPTIONS, "set"):
             raise UsageError(f"--config {path}: unknown key {key!r}. {did_you_mean(key, [*OPTIONS, 'set'])}")
+        if (expected := _unlike(key, value)) is not None:
+            raise UsageError(f"--config {path}: {key}: expected {expected}, found {value!r}.")
     return settings
+
+
+def _unlike(key: str, value: Any) -> str | None:
+    """Return what a setting should have been, or None if it is that."""
+    if key == "set":
+        return None if isinstance(value, Mapping) else "tables such as [set.dataset]"
+    if key in COUNTS:
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        return None if whole and value >= COUNTS[key] else f"a whole number from {COUNTS[key]}"
+    listed = value if isinstance(value, list) and key in LISTS else [value]
+    return None if all(isinstance(one, str) for one in listed) else "a name"
 
 
 def _read_split(path: Path | None) -> dict[str, tuple[str, ...]] | None:
@@ -287,12 +334,15 @@ def _read_split(path: Path | None) -> dict[str, tuple[str, ...]] | None:
         raise DataMissing(f"--split {path}: expected a JSON file, found none.")
     try:
         lists = json.loads(path.read_text(encoding="utf-8"))
-        roles = {role: tuple(str(case) for case in lists.get(role, ())) for role in ("train", "val", "test")}
-    except (json.JSONDecodeError, AttributeError, TypeError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"--split {path}: expected {{'train': [...], 'val': [...], 'test': [...]}}: {error}."
-        ) from error
-    return roles
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"--split {path}: not valid JSON: {error}.") from error
+    good = isinstance(lists, dict) and all(
+        key in SPLIT_ROLES and isinstance(names, list) and all(isinstance(name, str) for name in names)
+        for key, names in lists.items()
+    )
+    if not good:
+        raise UsageError(f'--split {path}: expected {{"train": [CASE, ...], "val": [...], "test": [...]}}.')
+    return {role: tuple(lists.get(role, ())) for role in SPLIT_ROLES}
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -306,4 +356,4 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 def _listed(value: Any) -> list[str]:
     if value is None:
         return []
-    return [str(item) for item in value] if isinstance(value, list | tuple) else [str(value)]
+    return list(dict.fromkeys(value if isinstance(value, list | tuple) else [value]))

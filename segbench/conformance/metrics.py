@@ -102,6 +102,14 @@ def empty_masks_have_their_status(subject: Subject) -> None:
             expect(score.value is None or not math.isnan(score.value), f"{status}: NaN; say None and a status")
 
 
+def speaks_of_what_it_declares(subject: Subject) -> None:
+    """``score`` gives one score for each of ``structures(task)``, in this order (missing cases get rows of these)."""
+    metric = subject.make()
+    declared = [structure.name for structure in metric.structures(_task())]
+    found = [score.structure.name for score in _scores(subject, *_maps((10, 14, 12), (1.0, 1.0, 2.0)))]
+    expect(found == declared, f"structures(task) are {declared}, score() gave {found}; override structures(task)")
+
+
 def inputs_are_left_alone(subject: Subject) -> None:
     """Read-only label maps can be scored, and are the same afterwards."""
     maps = _maps((10, 14, 12), (1.0, 1.0, 2.0))
@@ -155,6 +163,7 @@ CHECKS: tuple[Check, ...] = (
     examples_have_the_promised_values,
     scores_two_and_three_dimensions,
     empty_masks_have_their_status,
+    speaks_of_what_it_declares,
     inputs_are_left_alone,
     scores_do_not_depend_on_history,
     integer_type_and_memory_order_do_not_matter,

@@ -83,13 +83,14 @@ def score_pair(pair: Pair, setting: Setting) -> Outcome:
         return Outcome(_plain(missing_scores(setting.task, setting.metrics, status), setting))
     try:
         truth = _with_ignored(_read(pair.truth, "reference"), setting.ignore)
-        aligned = align(_read(pair.predicted, "prediction"), truth, setting.geometry)
-        problems = _strange_values(pair, aligned.predicted, truth, setting)
+        aligned = align(_read(pair.predicted, "prediction", truth), truth, setting.geometry)
+        predicted = _without_ignored(aligned.predicted, truth, setting.ignore)
+        problems = _strange_values(pair, predicted, truth, setting)
         if aligned.note:
             problems.append(CaseProblem(pair.case, "note", aligned.note, pair.rater))
         reasons: list[str] = []
         count = len(setting.task.labels)
-        predicted, truth = _in_range(aligned.predicted, count), _in_range(truth, count)
+        predicted, truth = _in_range(predicted, count), _in_range(truth, count)
         scores = score_case(predicted, truth, setting.task, setting.metrics, reasons)
     except SegbenchError as error:
         return failed(pair, setting, str(error))
@@ -101,9 +102,9 @@ def score_pair(pair: Pair, setting: Setting) -> Outcome:
     return Outcome(_plain(scores, setting), tuple(problems))
 
 
-def _read(path: Path, role: str) -> LabelMap:
+def _read(path: Path, role: str, like: LabelMap | None = None) -> LabelMap:
     try:
-        return read_label_map(path)
+        return read_label_map(path, like)
     except SegbenchError as error:
         raise type(error)(f"{role} {error}") from error
     except OSError as error:
@@ -115,6 +116,14 @@ def _with_ignored(truth: LabelMap, ignore: int | None) -> LabelMap:
         return truth
     wide = np.promote_types(truth.array.dtype, np.int8)
     return LabelMap(np.where(truth.array == ignore, UNKNOWN, truth.array.astype(wide)), truth.spacing, truth.affine)
+
+
+def _without_ignored(predicted: LabelMap, truth: LabelMap, ignore: int | None) -> LabelMap:
+    """Set predicted voxels that do not count to background, so that nobody wonders about their values."""
+    if ignore is None:
+        return predicted
+    array = np.where(truth.array == UNKNOWN, 0, predicted.array)
+    return LabelMap(array, predicted.spacing, predicted.affine)
 
 
 def _in_range(labels: LabelMap, count: int) -> LabelMap:

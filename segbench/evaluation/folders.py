@@ -10,7 +10,6 @@ import pickle
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -30,13 +29,13 @@ from segbench.evaluation.case_files import (
     values_in_file,
 )
 from segbench.evaluation.geometry import Mode
+from segbench.evaluation.identity import hashes_of, identity
 from segbench.evaluation.journal import Journal, remove
 from segbench.evaluation.labelling import Structures, chosen_structures, structures_found, task_of
 from segbench.evaluation.layouts import CaseProblem, Kind, Layout, Pair, find_pairs
 from segbench.evaluation.workers import WorkerDied, each
-from segbench.files.filenames import content_hash
+from segbench.files.images import read_label_map
 from segbench.host import Catalogue, blame, load_catalogue
-from segbench.params import fingerprint, to_json
 from segbench.results import RECORD, SCORES, is_complete, read_scores, run_folder, scores_table, write_json, write_table
 from segbench.types import Choice, Task
 
@@ -134,9 +133,9 @@ def evaluate(
     ignore = found.declaration.ignore if ignore_label is None else ignore_label
     structures = chosen_structures(labels, regions, found.declaration)
     by_hand = labels is not None or regions is not None
-    hashes = _hashes(found.pairs, jobs)
+    hashes = hashes_of(found.pairs, jobs)
     wanted = {"name": name, "on_missing": on_missing, "geometry": geometry, "structures": list(structures.items())}
-    revision, run_id, request = _identity(dataset, wanted, chosen, ignore, found, hashes)
+    revision, run_id, request = identity(dataset, wanted, chosen, ignore, found, hashes)
     folder = run_folder(Path(results).expanduser(), dataset, name, run_id)
     if is_complete(folder) and (known := _finished(folder, dataset, found)) is not None:
         return replace(known, seconds=time.monotonic() - begun)
@@ -145,6 +144,7 @@ def evaluate(
     for metric in chosen:
         with blame(f"of metric {metric.name}", "preparing it"):
             metric.prepare(task, iter(()))
+            metric.structures(task)
     setting = Setting(task, chosen, geometry, ignore, _known(structures, found), not by_hand or _declared(found))
     outcomes = _score_all(found.pairs, setting, folder, jobs, catalogue, progress)
     problems = (*found.problems, *(problem for outcome in outcomes for problem in outcome.problems))
@@ -186,9 +186,12 @@ def chosen_metrics(metrics: Sequence[str | Choice | Metric] | None, catalogue: C
         chosen = [catalogue.metric(one) if isinstance(one, Choice) else one for one in choices]
     for metric in chosen:
         if not _ready(metric):
+            able = (
+                f"Give it one with --set metric.{metric.name}.prior=FILE" if hasattr(metric, "prior") else "Score a run"
+            )
             raise Incompatible(
-                f"metric {metric.name} needs training truths, which an evaluation has not. Give it a prior by "
-                f"parameter if it takes one (`segbench info metric {metric.name}`), or leave it out."
+                f"metric {metric.name} needs training truths to learn its prior from, and an evaluation has none. "
+                f"{able} (`segbench info metric {metric.name}`), or leave it out."
             )
     if not chosen:
         raise UsageError("No metric was chosen. Name some, such as --metrics dice,hd95; `segbench list metrics`.")
@@ -218,45 +221,6 @@ def _without_missing(found: Layout, on_missing: str) -> Layout:
     return replace(found, pairs=kept, problems=problems)
 
 
-def _hashes(pairs: Sequence[Pair], jobs: int) -> list[tuple[str, str | None]]:
-    """Return the content hashes of reference and prediction of every pair."""
-    with ThreadPoolExecutor(jobs) as threads:  # hashing releases the interpreter
-        truths = threads.map(lambda pair: content_hash(pair.truth), pairs)
-        predicted = threads.map(lambda pair: content_hash(pair.predicted) if pair.predicted else None, pairs)
-        return list(zip(truths, predicted, strict=True))
-
-
-def _identity(
-    dataset: str,
-    wanted: dict[str, Any],
-    metrics: Sequence[Metric],
-    ignore: int | None,
-    found: Layout,
-    hashes: Sequence[tuple[str, str | None]],
-) -> tuple[str, str, dict[str, Any]]:
-    """Return the revision of the references, the identity of the run, and the request behind it."""
-    truths = [(pair.case, pair.rater, truth) for pair, (truth, _) in zip(found.pairs, hashes, strict=True)]
-    revision = "ref-" + fingerprint([truths, ignore])[:8]
-    request = {
-        **wanted,
-        "dataset": dataset,
-        "revision": revision,
-        "ignore_label": ignore,
-        "metrics": [_described(metric) for metric in metrics],
-        "cases": [
-            {"case": pair.case, "rater": pair.rater, "fault": pair.fault, "reference": truth, "prediction": predicted}
-            for pair, (truth, predicted) in zip(found.pairs, hashes, strict=True)
-        ],
-    }
-    return revision, fingerprint(request)[:12], request
-
-
-def _described(metric: Metric) -> dict[str, Any]:
-    """Return what makes a metric this metric: its parameters, and the bytes of files they name."""
-    files = {name: content_hash(value) for name, value in vars(metric).items() if isinstance(value, Path)}
-    return {"name": metric.name, "version": metric.version, "parameters": to_json(metric), "files": files}
-
-
 def _finished(folder: Path, dataset: str, found: Layout) -> EvaluationResult | None:
     """Return the result of a finished run, or None if another try may do better."""
     import json
@@ -280,6 +244,8 @@ def _survey(pairs: Sequence[Pair], jobs: int) -> set[int]:
     found: set[int] = set()
     for _, values in each(values_in_file, files, jobs, unsettle, ()):
         found |= set() if isinstance(values, WorkerDied) else values
+    if files and not found:
+        read_label_map(files[0])  # raises, and so says why, if it cannot be read
     return found
 
 

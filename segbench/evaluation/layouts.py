@@ -153,7 +153,7 @@ def _folders(predictions: Path, references: Path, declaration: Declaration) -> L
     """Pair files of the same name; the declaration's style says in which subfolders to look."""
     predicted, folds = _all_files(predictions), _folds(predictions)
     if folds:
-        predicted = Files.merged(files_in(fold / "validation") for fold in folds)
+        predicted = Files.merged(files_in(fold / "validation").without_archives() for fold in folds)
     truths, where = _reference_files(references, predicted, declaration)
     title = {"nnunet": "nnU-Net", "msd": "Medical Segmentation Decathlon"}.get(declaration.style, "plain folders")
     found = replace(_match(predicted, truths, f"{title}, references in {where}"), declaration=declaration)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 from segbench.contracts import Metric
-from segbench.types import UNKNOWN, LabelMap, Score, Status, Structure, Task
+from segbench.types import UNKNOWN, LabelMap, Score, Status, Task
 
 Scored = tuple[Metric, Score]
 
@@ -40,7 +40,7 @@ def score_case(
             scores = _checked(metric.score(predicted, truth, task))
         except (Exception, SystemExit) as error:
             reasons.append(f"metric {metric.name}: {type(error).__name__}: {error}")
-            scores = [Score(structure, None, "failed") for structure in structures_of(metric, task)]
+            scores = [Score(structure, None, "failed") for structure in metric.structures(task)]
         else:
             if any(score.status == "failed" for score in scores):
                 reasons.append(f"metric {metric.name}: no number for some structures")
@@ -56,24 +56,7 @@ def missing_scores(task: Task, metrics: Iterable[Metric], status: Status = "miss
         metrics: prepared metrics.
         status: "missing", or "failed" for predictions that exist but cannot be used.
     """
-    return [(metric, Score(one, None, status)) for metric in metrics for one in structures_of(metric, task)]
-
-
-def structures_of(metric: Metric, task: Task) -> tuple[Structure, ...]:
-    """Return the structures a metric speaks of, found by scoring a tiny empty case.
-
-    Args:
-        metric: a prepared metric.
-        task: what is segmented.
-    """
-    import numpy as np
-
-    nothing = np.zeros((2, 2, 2), dtype=np.uint8)
-    try:
-        scores = list(metric.score(LabelMap(nothing, (1.0,) * 3), LabelMap(nothing.copy(), (1.0,) * 3), task))
-        return tuple(score.structure for score in scores) or task.structures
-    except (Exception, SystemExit):
-        return task.structures
+    return [(metric, Score(one, None, status)) for metric in metrics for one in metric.structures(task)]
 
 
 def _checked(scores: Iterable[Score]) -> list[Score]:

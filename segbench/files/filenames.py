@@ -13,7 +13,7 @@ from segbench.errors import UsageError, safe_name
 
 ENDINGS = (
     *(".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr", ".mgz", ".mgh", ".hdr"),
-    *(".png", ".bmp", ".tif", ".tiff"),
+    *(".png", ".bmp", ".tif", ".tiff", ".npz"),
 )
 """Endings of files that may be label maps; of a header with a voxel file beside it, the header."""
 COMPANIONS = {".mhd": (".raw", ".zraw", ".raw.gz"), ".nhdr": (".raw", ".raw.gz"), ".hdr": (".img", ".img.gz")}
@@ -48,6 +48,11 @@ class Files:
             for name, paths in part.names.items():
                 names.setdefault(name, []).extend(paths)
         return cls(dict(sorted(names.items())), faults)
+
+    def without_archives(self) -> Files:
+        """Leave out every ``.npz``: beside nnU-Net's predictions they hold probabilities."""
+        kept = {name: [path for path in paths if path.suffix.lower() != ".npz"] for name, paths in self.names.items()}
+        return Files({name: paths for name, paths in kept.items() if paths}, self.faults)
 
     def without_images(self) -> Files:
         """Leave out ``x`` where ``x_segmentation`` (or another suffix) stands beside it: that is its image."""
@@ -112,7 +117,13 @@ def files_in(folder: Path, *, deep: bool = False, ending: str = "") -> Files:
         names.setdefault(name, []).append(path)
         if fault := _unusable(path):
             faults[path] = fault
+    names = {name: _without_archives(paths) for name, paths in names.items()}
     return Files(dict(sorted(names.items())), faults)
+
+
+def _without_archives(paths: list[Path]) -> list[Path]:
+    """Leave out an ``.npz`` with an image of the same stem beside it: probabilities, as nnU-Net writes them."""
+    return [path for path in paths if path.suffix.lower() != ".npz"] or paths
 
 
 def _walk(folder: Path) -> Iterator[Path]:

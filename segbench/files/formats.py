@@ -111,6 +111,8 @@ def _kind(path: Path) -> str:
         return "nibabel"
     if name.endswith((".nii", ".nii.gz")):
         return "nifti"
+    if name.endswith(".npz"):
+        raise invalid(path, "an image with a voxel size", "a .npz archive, which has none", "Convert it to .nii.gz.")
     known = ", ".join((".nii.gz", ".nii", *NIBABEL_ENDINGS[:2], *ITK_ENDINGS))
     raise invalid(path, f"one of {known}", "another ending", "Convert the image to .nii.gz.")
 
@@ -179,7 +181,7 @@ def _nifti_header(path: Path, block: bytearray) -> Header:
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
     if slope == 0 or slope != slope:  # the standard's "not scaled"
         slope, intercept = 1.0, 0.0
-    offset = float(header["vox_offset"]) or size + 4
+    offset = float(header["vox_offset"])  # 0 is refused: readers disagree where the voxels begin then
     if not (offset == int(offset) >= size + 4 and np.isfinite([slope, intercept]).all()):
         found = f"vox_offset {offset}, slope {slope}, intercept {intercept}"
         raise invalid(path, "finite scaling and voxels after the header", found, REPLACE)

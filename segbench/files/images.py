@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segbench.errors import DataInvalid, SegbenchError
+from segbench.files import archives
 from segbench.files.formats import guarded, header_of, invalid, volume_of
 from segbench.types import LabelMap
 
@@ -86,16 +87,27 @@ def read_image(
     return image, header.spacing, header.affine
 
 
-def read_label_map(path: str | Path) -> LabelMap:
+def read_label_map(path: str | Path, like: LabelMap | None = None) -> LabelMap:
     """Read a label map: integer ``(D, H, W)``, in the stored dtype if it is small, else in the smallest that fits.
+
+    Args:
+        path: an image (see ``read_image``), or ``.npz`` (see ``segbench.files.archives``).
+        like: whose grid an ``.npz`` lies on; images say their own.
 
     Raises:
         DataMissing: no such file.
-        DataInvalid: corrupt or truncated file, more than three axes, values that are no integers.
+        DataInvalid: corrupt or truncated file, more than three axes, values that are no integers, ``.npz`` without
+            ``like``.
     """
     import numpy as np
 
     path = Path(path)
+    if path.suffix.lower() == archives.ENDING:
+        voxels = archives.label_array(path, like)
+        if voxels.dtype.kind == "f":
+            _check_integers(path, voxels)
+        assert like is not None
+        return LabelMap(_smallest(voxels), like.spacing, like.affine)
     header, voxels = volume_of(path)
     with guarded(path):
         if header.shape[0] != 1:

@@ -42,6 +42,7 @@ RUN_COLUMNS = frozenset(
         "source",
         "synthetic",
         "rater",
+        "variant",
     }
 )
 """Columns that describe a run rather than a value."""

@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from segbench.errors import VerificationError
 from segbench.ranking.chunks import Chunk, Scores
-from segbench.ranking.grid import MISSED, PENALTY, Floats, Grid, Measure, boards_of, combinations, mixed
+from segbench.ranking.grid import ENTRANT, MISSED, PENALTY, Floats, Grid, Measure, Names, boards_of, combinations, mixed
 
 _REPETITION = ("seed", "fold", "rater")
-_ENTRANT = ("method", "network", "arm")
-_IDENTITY = (*_ENTRANT, *_REPETITION, "case_id", "label_name", "metric")
+_IDENTITY = (*ENTRANT, *_REPETITION, "case_id", "label_name", "metric")
 
 
 @dataclass(frozen=True)
@@ -40,12 +39,12 @@ class _Axes:
         return np.moveaxis(pages.reshape(K, T, n), 0, -1)
 
 
-def build(scores: Scores, names: Mapping[tuple[str, str, str], str]) -> Grid:
+def build(scores: Scores, names: Names) -> Grid:
     """Count one dataset revision's scores.
 
     Args:
         scores: rows of exactly one dataset revision.
-        names: ``(method, network, arm)`` -> competitor, see ``grid.competitor_names``.
+        names: ``ENTRANT`` -> competitor, see ``grid.competitor_names``.
 
     Raises:
         VerificationError: two versions or directions of a metric, or two values for the same thing.
@@ -57,7 +56,7 @@ def build(scores: Scores, names: Mapping[tuple[str, str, str], str]) -> Grid:
         counter.add(chunk)
     if counter.twice:
         raise VerificationError(_duplicate(scores, axes))
-    seeds = combinations(scores, (*_ENTRANT, "seed"))
+    seeds = combinations(scores, (*ENTRANT, "seed"))
     return Grid(
         dataset=dataset,
         revision=revision,
@@ -66,7 +65,7 @@ def build(scores: Scores, names: Mapping[tuple[str, str, str], str]) -> Grid:
         competitors=axes.competitors,
         cases=axes.cases,
         measures=axes.measures,
-        seeds=tuple(sum(names[key[:3]] == name for key in seeds) for name in axes.competitors),
+        seeds=tuple(sum(names[key[:-1]] == name for key in seeds) for name in axes.competitors),
         total=axes.cube(counter.total),
         rows=axes.cube(counter.rows),
         undefined=axes.cube(counter.undefined),
@@ -76,7 +75,7 @@ def build(scores: Scores, names: Mapping[tuple[str, str, str], str]) -> Grid:
     )
 
 
-def _axes(scores: Scores, names: Mapping[tuple[str, str, str], str], board: str) -> _Axes:
+def _axes(scores: Scores, names: Names, board: str) -> _Axes:
     found = combinations(scores, ("label_name", "metric", "metric_version", "unit", "better"))
     _refuse_contradictions(scores, found, board)
     measures = {
@@ -86,10 +85,10 @@ def _axes(scores: Scores, names: Mapping[tuple[str, str, str], str], board: str)
     measure_of = _table(scores, ("label_name", "metric"), {pair: place for place, pair in enumerate(ordered)})
     cases = sorted(case for (case,) in combinations(scores, ("case_id",)))
     case_of = _table(scores, ("case_id",), {(case,): place for place, case in enumerate(cases)})
-    entrants = combinations(scores, _ENTRANT)
+    entrants = combinations(scores, ENTRANT)
     competitors = sorted({names[key] for key in entrants})
     place_of = {key: competitors.index(names[key]) for key in entrants}
-    competitor_of = _table(scores, _ENTRANT, place_of)
+    competitor_of = _table(scores, ENTRANT, place_of)
     measures_in_order = tuple(measures[pair] for pair in ordered)
     return _Axes(board, measures_in_order, tuple(cases), tuple(competitors), measure_of, case_of, competitor_of)
 
@@ -124,7 +123,7 @@ class _Counter:
     def add(self, chunk: Chunk) -> None:
         """Count one chunk."""
         place, unique = self._place(chunk)
-        k = self.axes.competitor_of[mixed(chunk, _ENTRANT, self.scores)]
+        k = self.axes.competitor_of[mixed(chunk, ENTRANT, self.scores)]
         r = self.repetition_of[mixed(chunk, _REPETITION, self.scores)]
         value = self._values(chunk, k, place)
         if unique and np.ndim(k) == 0 and np.ndim(r) == 0:  # one run, each thing at most once: no two rows collide

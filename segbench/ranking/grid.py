@@ -6,6 +6,7 @@ after missing values have been given their worth, and never counted as further c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -36,6 +37,7 @@ COLUMNS = (
     "source",
     "synthetic",
     "rater",
+    "variant",
 )
 """Columns a leaderboard reads, besides ``value``."""
 MISSED = ("pred_empty", "missing", "failed")
@@ -222,12 +224,25 @@ def combinations(scores: Scores, columns: tuple[str, ...]) -> list[tuple[Any, ..
     return [tuple(scores.word(name, code) for name, code in zip(columns, codes, strict=True)) for codes in seen]
 
 
-def competitor_names(scores: Scores) -> dict[tuple[str, str, str], str]:
-    """Return ``(method, network, arm) -> name``: the network is shown where several occur, the arm if not "method"."""
-    found = combinations(scores, ("method", "network", "arm"))
-    several = len({network for _, network, _ in found if network}) > 1
-    names = {}
-    for method, network, arm in found:
-        shown = f"{method}/{network}" if several and network else str(method)
-        names[method, network, arm] = shown if arm in ("method", "", None) else f"{shown}:{arm}"
+ENTRANT = ("method", "network", "arm", "variant")
+"""Columns that together name a competitor."""
+Names = Mapping[tuple[str, ...], str]
+
+
+def competitor_names(scores: Scores) -> dict[tuple[str, ...], str]:
+    """Return ``ENTRANT -> name``: network and variant are shown where several occur, the arm if it is not "method"."""
+    found = combinations(scores, ENTRANT)
+    networks = len({network for _, network, _, _ in found if network}) > 1
+    variants = len({variant for _, _, _, variant in found}) > 1
+    names: dict[tuple[str, ...], str] = {}
+    for method, network, arm, variant in found:
+        shown = f"{method}/{network}" if networks and network else str(method)
+        shown += f":{arm}" if arm not in ("method", "", None) else ""
+        names[method, network, arm, variant] = shown + (f" [{variant}]" if variants and variant else "")
     return names
+
+
+def common_variant(scores: Scores) -> str:
+    """Return the variant that all competitors share, "" if it is the default or if there are several."""
+    found = {variant for (variant,) in combinations(scores, ("variant",))}
+    return str(next(iter(found)) or "") if len(found) == 1 else ""

@@ -22,7 +22,7 @@ from segbench.ranking.bootstrap import bootstrap_aggregates, bootstrap_scores, d
 from segbench.ranking.chunks import Scores, chunks_of_table
 from segbench.ranking.comparability import comparable
 from segbench.ranking.counting import build
-from segbench.ranking.grid import COLUMNS, Floats, Grid, Measure, boards_of, competitor_names, select
+from segbench.ranking.grid import COLUMNS, Floats, Grid, Measure, boards_of, common_variant, competitor_names, select
 from segbench.ranking.schemes import SCHEMES, Missing, case_ranks, kendall, rank_aggregates, rank_task, worst_for_tests
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ def rank_scores(scores: Scores, request: Request) -> Leaderboard:
         f"{name} occurs in several revisions, which are never compared; choose one with --dataset {name}@REVISION."
         for name in repeated
     )
+    shared = common_variant(chosen)
+    notes += (f"All with {shared}.",) if shared else ()
     overall = () if repeated else _overall(ranked)
     return Leaderboard(request, tuple(_board(item, _agreement(item, request)) for item in ranked), overall, notes)
 

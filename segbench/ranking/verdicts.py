@@ -25,7 +25,7 @@ from segbench.ranking.bootstrap import confidence_interval
 from segbench.ranking.chunks import Scores
 from segbench.ranking.comparability import comparable
 from segbench.ranking.counting import build
-from segbench.ranking.grid import Grid, boards_of, competitor_names, select
+from segbench.ranking.grid import ENTRANT, Grid, Names, boards_of, competitor_names, select
 from segbench.ranking.leaderboard import choose
 from segbench.ranking.significance import Effect, adjust, differences, effect, signed_rank
 
@@ -126,9 +126,6 @@ def compare(
     return result
 
 
-Names = dict[tuple[str, str, str], str]
-
-
 def _restrict(scores: Scores, methods: Sequence[str], request: Request) -> tuple[Scores, Names]:
     """Return the rows of some competitors, named as the leaderboard names them, and all names."""
     chosen = choose(scores, request)
@@ -137,8 +134,8 @@ def _restrict(scores: Scores, methods: Sequence[str], request: Request) -> tuple
         if name not in names.values():
             raise UnknownName(f"The results have no method {name!r}. {did_you_mean(name, names.values())}")
     parts = [
-        select(chosen, method={method}, network={network}, arm={arm})
-        for (method, network, arm), name in names.items()
+        select(chosen, **{column: {word} for column, word in zip(ENTRANT, key, strict=True)})
+        for key, name in names.items()
         if name in methods
     ]
     return Scores(scores.vocabulary, [chunk for part in parts for chunk in part.chunks]), names

@@ -59,6 +59,8 @@ def draw(settings: Augmentation, shape: Sequence[int], spacing: torch.Tensor, ge
         return torch.rand(*size, generator=generator) * 2 - 1
 
     warp = torch.nonzero(torch.rand(count, generator=generator) < settings.probability).flatten()
+    if not (settings.rotation or settings.scale or settings.shift or settings.elastic):
+        warp = warp[:0]  # resampling without moving would only blur
     angles = uniform(count, 3) * math.radians(settings.rotation)
     scales = 1 + uniform(count, 1) * settings.scale
     shifts = uniform(count, dims) * settings.shift * 2  # normalised coordinates span 2
@@ -66,11 +68,12 @@ def draw(settings: Augmentation, shape: Sequence[int], spacing: torch.Tensor, ge
     displacement = None
     if settings.elastic > 0:
         coarse = [max(2, round(n / settings.elastic_grid) + 1) for n in shape]
-        voxel = 2 / torch.tensor([max(n - 1, 1) for n in reversed(shape)], dtype=torch.float32)
+        voxel = 2 / torch.tensor(list(reversed(shape)), dtype=torch.float32)
         field = torch.randn(count, dims, *coarse, generator=generator) * settings.elastic
         displacement = (field * voxel.view(1, dims, *[1] * dims))[warp]
     coins = torch.rand(count, dims, generator=generator) < 0.5
-    flips = tuple(tuple(axis for axis in settings.flip if axis < dims and bool(coins[b, axis])) for b in range(count))
+    axes = [axis for axis in settings.flip if 0 <= axis < dims]
+    flips = tuple(tuple(axis for axis in axes if bool(row[axis])) for row in coins)
     gamma = torch.exp(uniform(count) * settings.gamma)
     gain, offset = 1 + uniform(count) * settings.brightness, uniform(count) * settings.brightness
     noise = torch.rand(count, generator=generator) * settings.noise

@@ -7,7 +7,7 @@ with the very batches an uninterrupted one would have seen, whatever the method.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -93,7 +93,7 @@ class Samples:
                 chosen += [self.unlabelled[next(other)] for _ in range(self.unlabelled_batch)]
             place = np.random.default_rng(seed_of("window", self.seed, self.fold, index, step))
             batch = self._assemble(chosen, place)
-            yield self._augment(batch, chosen, seed_of("augment", self.seed, self.fold, index, step))
+            yield self._frozen(batch, chosen) if self.recipe.frozen_copies else self._augment(batch, index, step)
 
     def plain(self) -> Iterator[Batch]:
         """Yield one pass over the labelled samples, in order, not augmented (frozen copies keep theirs)."""
@@ -132,6 +132,8 @@ class Samples:
         )
 
     def _place(self, sample: Sample, place: np.random.Generator) -> Window:
+        if self.recipe.frozen_copies:  # one place for the whole run, the same for all copies
+            place = np.random.default_rng(seed_of("place", self.seed, self.fold, sample.case.ref.id, sample.index))
         focus = None
         if isinstance(self.view, Patches) and sample.case.labelled and place.random() < self.view.foreground:
             voxels = sample.case.foreground
@@ -140,35 +142,31 @@ class Samples:
                 focus = (d, h, w)
         return self.view.draw(sample.case.shape, sample.index, place, focus)
 
-    def _augment(self, batch: Batch, chosen: Sequence[Sample], seed: int) -> Batch:
-        if self.recipe.frozen_copies:
-            return self._frozen(batch, chosen)
-        return self._changed(batch, torch.Generator().manual_seed(seed))
+    def _augment(self, batch: Batch, index: int, step: int) -> Batch:
+        """Augment labelled and unlabelled samples from streams of their own: the former see what they always see."""
+        parts = []
+        for purpose, rows in (("augment", slice(0, self.batch)), ("augment unlabelled", slice(self.batch, None))):
+            if len(batch.case_ids[rows]):
+                generator = torch.Generator().manual_seed(seed_of(purpose, self.seed, self.fold, index, step))
+                parts.append(self._changed(_rows(batch, rows), generator))
+        return parts[0] if len(parts) == 1 else _joined(parts, batch)
 
     def _changed(self, batch: Batch, generator: torch.Generator) -> Batch:
         change = augmentation.draw(self.recipe.augmentation, batch.image.shape[2:], batch.spacing, generator)
         image, target, derived = augmentation.apply(change, batch.image, batch.target, batch.derived)
-        return Batch(image, target, derived, batch.labelled, batch.spacing, batch.case_ids, batch.sample_ids)
+        return replace(batch, image=image, target=target, derived=derived)
 
     def _frozen(self, batch: Batch, chosen: Sequence[Sample]) -> Batch:
         """Give every sample the augmentation that belongs to it for the whole run."""
         parts = []
         for row, sample in enumerate(chosen):
-            one = _row(batch, row)
+            one = _rows(batch, slice(row, row + 1))
             if sample.copy:
                 identity = f"{sample.case.ref.id}/{sample.window}/{sample.index}"
                 seed = seed_of("frozen", self.seed, self.fold, identity, sample.copy)
                 one = self._changed(one, torch.Generator().manual_seed(seed))
             parts.append(one)
-        return Batch(
-            torch.cat([part.image for part in parts]),
-            torch.cat([part.target for part in parts]),
-            {name: torch.cat([part.derived[name] for part in parts]) for name in batch.derived},
-            batch.labelled,
-            batch.spacing,
-            batch.case_ids,
-            batch.sample_ids,
-        )
+        return _joined(parts, batch)
 
 
 def _drawn(view: Slices | Patches, cases: Sequence[StoredCase], copies: int) -> list[Sample]:
@@ -195,14 +193,23 @@ def _spacing(case: StoredCase, view: Slices | Patches) -> list[float]:
     return list(case.spacing)
 
 
-def _row(batch: Batch, row: int) -> Batch:
-    one = slice(row, row + 1)
+def _rows(batch: Batch, rows: slice) -> Batch:
     return Batch(
-        batch.image[one],
-        batch.target[one],
-        {name: value[one] for name, value in batch.derived.items()},
-        batch.labelled[one],
-        batch.spacing[one],
-        batch.case_ids[row : row + 1],
-        batch.sample_ids[one],
+        batch.image[rows],
+        batch.target[rows],
+        {name: value[rows] for name, value in batch.derived.items()},
+        batch.labelled[rows],
+        batch.spacing[rows],
+        batch.case_ids[rows],
+        batch.sample_ids[rows],
+    )
+
+
+def _joined(parts: Sequence[Batch], whole: Batch) -> Batch:
+    """Return ``whole`` with the images, targets and maps of its parts."""
+    return replace(
+        whole,
+        image=torch.cat([part.image for part in parts]),
+        target=torch.cat([part.target for part in parts]),
+        derived={name: torch.cat([part.derived[name] for part in parts]) for name in whole.derived},
     )

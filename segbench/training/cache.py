@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 
 from segbench.config import Recipe
 from segbench.contracts import Dataset, Method
-from segbench.errors import DataInvalid, PluginError, UsageError
+from segbench.errors import DataInvalid, PluginError, UsageError, safe_name
 from segbench.params import fingerprint, to_json
 from segbench.types import UNKNOWN, Case, CaseRef, Geometry, LabelMap, Task
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 FOREGROUND_SAMPLES = 500
 _CLIP = (0.5, 99.5)
 
@@ -130,12 +130,13 @@ class Cache:
             raise UsageError(f"recipe spacing: expected native, median or three mm such as 3,1,1; found {wanted!r}.")
         self.spacing = (values[0], values[1], values[2])
 
-    def store(self, ref: CaseRef, *, labelled: bool) -> StoredCase:
+    def store(self, ref: CaseRef, *, labelled: bool, scored: bool = False) -> StoredCase:
         """Return a preprocessed case, preprocessing it now if it is not there yet.
 
         Args:
             ref: the case.
             labelled: False keeps the truth out, whether or not the dataset has one.
+            scored: the truth is checked, because scoring will read it, but it is kept out all the same.
         """
         identity = {
             "version": CACHE_VERSION,
@@ -144,12 +145,14 @@ class Cache:
             "spacing": self.spacing,
             "normalisation": self.recipe.normalisation,
             "labelled": labelled,
+            "scored": scored,
         }
         folder = self.folder / f"{ref.id}-{fingerprint(identity)[:16]}"
         if not (folder / "meta.json").is_file():
             case = self.dataset.load(ref)
-            check_case(case, ref, self.task, labelled=labelled)
-            _write_folder(folder, lambda into: self._preprocess(case, into, labelled))
+            check_case(case, ref, self.task, labelled=labelled or scored)
+            label_dtype = _label_dtype(case if labelled or scored else None, len(self.task.labels))
+            _write_folder(folder, lambda into: self._preprocess(case, into, labelled, label_dtype))
         meta = json.loads((folder / "meta.json").read_text())
         return StoredCase(
             ref,
@@ -171,19 +174,25 @@ class Cache:
 
             def write(into: Path) -> None:
                 for name, array in maps.items():
+                    try:
+                        safe_name(name, f"Method {method.name}: derived map")
+                    except UsageError as error:
+                        raise PluginError(str(error)) from error
                     volume = np.asarray(array, dtype=np.float32)
                     volume = volume[None] if volume.ndim == 3 else volume
-                    if volume.shape[1:] != case.shape:
+                    where = f"Method {method.name}, case {case.ref.id}: derived map {name!r}"
+                    if volume.ndim != 4 or volume.shape[1:] != case.shape:
                         raise PluginError(
-                            f"Method {method.name}: derived map {name!r} has shape {volume.shape}; expected "
-                            f"(D, H, W) or (c, D, H, W) with {case.shape}."
+                            f"{where} has shape {np.shape(array)}; expected (D, H, W) or (c, D, H, W), {case.shape}."
                         )
+                    if not np.isfinite(volume).all():
+                        raise PluginError(f"{where} has values that are NaN or infinite; expected finite ones.")
                     np.save(into / f"{name}.npy", volume)
 
             _write_folder(folder, write)
         return key
 
-    def _preprocess(self, case: Case, into: Path, labelled: bool) -> None:
+    def _preprocess(self, case: Case, into: Path, labelled: bool, label_dtype: str) -> None:
         image, spacing = case.image, case.spacing
         target = case.truth.array.astype(np.int16) if labelled and case.truth is not None else None
         if self.spacing is not None:
@@ -193,12 +202,9 @@ class Cache:
             target = None if target is None else resample(target, shape, linear=False)
             spacing = self.spacing
         np.save(into / "image.npy", np.stack([_normalise(c, self.recipe.normalisation) for c in image]))
-        label_dtype = "uint8" if len(self.task.labels) <= 256 else "uint16"
-        if target is not None and case.truth is not None:
+        if target is not None:
             np.save(into / "target.npy", target[None])
             np.save(into / "foreground.npy", _foreground(target, len(self.task.labels)))
-            if case.truth.array.dtype.kind in "iu" and case.truth.array.dtype.name != "int64":
-                label_dtype = case.truth.array.dtype.name
         meta = {
             "spacing": list(spacing),
             "native_shape": list(case.image.shape[1:]),
@@ -217,7 +223,7 @@ def check_case(case: Case, ref: CaseRef, task: Task, *, labelled: bool) -> None:
     """
     image = case.image
     where = f"Dataset {task.name}, case {ref.id}"
-    if image.ndim != 4 or image.shape[0] != len(task.channels):
+    if image.ndim != 4 or image.shape[0] != len(task.channels) or image.size == 0:
         expected = f"({len(task.channels)}, D, H, W) for channels {', '.join(task.channels)}"
         raise DataInvalid(f"{where}: expected an image of shape {expected}, found {image.shape}.")
     if not np.isfinite(image).all():
@@ -233,6 +239,8 @@ def check_case(case: Case, ref: CaseRef, task: Task, *, labelled: bool) -> None:
     array = case.truth.array
     if array.shape != image.shape[1:]:
         raise DataInvalid(f"{where}: image {image.shape[1:]} and label map {array.shape} differ in shape.")
+    if array.dtype.kind not in "iub":
+        raise DataInvalid(f"{where}: expected whole numbers as labels, found {array.dtype}; round them in the file.")
     low, high = int(array.min(initial=0)), int(array.max(initial=0))
     if low < UNKNOWN or high >= len(task.labels):
         raise DataInvalid(f"{where}: expected labels 0 to {len(task.labels) - 1}, found {low} to {high}.")
@@ -264,11 +272,27 @@ def resample(volume: NDArray[Any], shape: Sequence[int], *, linear: bool) -> NDA
     return out[0, 0].numpy().astype(volume.dtype)
 
 
+def _label_dtype(case: Case | None, labels: int) -> str:
+    """Return the dtype of predictions: that of the truth if it can hold all labels, else the smallest that can."""
+    if case is not None and case.truth is not None:
+        dtype = case.truth.array.dtype
+        if dtype.kind in "iu" and dtype.itemsize <= 4 and np.iinfo(dtype).max >= labels - 1:
+            return str(dtype.name)
+    return "uint8" if labels <= 256 else "uint16"
+
+
 def _normalise(channel: NDArray[np.float32], how: str) -> NDArray[np.float32]:
-    """Clip to the 0.5th and 99.5th percentile, then z-score or scale to [0, 1]; a constant channel becomes 0."""
+    """Clip to the 0.5th and 99.5th percentile, then z-score or scale to [0, 1]; a constant channel becomes 0.
+
+    Where so little differs from the rest that the percentiles coincide, nothing is clipped.
+    """
     if how == "none":
         return channel.astype(np.float32)
     low, high = np.percentile(channel, _CLIP)
+    if low == high:
+        low, high = channel.min(), channel.max()
+    if low == high:
+        return np.zeros(channel.shape, dtype=np.float32)
     clipped = np.clip(channel.astype(np.float64), low, high)
     if how == "unit":
         scaled = (clipped - low) / max(high - low, 1e-8)

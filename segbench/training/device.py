@@ -11,10 +11,8 @@ from typing import Any
 
 import torch
 
+from segbench.config import DEVICES, PRECISIONS
 from segbench.errors import UsageError
-
-PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
-DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 def launch(device: str, precision: str) -> Any:

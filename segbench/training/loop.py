@@ -7,8 +7,6 @@ that was killed ends with the same values as one that was not.
 from __future__ import annotations
 
 import math
-import os
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +23,7 @@ from segbench.errors import DataInvalid, PluginError
 from segbench.host import Origin, blame
 from segbench.training.batches import Samples
 from segbench.training.cache import StoredCase
+from segbench.training.checkpoints import check_plain, load_checkpoint, save_checkpoint
 from segbench.training.inference import predict_labels
 from segbench.training.sampling import seed_of
 from segbench.training.stage import TrainingEpoch, TrainingStage, TrainingStep
@@ -65,7 +64,7 @@ class Plan:
         task: what is segmented.
         network: adapted to the geometry.
         method: constructed, not prepared.
-        origin: the plugin the method comes from; named when it fails.
+        origin, network_origin: the plugins that method and network come from; named when they fail.
         train, val: stored cases.
         folder: of the run; checkpoints go to ``folder/checkpoint``.
         fabric: a launched ``lightning_fabric.Fabric``.
@@ -76,6 +75,7 @@ class Plan:
     network: Network
     method: Method
     origin: Origin
+    network_origin: Origin
     train: Sequence[StoredCase]
     val: Sequence[StoredCase]
     folder: Path
@@ -120,7 +120,8 @@ def train(plan: Plan, samples: Samples, reporter: Reporter) -> Trained:
     config, recipe = plan.config, plan.config.recipe
     torch.manual_seed(seed_of("weights", config.seed, config.fold))
     view = plan.network.view
-    module = plan.network.build(view.channels(len(plan.task.channels)), len(plan.task.labels))
+    with blame(plan.network_origin, "building its network"):
+        module = plan.network.build(view.channels(len(plan.task.channels)), len(plan.task.labels))
     parameters = sum(value.numel() for value in module.parameters())
     module = module.to(memory_format=_layout(view.dims))  # type: ignore[call-overload]
     model, optimizer = plan.fabric.setup(module, _optimizer(module, recipe))
@@ -143,6 +144,7 @@ class Engine:
         self.total_steps = self.recipe.epochs * samples.steps
         self.progress = Progress()
         self.checkpoints = plan.folder / "checkpoint"
+        self.scaled = getattr(plan.fabric.strategy.precision, "scaler", None) is not None
 
     def prepare(self) -> None:
         """Let the method read its priors from the training split."""
@@ -172,11 +174,18 @@ class Engine:
         if not path.is_file():
             return
         saved = load_checkpoint(path)
-        self.module.load_state_dict(saved["network"])
-        self.optimizer.load_state_dict(saved["optimizer"])
+        try:
+            self.module.load_state_dict(saved["network"])
+            self.optimizer.load_state_dict(saved["optimizer"])
+            self.plan.fabric.strategy.precision.load_state_dict(saved["precision"])
+            self.progress = Progress(**saved["progress"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise DataInvalid(
+                f"Checkpoint {path} does not fit this run: {str(error).splitlines()[0]}. "
+                f"Delete the run's folder to start it anew."
+            ) from error
         with blame(self.plan.origin, "resuming"):
             self.method.restore(saved["method"])
-        self.progress = Progress(**saved["progress"])
         self.reporter.note(f"Resuming after epoch {self.progress.epoch} of {self.recipe.epochs}.")
 
     def run(self) -> None:
@@ -211,7 +220,14 @@ class Engine:
             self.model.train(training)
 
     def _call(self, image: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.model(image.contiguous(memory_format=_layout(image.dim() - 2)))
+        with blame(self.plan.network_origin, f"running network {self.plan.network.name}"):
+            logits: torch.Tensor = self.model(image.contiguous(memory_format=_layout(image.dim() - 2)))
+        expected = (len(image), len(self.plan.task.labels), *image.shape[2:])
+        if tuple(logits.shape) != expected:
+            raise PluginError(
+                f"Network {self.plan.network.name}: expected logits {expected} for an image {tuple(image.shape)}, "
+                f"found {tuple(logits.shape)}."
+            )
         return logits
 
     def _epoch(self, index: int) -> TrainingEpoch:
@@ -227,6 +243,8 @@ class Engine:
                     sums[name] = sums.get(name, 0.0) + value
             self.reporter.step(index, number, terms)
             self.progress.step += 1
+        if skipped:
+            self.reporter.note(f"Epoch {index}: {skipped} of {self.samples.steps} steps skipped, loss not finite.")
         done = max(1, self.samples.steps - skipped)
         train = {name: value / done for name, value in sums.items()}
         every = self.recipe.validate_every
@@ -249,11 +267,14 @@ class Engine:
         values = {name: float(value.detach()) for name, value in terms.items()}
         finite = all(math.isfinite(value) for value in values.values())
         if finite:
-            self.plan.fabric.backward(total)
-            norm = torch.nn.utils.clip_grad_norm_(self.module.parameters(), self.recipe.clip or math.inf)
+            fabric = self.plan.fabric
+            fabric.backward(total)
+            norm = fabric.clip_gradients(
+                self.model, self.optimizer, max_norm=self.recipe.clip or math.inf, error_if_nonfinite=False
+            )
             finite = bool(torch.isfinite(norm))
-        if finite:
-            self.optimizer.step()
+            if finite or self.scaled:  # a gradient scaler skips the step itself and lowers its scale
+                self.optimizer.step()
         step = TrainingStep(self.progress.step, epoch, batch, logits.detach(), not finite, self.forward)
         with blame(self.plan.origin, "updating after a step"):
             self.method.after_step(step)
@@ -289,10 +310,14 @@ class Engine:
                 save_checkpoint(self.checkpoints / "best.pt", {"network": self.module.state_dict()})
 
     def _state(self) -> dict[str, Any]:
+        with blame(self.plan.origin, "giving its state"):
+            state = dict(self.method.state())
+        check_plain(state, f"Method {self.method.name}: state()")
         return {
             "network": self.module.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "method": dict(self.method.state()),
+            "precision": self.plan.fabric.strategy.precision.state_dict(),
+            "method": state,
             "progress": vars(self.progress),
         }
 
@@ -304,50 +329,6 @@ def learning_rate(recipe: Recipe, step: int, total: int) -> float:
     done = min(1.0, step / max(1, total))
     shape = {"poly": (1 - done) ** 0.9, "cosine": (1 + math.cos(math.pi * done)) / 2, "constant": 1.0}
     return float(base * warm * shape[recipe.schedule])
-
-
-def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
-    """Write a checkpoint atomically: temporary file, fsync, rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".writing-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save(dict(state), file)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint; nothing but tensors, numbers, texts and their containers is accepted.
-
-    Raises:
-        DataInvalid: if it is damaged or holds anything else.
-    """
-    try:
-        saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise DataInvalid(
-            f"Checkpoint {path}: expected tensors and plain values, found {type(error).__name__}: "
-            f"{str(error).splitlines()[0]}. Delete the run's folder to start it anew."
-        ) from error
-    return saved
-
-
-def keep_network(folder: Path) -> None:
-    """Write the scored network of a run as ``checkpoint/network.pt``."""
-    last, best = folder / "checkpoint" / "last.pt", folder / "checkpoint" / "best.pt"
-    saved = load_checkpoint(best if best.is_file() else last)
-    save_checkpoint(folder / "checkpoint" / "network.pt", {"network": saved["network"]})
-
-
-def drop_checkpoints(folder: Path) -> None:
-    """Remove what only a resumed run would need."""
-    for name in ("last.pt", "best.pt"):
-        (folder / "checkpoint" / name).unlink(missing_ok=True)
 
 
 def _layout(dims: int) -> torch.memory_format:

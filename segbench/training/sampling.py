@@ -76,7 +76,11 @@ def split_cases(
 
 def _listed(refs: Sequence[CaseRef], lists: Mapping[str, Sequence[str]]) -> Splits:
     known = {ref.id: ref for ref in refs}
-    for names in lists.values():
+    for role, names in lists.items():
+        if role not in ("train", "val", "test"):
+            raise UsageError(f"The split list has a part {role!r}; expected train, val and test.")
+        if len(set(names)) < len(names):
+            raise UsageError(f"The split list names a case twice in {role}; name each once.")
         for name in names:
             if name not in known:
                 raise UsageError(f"The split list names case {name!r}. {did_you_mean(name, known)}")

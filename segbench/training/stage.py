@@ -133,4 +133,4 @@ class TrainingEpoch:
 
     def stop(self, reason: str) -> None:
         """Ask the engine to end training after this epoch."""
-        self.stopped = reason
+        self.stopped = reason or "the method asked for it"

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from segbench.cli import app
-from segbench.files.images import write_label_map
+from segbench.files.images import read_label_map, write_label_map
 from segbench.results import read_scores
 from segbench.types import LabelMap
 
@@ -146,3 +146,51 @@ def test_evaluating_does_not_import_torch(data: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=data)
     assert done.returncode == 0, done.stderr
+
+
+def test_archives_lie_on_the_grid_of_their_reference(data: Path) -> None:
+    expected = json.loads(segbench("--metrics", "dice,hd", "--json").stdout)["summary"]
+    for path in sorted((data / "p").iterdir()):
+        array = read_label_map(path).array
+        path.unlink()
+        np.savez_compressed(path.with_name(path.name.removesuffix(".nii.gz") + ".npz"), seg=array)
+    assert json.loads(segbench("--metrics", "dice,hd", "--json").stdout)["summary"] == expected
+    np.savez(data / "p" / "a.npz", probabilities=np.zeros((3, 3, 4, 5)))
+    assert "Take the label map written beside them" in segbench("--metrics", "dice", expect=1).stderr
+    save(data / "p", "a", 1, 1, 1, 2)
+    assert segbench("--metrics", "dice").exit_code == 0
+    (data / "t").rename(data / "truth")
+    (data / "p").rename(data / "t")
+    (data / "truth").rename(data / "p")
+    (data / "t" / "a.nii.gz").unlink()
+    assert "a .npz archive, which has none" in segbench(expect=3).stderr
+
+
+def test_constraint_metrics_on_request(data: Path) -> None:
+    asked = ("--metrics", "dice,forbidden_pairs,forbidden_contacts")
+    assert "--set metric.forbidden_pairs.prior=FILE" in segbench(*asked, expect=2).output
+    (data / "prior.csv").write_text("label,background,1,2\nbackground,0,9,9\n1,9,0,0\n2,9,0,0\n")
+    given = [f"metric.{name}.prior=prior.csv" for name in ("forbidden_pairs", "forbidden_contacts")]
+    document = json.loads(segbench(*asked, "--set", given[0], "--set", given[1], "--json").stdout)
+    means = {one["metric"]: (one["structure"], one["mean"]) for one in document["summary"]}
+    assert means["forbidden_pairs"] == ("all", 1.0) and 0 < means["forbidden_contacts"][1] < 1
+    (data / "prior.csv").write_text("label,background,1,2\nbackground,0,9,9\n1,9,0,3\n2,9,3,0\n")
+    document = json.loads(segbench(*asked, "--set", given[0], "--set", given[1], "--json", "--jobs", "2").stdout)
+    assert {one["mean"] for one in document["summary"] if one["structure"] == "all"} == {0.0}
+    assert "nowhere.csv" in segbench(*asked, "--set", given[0], "--set", given[1][:-9] + "nowhere.csv", expect=3).stderr
+    (data / "p" / "a.nii.gz").unlink()
+    document = json.loads(segbench(*asked, "--set", given[0], "--set", given[1], "--json", expect=1).stdout)
+    (pairs,) = (one for one in document["summary"] if one["metric"] == "forbidden_pairs")
+    assert (pairs["structure"], pairs["statuses"]) == ("all", {"ok": 2, "missing": 1})
+
+
+def test_predicted_values_where_nothing_counts_are_no_problem(data: Path) -> None:
+    for name in ("a", "b", "c"):
+        save(data / "t", name, 1, 1, 2, 9, 9)
+        save(data / "p", name, 1, 1, 2, 9, 5)
+    segbench("--metrics", "dice", "--ignore-label", "9")
+    save(data / "p", "b", 1, 1, 9, 9, 5)
+    assert (
+        "b: the prediction has unknown labels 9"
+        in segbench("--metrics", "dice", "--ignore-label", "9", expect=1).stderr
+    )

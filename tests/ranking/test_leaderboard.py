@@ -374,3 +374,15 @@ def test_other_schemes_are_shown_beside_the_headline() -> None:
     assert "mean-then-rank -1.00 (first: b)" in markdown(board(outlier)).replace("\\", "")
     assert board(outlier, schemes=False).boards[0].agreement == ()
     assert document(board(outlier))["boards"][0]["schemes"][0]["scheme"] == "rank-then-median"
+
+
+def test_variants_of_a_method_are_competitors_of_their_own() -> None:
+    short = [row("a", case, 0.5, run_id="short", variant="epochs=2") for case in ("c1", "c2")]
+    long = [row("a", case, 0.9, run_id="long") for case in ("c1", "c2")]
+    assert ranks(board(short + long)) == {"a": 1, "a [epochs=2]": 2}
+
+
+def test_a_variant_shared_by_all_becomes_a_note() -> None:
+    result = board([row(name, "c1", 0.5, variant="epochs=2") for name in "ab"])
+    assert set(ranks(result)) == {"a", "b"}
+    assert "All with epochs=2." in result.notes

@@ -1,0 +1,52 @@
+"""The identity of an evaluation: a hash of the request and of the bytes of every file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from segbench.contracts import Metric
+from segbench.evaluation.layouts import Layout, Pair
+from segbench.files.filenames import content_hash
+from segbench.params import fingerprint, to_json
+
+
+def hashes_of(pairs: Sequence[Pair], jobs: int) -> list[tuple[str, str | None]]:
+    """Return the content hashes of reference and prediction of every pair."""
+    with ThreadPoolExecutor(jobs) as threads:  # hashing releases the interpreter
+        truths = threads.map(lambda pair: content_hash(pair.truth), pairs)
+        predicted = threads.map(lambda pair: content_hash(pair.predicted) if pair.predicted else None, pairs)
+        return list(zip(truths, predicted, strict=True))
+
+
+def identity(
+    dataset: str,
+    wanted: dict[str, Any],
+    metrics: Sequence[Metric],
+    ignore: int | None,
+    found: Layout,
+    hashes: Sequence[tuple[str, str | None]],
+) -> tuple[str, str, dict[str, Any]]:
+    """Return the revision of the references, the identity of the run, and the request behind it."""
+    truths = [(pair.case, pair.rater, truth) for pair, (truth, _) in zip(found.pairs, hashes, strict=True)]
+    revision = "ref-" + fingerprint([truths, ignore])[:8]
+    request = {
+        **wanted,
+        "dataset": dataset,
+        "revision": revision,
+        "ignore_label": ignore,
+        "metrics": [_described(metric) for metric in metrics],
+        "cases": [
+            {"case": pair.case, "rater": pair.rater, "fault": pair.fault, "reference": truth, "prediction": predicted}
+            for pair, (truth, predicted) in zip(found.pairs, hashes, strict=True)
+        ],
+    }
+    return revision, fingerprint(request)[:12], request
+
+
+def _described(metric: Metric) -> dict[str, Any]:
+    """Return what makes a metric this metric: its parameters, and the bytes of files they name."""
+    files = {name: content_hash(value) for name, value in vars(metric).items() if isinstance(value, Path)}
+    return {"name": metric.name, "version": metric.version, "parameters": to_json(metric), "files": files}

@@ -1,0 +1,37 @@
+"""Names that datasets of every kind derive from what they find on disk: the patient of a case, the name of a task."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from segbench.errors import UsageError
+
+
+def patient_of(case_id: str, group_pattern: str) -> str:
+    """Return the patient of a case.
+
+    Args:
+        case_id: e.g. ``patient007_frame01``.
+        group_pattern: regular expression whose first group in the case id is the patient; "" = every case its own.
+
+    Raises:
+        UsageError: a pattern that is no regular expression, has no group or does not match the case.
+    """
+    if not group_pattern:
+        return case_id
+    try:
+        match = re.search(group_pattern, case_id)
+    except re.error as error:
+        raise UsageError(f"group_pattern {group_pattern!r}: expected a regular expression, found: {error}.") from error
+    if match is None or not match.re.groups or not match.group(1):
+        raise UsageError(
+            f"group_pattern {group_pattern!r}: expected a first (group) that finds the patient in every case, "
+            f"found none in {case_id!r}."
+        )
+    return match.group(1)
+
+
+def folder_task_name(dataset: str, folder: Path) -> str:
+    """Return ``<dataset>-<folder name>`` with every character that is unsafe in a path replaced, 128 at most."""
+    return f"{dataset}-{re.sub(r'[^A-Za-z0-9._+@-]', '_', folder.name)}"[:128]

@@ -1,0 +1,365 @@
+"""``segbench run`` as it is typed: what it refuses, what it plans, what it prints where, its exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from segbench import runner
+from segbench.cli import app
+from segbench.cli.run import plan_cells
+from segbench.config import RunConfig
+from segbench.errors import DataInvalid, Incompatible, PluginError, UsageError, VerificationError
+from segbench.host import load_catalogue
+from segbench.runner import Outcome
+
+CATALOGUE = load_catalogue()
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SEGBENCH_DEBUG", raising=False)
+    return tmp_path
+
+
+def segbench(*arguments: str, expect: int = 0) -> Any:
+    result = CliRunner().invoke(app, ["run", *arguments])
+    assert result.exit_code == expect, result.output
+    assert "Traceback" not in result.output
+    return result
+
+
+def dry(*arguments: str, expect: int = 0) -> list[dict[str, Any]]:
+    """Return the cells that a command would run, on a phantom of few cases."""
+    command = ("--dry-run", "--json", "--set", "dataset.cases=8", *arguments)
+    document = json.loads(segbench(*command, expect=expect).stdout)
+    cells: list[dict[str, Any]] = document["runs"]
+    return cells
+
+
+# ------------------------------------------------------------------------------------------------------------ refusals
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "Name one with --method"),
+        (("-m", "nonajd"), "No method is called 'nonajd'. Did you mean 'nonadj'?"),
+        (("-m", "NONADJ"), "Did you mean 'nonadj'?"),
+        (("-m", "../nonadj"), "No method is called '../nonadj'"),
+        (("-m", "ce", "--dataset", "brian"), "No dataset is called 'brian'. Did you mean 'brain'?"),
+        (("-m", "ce", "--dataset", "../../etc"), "No dataset is called '../../etc'"),
+        (("-m", "ce", "--network", "unet2"), "Did you mean 'unet2d'"),
+        (("-m", "ce", "--metric", "dise"), "No metric is called 'dise'. Did you mean 'dice'"),
+        (("-m", "ce", "--recipe", "fare"), "No study is called 'fare'"),
+        (("-m", "ce", "--arm", "contrl"), "--arm contrl: ce has no such arm"),
+        (("-m", "nonadj", "--arm", "contrl"), "Did you mean 'control'"),
+        (("-m", "ce", "--set", "cases=8"), "expected PART.KEY=VALUE"),
+        (("-m", "ce", "--set", "datset.cases=8"), "no such part. Did you mean 'dataset'"),
+        (("-m", "ce", "--set", "dataset.case=8"), "dataset brain has no parameter 'case'. Did you mean 'cases'"),
+        (("-m", "ce", "--set", "dataset.cases=many"), "dataset brain: cases: expected a whole number, found 'many'"),
+        (("-m", "ce", "--set", "dataset.cases=-1"), "found -1"),
+        (("-m", "ce", "--set", "dataset.noise=nan"), "found nan"),
+        (("-m", "ce", "--set", "dataset.noise=inf"), "found inf"),
+        (("-m", "ce", "--set", "dataset.cases.x=1"), "cases: expected a whole number"),
+        (("-m", "ce", "--set", "recipe.augmentation.flipp=0"), "Did you mean 'flip'"),
+        (("-m", "ce", "--set", "recipe.augmentation=0"), "recipe: augmentation: expected parameters by name"),
+        (("-m", "ce", "--set", "recipe.epochs=0"), "recipe: epochs: expected a value from 1"),
+        (("-m", "ce", "--set", "recipe.optimizer=adm"), "one of adamw, adam, sgd"),
+        (("-m", "ce", "--set", "metric.dice=3"), "expected parameters by name"),
+        (("-m", "ce", "--set", "metric.nds.tolerance=3"), "Did you mean 'nsd'"),
+        (("-m", "ce", "--metric", "dice", "--set", "metric.nsd.tolerance=3"), "add --metric nsd"),
+        (("-m", "ce", "--seeds", "0"), "--seeds"),
+        (("-m", "ce", "--seed", "-1"), "--seed"),
+        (("-m", "ce", "--epochs", "few"), "--epochs"),
+        (("-m", "ce", "--folds", "1"), "--folds"),
+        (("-m", "ce", "--folds", "3", "--fold", "3"), "--fold 3: expected 0 to 2"),
+        (("-m", "ce", "--folds", "99"), "--folds 99: expected at most 20, the number of patients"),
+        (("-m", "ce", "--device", "gpu"), "--device 'gpu': expected one of auto, cpu, cuda, mps"),
+        (("-m", "ce", "--precision", "8"), "--precision '8': expected one of auto"),
+        (("-m", "ce", "--methid", "ce"), "No such option"),
+        (("ce",), "unexpected extra argument"),
+    ],
+)
+def test_wrong_requests(empty_folder: Path, arguments: tuple[str, ...], words: str) -> None:
+    result = segbench(*arguments, "--dry-run", expect=2)
+    assert words in " ".join(result.stderr.split()) and result.stdout == ""
+    assert list(empty_folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("dataset", ["decathlon", "nnunet", "labelmaps"])
+def test_missing_data_say_what_to_get(empty_folder: Path, dataset: str) -> None:
+    for path in ([], ["--set", "dataset.path=nowhere"]):
+        result = segbench("-m", "ce", "--dataset", dataset, *path, "--dry-run", expect=3)
+        assert result.stderr.startswith("Error: ") and "--set dataset.path=" in result.stderr
+        assert result.stdout == "" and list(empty_folder.iterdir()) == []
+    assert "nowhere" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("method = [", "not valid TOML"),
+        ("methods = ['ce']", "unknown key 'methods'. Did you mean 'method'"),
+        ("method = 3", "method: expected a name, found 3"),
+        ("method = ['ce', 3]", "method: expected a name"),
+        ("method = 'ce'\nseeds = 'three'", "seeds: expected a whole number from 1, found 'three'"),
+        ("method = 'ce'\nseeds = true", "seeds: expected a whole number from 1"),
+        ("method = 'ce'\nepochs = 0", "epochs: expected a whole number from 1"),
+        ("method = 'ce'\nset = 3", "set: expected tables such as [set.dataset]"),
+        ("method = 'ce'\n[set]\ndataset = 3", "--set dataset: expected parameters by name"),
+        ("method = 'ce'\n[set.dataset]\ncases = 'x'", "cases: expected a whole number"),
+        ("method = 'ce'\n[set.dataset]\ncases = [1]", "cases: expected a whole number"),
+        ("method = 'ce'\n[set.dataset]\ncases = 1979-05-27", "cases: expected a whole number"),
+        ("method = 'ce'\ndevice = 'gpu'", "--device 'gpu': expected one of"),
+        ("\udcff", "not valid TOML"),
+    ],
+)
+def test_wrong_configuration_files(text: str, words: str) -> None:
+    Path("run.toml").write_bytes(text.encode(errors="surrogateescape"))
+    assert words in segbench("--config", "run.toml", "--dry-run", expect=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "not valid JSON"),
+        ("[]", "expected {"),
+        ('{"train": "case"}', "expected {"),
+        ('{"train": [1]}', "expected {"),
+        ('{"training": []}', "expected {"),
+        ('{"train": ["brain0"], "test": ["nobody"]}', "names case"),
+    ],
+)
+def test_wrong_split_files(text: str, words: str) -> None:
+    Path("split.json").write_text(text)
+    assert words in segbench("-m", "ce", "--split", "split.json", "--dry-run", expect=2).stderr
+
+
+def test_files_that_are_not_there() -> None:
+    assert "--config no.toml: expected a TOML file" in segbench("--config", "no.toml", expect=3).stderr
+    assert "--split no.json: expected a JSON file" in segbench("-m", "ce", "--split", "no.json", expect=3).stderr
+    assert "--plugin no.py" in segbench("-m", "ce", "--plugin", "no.py", expect=4).stderr
+
+
+EVIL = """
+from dataclasses import dataclass
+from pathlib import Path
+from segbench import CaseRef, Dataset, Task, hookimpl
+
+@dataclass
+class Evil(Dataset):
+    name = "evil"
+    def prepare(self, root): pass
+    @property
+    def task(self): return Task("../../evil", "1", ("background", "a"))
+    def refs(self): return [CaseRef(str(i), str(i)) for i in range(9)]
+
+@hookimpl
+def segbench_datasets():
+    return [Evil]
+"""
+
+
+def test_names_from_outside_never_become_paths(empty_folder: Path) -> None:
+    Path("evil.py").write_text(EVIL)
+    result = segbench("-m", "ce", "--dataset", "evil", "--plugin", "evil.py", expect=2)
+    assert "dataset '../../evil' cannot be used as a name" in result.stderr
+    assert not (empty_folder / "results").exists() and not (empty_folder.parent / "evil").exists()
+
+
+# ------------------------------------------------------------------------------------------------------------ planning
+
+
+def test_a_dry_run_writes_nothing_and_says_what_would_be_done(empty_folder: Path) -> None:
+    result = segbench("-m", "nonadj", "--set", "dataset.cases=8", "--epochs", "3", "--dry-run")
+    assert result.stdout == "" and list(empty_folder.iterdir()) == []
+    text = " ".join(result.stderr.split())
+    assert "nonadj on brain, unet25d, seed 0: to be run" in text
+    assert "3 epochs" in text and "dice" in text and "results/brain/nonadj/" in text
+
+
+def test_methods_arms_folds_and_seeds_multiply() -> None:
+    cells = dry("-m", "nonadj", "-m", "nonadj", "--arm", "method", "--arm", "control", "--folds", "2", "--seeds", "2")
+    assert [(cell["arm"], cell["fold"], cell["seed"]) for cell in cells] == [
+        (arm, fold, seed) for arm in ("method", "control") for fold in (0, 1) for seed in (0, 1)
+    ]
+    assert len({cell["run_id"] for cell in cells}) == 8
+    assert [cell["seed"] for cell in dry("-m", "ce", "--seed", "4", "--seeds", "2")] == [4, 5]
+    assert [cell["fold"] for cell in dry("-m", "ce", "--folds", "3", "--fold", "1")] == [1]
+
+
+def test_a_part_that_does_not_fit_is_a_row_of_a_sweep() -> None:
+    cells = dry("-m", "ce", "-m", "nonadj", "--arm", "control", expect=1)
+    assert [(cell["method"], cell["status"]) for cell in cells] == [("ce", "incompatible"), ("nonadj", "to be run")]
+    assert "no arm 'control'" in cells[0]["reason"]
+
+
+def test_the_configuration_file_and_the_command_line_say_the_same() -> None:
+    Path("run.toml").write_text(
+        'method = ["ce", "nonadj"]\nseeds = 2\nmetric = "dice"\nepochs = 4\ndevice = "cpu"\n'
+        "[set.dataset]\ncases = 8\n[set.recipe.augmentation]\nflip = [0, 1]\n"
+    )
+    typed = dry(
+        *("-m", "ce", "-m", "nonadj", "--seeds", "2", "--metric", "dice", "--epochs", "4", "--device", "cpu"),
+        *("--set", "recipe.augmentation.flip=0,1"),
+    )
+    assert json.loads(segbench("--config", "run.toml", "--dry-run", "--json").stdout)["runs"] == typed
+    (one,) = json.loads(segbench("--config", "run.toml", "-m", "ce", "--seeds", "1", "--dry-run", "--json").stdout)[
+        "runs"
+    ]
+    assert one == typed[0]
+
+
+def test_one_run_has_one_identity_however_it_is_spelt() -> None:
+    (plain,) = dry("-m", "nonadj")
+    (spelt,) = dry("-m", "nonadj", "--set", "method.control=schedule", "--set", "recipe.epochs=20", "--seed", "0")
+    assert plain["run_id"] == spelt["run_id"]
+    (other,) = dry("-m", "nonadj", "--set", "method.strength=2")
+    assert plain["run_id"] != other["run_id"]
+
+
+def copy_of(source: Path, target: Path) -> str:
+    import shutil
+
+    shutil.copytree(source, target)
+    return f"dataset.path={target}"
+
+
+def test_the_folder_of_the_data_is_no_part_of_the_identity(tmp_path: Path) -> None:
+    from segbench.types import Choice
+
+    forged = CATALOGUE.dataset(Choice("decathlon")).forge(tmp_path / "forged")
+    path = Path(str(forged.path))  # type: ignore[attr-defined]
+    mine, theirs = (copy_of(path, tmp_path / user / path.name) for user in ("mine", "theirs"))
+
+    def identity(setting: str) -> str:
+        command = ("-m", "ce", "-d", "decathlon", "--set", setting, "--dry-run", "--json")
+        (cell,) = json.loads(segbench(*command).stdout)["runs"]
+        assert str(tmp_path) not in json.dumps(cell["config"]) and str(tmp_path) in json.dumps(cell["local"])
+        return str(cell["run_id"])
+
+    before = identity(mine)
+    assert identity(theirs) == before
+    labels = [one for one in (tmp_path / "theirs").rglob("labelsTr/*") if not one.name.startswith(".")]
+    other = next(one for one in labels if one.read_bytes() != labels[0].read_bytes())
+    labels[0].write_bytes(other.read_bytes())
+    assert identity(theirs) != before
+
+
+def test_planning_needs_no_files() -> None:
+    settings = {"method": "ce", "network": "unet3d", "seeds": 2}
+    cells = plan_cells(CATALOGUE, settings, {}, {})
+    assert [(cell.method.name, cell.seed, cell.network.name) for cell in cells] == [
+        ("ce", 0, "unet3d"),
+        ("ce", 1, "unet3d"),
+    ]
+    assert all(isinstance(cell, RunConfig) for cell in cells)
+
+
+# ------------------------------------------------------------------------------------------------------------- running
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, *ends: BaseException | None) -> None:
+    """Let ``run`` end like this, one after another, instead of running."""
+    left = list(ends)
+
+    def run(config: RunConfig, **_: Any) -> Outcome:
+        sys.stdout.write("a plugin that prints\n")
+        error = left.pop(0)
+        if error is not None:
+            raise error
+        return Outcome(config, "id", Path("results/id"), fresh=False)
+
+    monkeypatch.setattr(runner, "run", run)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (RuntimeError("out of luck"), 1, "Unexpected RuntimeError: out of luck"),
+        (KeyboardInterrupt(), 130, "Interrupted; what was finished is kept"),
+        (OSError(28, "No space left on device", "scores.parquet"), 3, "No space left on device (scores.parquet). Free"),
+        (PermissionError(13, "Permission denied", "results"), 3, "Permission denied (results). Check the permissions"),
+        (DataInvalid("case a: NaN"), 3, "Error: case a: NaN"),
+        (PluginError("theirs"), 4, "Error: theirs"),
+        (VerificationError("contradiction"), 5, "Error: contradiction"),
+        (Incompatible("2D only"), 2, "Error: 2D only"),
+    ],
+)
+def test_every_error_is_a_message_and_an_exit_code(
+    monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, words: str
+) -> None:
+    pretend(monkeypatch, error)
+    result = segbench("-m", "ce", "--json", expect=code)
+    assert words in result.stderr and result.stdout == ""
+
+
+def test_debugging_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEGBENCH_DEBUG", "1")
+    pretend(monkeypatch, RuntimeError("out of luck"))
+    assert isinstance(CliRunner().invoke(app, ["run", "-m", "ce"]).exception, RuntimeError)
+    pretend(monkeypatch, PluginError("theirs"))
+    result = CliRunner().invoke(app, ["run", "-m", "ce"])
+    assert result.exit_code == 4 and "Traceback" in result.stderr and "Error: theirs" in result.stderr
+
+
+def test_a_sweep_goes_on_after_a_part_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, PluginError("theirs [/red]"), None, Incompatible("2D only"))
+    result = segbench("-m", "ce", "--seeds", "3", "--json", expect=1)
+    assert [run["status"] for run in json.loads(result.stdout)["runs"]] == ["failed", "finished before", "incompatible"]
+    assert "theirs [/red]" in result.stderr and "a plugin that prints" in result.stderr
+
+
+def test_data_that_are_wrong_end_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, None, DataInvalid("case a: NaN"))
+    assert "case a: NaN" in segbench("-m", "ce", "--seeds", "3", expect=3).stderr
+
+
+def test_usage_errors_of_the_library_are_usage_errors_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, UsageError("no"))
+    assert segbench("-m", "ce", expect=2).stderr.endswith("Error: no\n")
+
+
+@pytest.mark.slow
+def test_smoke_run_prints_one_document_then_has_nothing_to_do(empty_folder: Path) -> None:
+    first = segbench("-m", "ce", "--smoke", "--json", "--device", "cpu")
+    (run,) = json.loads(first.stdout)["runs"]
+    assert run["status"] == "done" and run["failed_scores"] == 0
+    assert "\x1b" not in first.output and "Training" not in first.stderr, "quiet when nobody watches"
+    record = json.loads((empty_folder / run["folder"] / "run.json").read_text())
+    assert record["run_id"] == run["run_id"] and "local" in record
+    (again,) = json.loads(segbench("-m", "ce", "--smoke", "--json", "--device", "cpu").stdout)["runs"]
+    assert (again["status"], again["folder"]) == ("finished before", run["folder"])
+
+
+@pytest.mark.slow
+def test_a_terminal_sees_progress_and_a_summary(empty_folder: Path) -> None:
+    main, other = pty.openpty()
+    command = [sys.executable, "-m", "segbench", "run", "-m", "ce_dice", "--smoke", "--device", "cpu"]
+    process = subprocess.Popen(
+        command, stdout=other, stderr=other, env={**os.environ, "TERM": "xterm", "COLUMNS": "80"}
+    )
+    os.close(other)
+    seen = b""
+    while True:
+        try:
+            part = os.read(main, 65536)
+        except OSError:  # how Linux says that the other side is closed
+            break
+        if not part:
+            break
+        seen += part
+    text = seen.decode()
+    assert process.wait() == 0, text
+    for words in ("ce_dice on brain", "Training", "epoch 2/2", "val Dice", "mean over cases", "synthetic phantom"):
+        assert words in text, words

@@ -1,0 +1,124 @@
+"""Inference: windows and slices of a pointwise network are the whole volume, weights are Gaussian, grids are kept."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from segbench.config import Recipe
+from segbench.host import load_catalogue
+from segbench.training.cache import Cache, StoredCase
+from segbench.training.inference import _gaussian, predict, predict_labels, probabilities
+from segbench.types import Choice
+from segbench.views import Patches, Slices
+
+CATALOGUE = load_catalogue([Path(__file__).parents[1] / "toy.py"])
+toy: Any = sys.modules["segbench_file_toy"]
+CPU = torch.device("cpu")
+SHAPES = [(5, 13, 11), (1, 13, 11), (9, 4, 21)]
+
+
+def stored(root: Path, shape: tuple[int, int, int], **recipe: Any) -> StoredCase:
+    dataset = CATALOGUE.dataset(Choice("toy", {"shape": shape}))
+    cache = Cache(root, dataset, Recipe(**recipe))
+    cache.settle_spacing(dataset.refs())
+    return cache.store(dataset.refs()[0], labelled=True)
+
+
+def pointwise(image: torch.Tensor) -> torch.Tensor:
+    """Return logits of three labels that depend on each voxel alone (on the middle channel)."""
+    middle = image[:, image.shape[1] // 2][:, None]
+    return torch.cat([-middle, middle * 0.5, middle], 1)
+
+
+VIEWS = [
+    Patches((4, 8, 8)),
+    Patches((4, 8, 8), overlap=0.0),
+    Patches((64, 64, 64)),
+    Patches((2, 5, 7), overlap=0.9),
+    Slices(0, 0, (13, 11)),
+    Slices(2, 1, (5, 5)),
+    Slices(1, 2, (40, 40)),
+]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("view", VIEWS, ids=str)
+def test_a_pointwise_network_sees_no_windows(tmp_path: Path, shape: tuple[int, int, int], view: Any) -> None:
+    case = stored(tmp_path, shape)
+    whole = torch.softmax(pointwise(torch.from_numpy(np.array(case.image))[None]), 1)[0]
+    found = probabilities(pointwise, case, view, 3, CPU)
+    torch.testing.assert_close(found, whole)
+    labels = predict_labels(pointwise, case, view, 3, CPU)
+    assert np.array_equal(labels, whole.argmax(0).numpy())
+    final = predict(pointwise, case, view, 3, CPU)
+    assert np.array_equal(final.array, labels) and final.array.dtype == np.int16
+
+
+def test_windows_near_the_middle_count_more(tmp_path: Path) -> None:
+    weight = _gaussian((4, 8, 16))
+    assert weight.shape == (4, 8, 16) and weight.min() >= 1e-3
+    assert all(torch.equal(weight, weight.flip(axis)) for axis in range(3))
+    assert weight[2, 4, 8] == weight.max() > 0.5 and weight[0, 0, 0] == pytest.approx(1e-3)
+    assert _gaussian((1, 1, 1)).item() == 1
+
+    positions: list[torch.Tensor] = []
+
+    def edges(image: torch.Tensor) -> torch.Tensor:
+        """Return label 1 at the border of the window, label 0 inside."""
+        positions.append(image)
+        inside = torch.zeros(image.shape[2:])
+        inside[:, 2:-2, 2:-2] = 1
+        return torch.stack([inside * 5, (1 - inside) * 5])[None]
+
+    case = stored(tmp_path, (4, 40, 40))
+    labels = predict_labels(edges, case, Patches((4, 16, 16)), 2, CPU)
+    assert len(positions) == 16
+    assert (labels[:, 2:-2, 2:-2] == 0).all() and (labels[:, 0] == 1).all()
+
+
+def test_context_channels_reach_the_network(tmp_path: Path) -> None:
+    case = stored(tmp_path, (5, 13, 11))
+    seen: list[torch.Tensor] = []
+
+    def forward(image: torch.Tensor) -> torch.Tensor:
+        seen.append(image)
+        return pointwise(image)
+
+    predict_labels(forward, case, Slices(1, 0, (8, 8)), 3, CPU)
+    (images,) = seen
+    whole = torch.from_numpy(np.array(case.image[0]))
+    assert torch.equal(images[:, 1], whole)
+    assert torch.equal(images[1:, 0], whole[:-1]) and torch.equal(images[0, 0], whole[0])
+    assert torch.equal(images[:-1, 2], whole[1:]) and torch.equal(images[-1, 2], whole[-1])
+
+
+def test_many_slices_come_in_batches(tmp_path: Path) -> None:
+    case = stored(tmp_path, (37, 6, 5))
+    sizes: list[int] = []
+
+    def forward(image: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(image))
+        return pointwise(image)
+
+    assert predict_labels(forward, case, Slices(), 3, CPU).shape == (37, 6, 5)
+    assert sizes == [16, 16, 5]
+
+
+@pytest.mark.parametrize("view", [VIEWS[0], VIEWS[4]], ids=str)
+def test_a_resampled_case_comes_home(tmp_path: Path, view: Any) -> None:
+    case = stored(tmp_path, (6, 20, 18), spacing="2,0.8,0.8", normalisation="none")
+    assert case.shape == (9, 25, 22) and case.target.shape[1:] == case.shape
+
+    def know(image: torch.Tensor) -> torch.Tensor:
+        return torch.cat([-(image - 3 * label).square() for label in range(3)], 1)
+
+    found = predict(know, case, view, 3, CPU)
+    truth = CATALOGUE.dataset(Choice("toy", {"shape": (6, 20, 18)})).load(case.ref).truth
+    assert truth is not None and found.array.shape == truth.array.shape
+    assert np.mean(found.array == truth.array) > 0.85
