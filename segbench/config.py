@@ -23,7 +23,7 @@ class Augmentation:
     elastic: float = parameter(1.0, "sd of the elastic displacement, voxels", low=0)
     elastic_grid: float = parameter(12.0, "distance of the elastic control points, voxels", low=2)
     flip: tuple[int, ...] = parameter(
-        (), "spatial axes flipped with probability one half; 0 is the first of the sample"
+        (), "spatial axes flipped with probability one half; 0 is the first of the sample", low=0, high=2
     )
     blur: float = parameter(0.0, "largest sd of a Gaussian blur, voxels", low=0)
     noise: float = parameter(0.05, "largest sd of additive noise, in sd of the image", low=0)
@@ -119,13 +119,14 @@ class RunConfig:
         mine, default = _flat(to_json(self.recipe)), _flat(to_json(Recipe()))
         return " ".join([*changes, *(f"{key}={_plain(mine[key])}" for key in mine if mine[key] != default[key])])
 
-    def run_id(self, revision: str) -> str:
-        """Return the run's identity: the first 12 hex digits of SHA-256 over configuration and data.
+    def run_id(self, revision: str, versions: Mapping[str, str] | None = None) -> str:
+        """Return the run's identity: the first 12 hex digits of SHA-256 over configuration, data and part versions.
 
         Args:
             revision: of the dataset (``Task.revision``); where its files lie does not matter, what they hold does.
+            versions: part -> version, which its authors raise whenever results change.
         """
-        return fingerprint([self.canonical(), revision])[:12]
+        return fingerprint([self.canonical(), revision, dict(versions or {})])[:12]
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

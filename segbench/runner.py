@@ -93,7 +93,7 @@ def run(
     config = settled(config, catalogue)
     root = Path(results_root)
     parts = assemble(config, catalogue, root)
-    folder = folder_of(config, parts.task, root)
+    folder = folder_of(config, parts, root)
     if results.is_complete(folder):
         return Outcome(config, folder.name, folder, fresh=False)
     from segbench.training.loop import Reporter as Silent
@@ -112,10 +112,14 @@ def settled(config: RunConfig, catalogue: Catalogue) -> RunConfig:
     )
 
 
-def folder_of(config: RunConfig, task: Task, root: Path) -> Path:
+def folder_of(config: RunConfig, parts: Parts, root: Path) -> Path:
     """Return the folder of a run."""
     base = root / ".smoke" if config.smoke else root
-    return results.run_folder(base, task.name, config.method.name, config.run_id(task.revision))
+    named = {"dataset": parts.dataset, "network": parts.network, "method": parts.method}
+    named |= {f"metric.{metric.name}": metric for metric in parts.metrics}
+    versions = {role: part.version for role, part in named.items()}
+    run_id = config.run_id(parts.task.revision, versions)
+    return results.run_folder(base, parts.task.name, config.method.name, run_id)
 
 
 def assemble(config: RunConfig, catalogue: Catalogue, root: Path) -> Parts:

@@ -1,6 +1,6 @@
 """Metrics computed by MedPy (Oskar Maier, GPL-3), for values that equal those of papers that used it.
 
-MedPy is called, not copied, and imported only when a metric is computed. It raises or returns 0 when a mask is empty;
+MedPy is called, not copied, and imported only when a metric is computed. It raises or returns NaN when a mask is empty;
 here the status decides as for every other metric: both empty is 1 for overlaps and 0 mm for distances, one empty is 0
 for overlaps and no value for distances. Distances are computed on the joint bounding box of the two masks, which
 changes no value.
@@ -139,7 +139,7 @@ def joint_box(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
 
 @dataclass
 class MedPyDice(MedPyMetric):
-    """MedPy's ``dc``; equals ``dice`` unless both masks are empty, where MedPy returns 0."""
+    """MedPy's ``dc``; equals ``dice`` unless both masks are empty, where MedPy 0.5 returns NaN."""
 
     name = "medpy_dice"
     summary = "Dice coefficient by MedPy (dc)"
@@ -153,7 +153,7 @@ class MedPyDice(MedPyMetric):
 
 @dataclass
 class MedPyIoU(MedPyMetric):
-    """MedPy's ``jc``; equals ``iou`` unless both masks are empty, where MedPy returns 0."""
+    """MedPy's ``jc``; equals ``iou``."""
 
     name = "medpy_iou"
     summary = "Jaccard coefficient by MedPy (jc)"

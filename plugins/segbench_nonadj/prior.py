@@ -85,7 +85,7 @@ def read_prior(path: Path, labels: Sequence[str]) -> NDArray[np.int64]:
         DataInvalid: if it cannot be read, lacks a label, names unknown ones, or contradicts itself.
     """
     if not path.is_file():
-        raise DataMissing(f"prior {path}: expected a .csv or .toml file, found none. Check the path given as prior=FILE.")
+        raise DataMissing(f"prior {path}: expected a .csv or .toml file, found none. Check the path.")
     try:
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix.lower() == ".toml":

@@ -86,8 +86,8 @@ def ratio(numerator: int, denominator: int, otherwise: float) -> float:
 class Dice(CountMetric):
     """Dice similarity coefficient, 2 |P∩T| / (|P| + |T|).
 
-    Empty masks: both empty 1, one empty 0. Differences: MedPy's ``dc`` is 0 when both are empty, nnU-Net's and
-    MONAI's are NaN there; all agree otherwise.
+    Empty masks: both empty 1, one empty 0. Differences: MedPy 0.5's ``dc``, nnU-Net's and
+    MONAI's are NaN where both are empty, MONAI's also where only the truth is; all agree otherwise.
     """
 
     name = "dice"
@@ -122,8 +122,8 @@ class Dice(CountMetric):
 class IoU(CountMetric):
     """Intersection over union (Jaccard index), |P∩T| / |P∪T|.
 
-    Empty masks: both empty 1, one empty 0. Differences: MedPy's ``jc`` is 0 when both are empty, nnU-Net's and
-    MONAI's are NaN there.
+    Empty masks: both empty 1, one empty 0. Differences: MedPy 0.5's ``jc`` agrees; nnU-Net's and
+    MONAI's are NaN where both are empty, MONAI's also where only the truth is.
     """
 
     name = "iou"
@@ -152,7 +152,7 @@ class IoU(CountMetric):
 class Precision(CountMetric):
     """Precision (positive predictive value), |P∩T| / |P|.
 
-    Empty masks: both empty 1; P or T empty 0 (MedPy: 0 when P is empty, MetricsReloaded NaN).
+    Empty masks: both empty 1; P or T empty 0 (MedPy 0.5, MONAI and MetricsReloaded: NaN when P is empty).
     """
 
     name = "precision"
@@ -177,7 +177,7 @@ class Precision(CountMetric):
 class Recall(CountMetric):
     """Recall (sensitivity, true positive rate), |P∩T| / |T|.
 
-    Empty masks: both empty 1; P or T empty 0 (MedPy: 0 when T is empty, MetricsReloaded NaN).
+    Empty masks: both empty 1; P or T empty 0 (MedPy 0.5, MONAI and MetricsReloaded: NaN when T is empty).
     """
 
     name = "recall"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 import traceback
@@ -111,4 +112,7 @@ def _options(
 
 def main() -> None:
     """Run the command line (entry point ``segbench`` and ``python -m segbench``)."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show τ shows ?
     sys.exit(app(prog_name="segbench"))

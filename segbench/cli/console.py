@@ -20,7 +20,7 @@ Plugins = Annotated[
     list[Path] | None,
     typer.Option("--plugin", help="Load one Python file as a plugin; may be repeated.", show_default=False),
 ]
-Results = Annotated[Path, typer.Option("--results", help="Folder that holds the results of all runs.")]
+Results = Annotated[Path, typer.Option("--results", "--out", help="Folder that holds the results of all runs.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout instead of a table.")]
 
 

@@ -65,7 +65,9 @@ def run_command(
         typer.Option("--set", help="PART.KEY=VALUE, e.g. dataset.cases=8; see `segbench info`.", show_default=False),
     ] = None,
     config: Annotated[Path | None, typer.Option("--config", help="TOML file with the same settings.")] = None,
-    out: Annotated[Path, typer.Option("--out", help="Folder that holds the results of all runs.")] = Path("results"),
+    out: Annotated[Path, typer.Option("--out", "--results", help="Folder that holds the results of all runs.")] = Path(
+        "results"
+    ),
     smoke: Annotated[
         bool, typer.Option("--smoke", help="A made-up miniature and a few steps: do the parts work?")
     ] = False,
@@ -229,7 +231,7 @@ def _dry(cell: RunConfig, catalogue: Catalogue, out: Path, as_json: bool) -> dic
     from segbench.runner import SMOKE_EPOCHS, assemble, folder_of
 
     parts = assemble(cell, catalogue, out)
-    folder = folder_of(cell, parts.task, out)
+    folder = folder_of(cell, parts, out)
     state = "finished already" if is_complete(folder) else "to be resumed" if folder.exists() else "to be run"
     if not as_json:
         epochs = SMOKE_EPOCHS if cell.smoke else cell.recipe.epochs

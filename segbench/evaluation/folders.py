@@ -46,6 +46,8 @@ OnMissing = Literal["worst", "skip", "fail"]
 Progress = Callable[[int, int, str], None]
 """Called with cases done, cases in all, and the case just done."""
 ROWS_AT_ONCE = 50_000
+SMALL = 1 << 25
+"""Bytes of references below which starting processes takes longer than looking through them."""
 
 
 @dataclass(frozen=True)
@@ -242,6 +244,8 @@ def _survey(pairs: Sequence[Pair], jobs: int) -> set[int]:
     """Return every value that occurs in the references."""
     files = sorted({pair.truth for pair in pairs if not pair.fault})
     found: set[int] = set()
+    if sum(path.stat().st_size for path in files if path.is_file()) < SMALL:
+        jobs = 1
     for _, values in each(values_in_file, files, jobs, unsettle, ()):
         found |= set() if isinstance(values, WorkerDied) else values
     if files and not found:

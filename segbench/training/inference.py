@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from segbench.training.cache import StoredCase
 from segbench.types import LabelMap
-from segbench.views import Patches, Shape, Slices
+from segbench.views import Patches, Shape, Slices, Window
 
 SLICES_AT_ONCE = 16
 Forward = Callable[[torch.Tensor], torch.Tensor]
@@ -55,25 +55,33 @@ def predict_labels(
 def probabilities(
     forward: Forward, case: StoredCase, view: Slices | Patches, labels: int, device: torch.device
 ) -> torch.Tensor:
-    """Return softmax probabilities ``(K, D, H, W)`` float32 on the CPU, training grid."""
+    """Return softmax probabilities ``(K, D, H, W)`` float32 on the CPU, training grid.
+
+    Patches are as large as in training, padded where the case is smaller: a network that normalises over its input
+    must not see less padding than it was trained with.
+    """
     if isinstance(view, Slices):
         planes = torch.cat([torch.softmax(logits, 1).cpu() for logits in _slices(forward, case, view, device)])
         return planes.movedim(0, view.axis + 1)  # (n, K, h, w) -> (K, D, H, W)
-    shape = case.shape
-    size: Shape = tuple(min(n, box) for n, box in zip(shape, view.size, strict=True))  # type: ignore[assignment]
-    inner = Patches(size, view.overlap)
-    windows = inner.windows(shape)
-    if len(windows) == 1:
-        return torch.softmax(forward(_tensor(case.image, device)), 1)[0].cpu()
-    weight = _gaussian(size)
+    shape, weight = case.shape, _gaussian(view.size)
     total = torch.zeros(labels, *shape)
     weights = torch.zeros(shape)
-    for window in windows:
-        patch = _tensor(inner.cut_image(case.image, window), device)
-        box = tuple(slice(first, first + length) for first, length in zip(window, size, strict=True))
-        total[(slice(None), *box)] += torch.softmax(forward(patch), 1)[0].cpu() * weight
-        weights[box] += weight
+    for window in view.windows(shape):
+        patch = _tensor(view.cut_image(case.image, window), device)
+        scores = torch.softmax(forward(patch), 1)[0].cpu() * weight
+        there, here = _overlap(window, view.size, shape)
+        total[(slice(None), *there)] += scores[(slice(None), *here)]
+        weights[there] += weight[here]
     return total / weights
+
+
+def _overlap(window: Window, size: Shape, shape: Shape) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Return where a window lies in the volume, and that part's place in the window."""
+    spans = [
+        (max(first, 0), min(first + length, n), first) for first, length, n in zip(window, size, shape, strict=True)
+    ]
+    there = tuple(slice(low, high) for low, high, _ in spans)
+    return there, tuple(slice(low - first, high - first) for low, high, first in spans)
 
 
 def _slices(forward: Forward, case: StoredCase, view: Slices, device: torch.device) -> list[torch.Tensor]:

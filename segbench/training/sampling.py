@@ -64,6 +64,8 @@ def split_cases(
         splits = _fold(labelled, config)
     elif folds:
         splits = _own_fold(labelled, config, folds)
+    elif config.fold:
+        raise UsageError(f"--fold {config.fold}: there are no folds; give their number with --folds.")
     elif any(ref.split for ref in labelled):
         splits = _own(labelled)
     else:

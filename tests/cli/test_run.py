@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +42,7 @@ def segbench(*arguments: str, expect: int = 0) -> Any:
 
 def dry(*arguments: str, expect: int = 0) -> list[dict[str, Any]]:
     """Return the cells that a command would run, on a phantom of few cases."""
-    command = ("--dry-run", "--json", "--set", "dataset.cases=8", *arguments)
+    command = ("--dry-run", "--json", "--set", "dataset.cases=8", "--set", "dataset.spacing=8,8,8", *arguments)
     document = json.loads(segbench(*command, expect=expect).stdout)
     cells: list[dict[str, Any]] = document["runs"]
     return cells
@@ -207,7 +209,7 @@ def test_a_part_that_does_not_fit_is_a_row_of_a_sweep() -> None:
 def test_the_configuration_file_and_the_command_line_say_the_same() -> None:
     Path("run.toml").write_text(
         'method = ["ce", "nonadj"]\nseeds = 2\nmetric = "dice"\nepochs = 4\ndevice = "cpu"\n'
-        "[set.dataset]\ncases = 8\n[set.recipe.augmentation]\nflip = [0, 1]\n"
+        "[set.dataset]\ncases = 8\nspacing = [8, 8, 8]\n[set.recipe.augmentation]\nflip = [0, 1]\n"
     )
     typed = dry(
         *("-m", "ce", "-m", "nonadj", "--seeds", "2", "--metric", "dice", "--epochs", "4", "--device", "cpu"),
@@ -328,6 +330,25 @@ def test_data_that_are_wrong_end_a_sweep(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_usage_errors_of_the_library_are_usage_errors_here(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, UsageError("no"))
     assert segbench("-m", "ce", expect=2).stderr.endswith("Error: no\n")
+
+
+def test_results_that_cannot_be_written(empty_folder: Path) -> None:
+    Path("results").write_text("a file")
+    assert "Not a directory (results" in segbench("-m", "ce", "--smoke", expect=3).stderr
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_what_is_there_and_exits_130(empty_folder: Path) -> None:
+    command = [sys.executable, "-m", "segbench", "run", "-m", "ce", "--set", "dataset.cases=8", "--device", "cpu"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("ce on brain")
+    time.sleep(5)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 130, stderr
+    assert stdout == "" and stderr.strip() == "Interrupted; what was finished is kept, the same command resumes."
+    assert not list(empty_folder.rglob("run.json"))
 
 
 @pytest.mark.slow

@@ -82,6 +82,19 @@ def test_windows_near_the_middle_count_more(tmp_path: Path) -> None:
     assert (labels[:, 2:-2, 2:-2] == 0).all() and (labels[:, 0] == 1).all()
 
 
+def test_small_cases_are_padded_as_in_training(tmp_path: Path) -> None:
+    shapes: list[tuple[int, ...]] = []
+
+    def forward(image: torch.Tensor) -> torch.Tensor:
+        shapes.append(tuple(image.shape[2:]))
+        assert (image[0, 0, 0] == 0).all() and (image[0, 0, -1] == 0).all()
+        return pointwise(image)
+
+    case = stored(tmp_path, (2, 13, 11))
+    assert predict_labels(forward, case, Patches((6, 8, 16)), 3, CPU).shape == (2, 13, 11)
+    assert set(shapes) == {(6, 8, 16)}
+
+
 def test_context_channels_reach_the_network(tmp_path: Path) -> None:
     case = stored(tmp_path, (5, 13, 11))
     seen: list[torch.Tensor] = []
