@@ -29,7 +29,7 @@ class Augmentation:
     noise: float = parameter(0.05, "largest sd of additive noise, in sd of the image", low=0)
     gamma: float = parameter(0.2, "log of the gamma correction drawn from ± this", low=0)
     brightness: float = parameter(0.1, "additive and multiplicative intensity change drawn from ± this", low=0)
-    probability: float = parameter(0.8, "probability with which a sample is warped", low=0, high=1)
+    probability: float = parameter(0.3, "probability with which a sample is warped", low=0, high=1)
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Recipe:
     """How training goes, the same for every method: the budget, the optimiser, the preprocessing, the augmentation."""
 
     epochs: int = parameter(20, "epochs", low=1)
-    steps_per_epoch: int = parameter(0, "optimiser steps per epoch; 0 = 75 for slices, 50 for volumes", low=0)
+    steps_per_epoch: int = parameter(0, "optimiser steps per epoch; 0 = 120 for slices, 50 for volumes", low=0)
     batch: int = parameter(0, "labelled samples per step; 0 = 4 slices or 2 volumes", low=0)
     unlabelled_ratio: float = parameter(1.0, "unlabelled per labelled sample, for methods that use them", low=0)
     optimizer: Literal["adamw", "adam", "sgd"] = parameter("adamw", "optimiser")

@@ -10,7 +10,7 @@ Source: the constants of the authors' published code (Ganaye et al. 2018), every
 
 Differences: the authors fine-tune a converged network for hundreds of epochs, whose validation Dice at the start is the
 reference; here the penalty begins while the network still improves, so the reference is the best Dice so far (their
-reading: ``reference="start"``), and the periods shrink with the run.
+reading: ``reference="start"``), and the periods may shrink with the run (0).
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class Schedule:
     warm_up: float = parameter(0.3, "part of the epochs trained without the penalty", low=0, high=1)
     ratio: float = parameter(0.3, "first weighted penalty as a part of the mean training Dice", low=0)
     growth: float = parameter(1.3, "factor by which lambda grows", low=1)
-    growth_every: int = parameter(0, "epochs between growths; 0 = a twentieth of the run, 1 to 5", low=0)
+    growth_every: int = parameter(5, "epochs between growths; 0 = a twentieth of the run, 1 to 5", low=0)
     tolerance: float = parameter(0.01, "lambda grows while Dice is at most this below its reference", low=0)
     drop: float = parameter(0.02, "a Dice this far below its reference holds lambda", low=0)
-    hold: int = parameter(0, "epochs of a hold; 0 = a twentieth of the run, 1 to 5", low=0)
+    hold: int = parameter(5, "epochs of a hold; 0 = a twentieth of the run, 1 to 5", low=0)
     decay: float = parameter(0.9, "factor late in the run when Dice is below its reference", low=0, high=1)
     decay_after: float = parameter(0.7, "part of the epochs after which lambda may decay", low=0, high=1)
     reference: Literal["best", "start"] = parameter("best", "reference Dice: best so far, or where the penalty began")

@@ -41,7 +41,7 @@ class UNet2D(Network):
     bibtex: ClassVar[str] = _BIBTEX_2D
     dims: ClassVar[int] = 2
 
-    width: int = parameter(24, "channels of the first level, doubled per level", low=4, high=512)
+    width: int = parameter(16, "channels of the first level, doubled per level", low=4, high=512)
     levels: int = parameter(4, "levels of resolution", low=2, high=8)
     context: int = parameter(0, "neighbouring slices on either side as extra channels", low=0, high=16)
     axis: int | None = parameter(None, "axis that is sliced (0 = D, 1 = H, 2 = W); none = the coarsest", low=0, high=2)

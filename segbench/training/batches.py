@@ -19,7 +19,7 @@ from segbench.training.sampling import passes, seed_of
 from segbench.types import UNKNOWN, Batch
 from segbench.views import Patches, Slices, Window
 
-STEPS = {2: 75, 3: 50}
+STEPS = {2: 120, 3: 50}
 """Dimensions -> steps of an epoch when the recipe leaves them open: a budget, whatever the number of cases."""
 BATCH = {2: 4, 3: 2}
 """Dimensions -> labelled samples per step when the recipe leaves them open."""
