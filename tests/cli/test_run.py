@@ -384,3 +384,26 @@ def test_a_terminal_sees_progress_and_a_summary(empty_folder: Path) -> None:
     assert process.wait() == 0, text
     for words in ("ce_dice on brain", "Training", "epoch 2/2", "val Dice", "mean over cases", "synthetic phantom"):
         assert words in text, words
+
+
+def test_a_study_offers_its_recipe(tmp_path: Path) -> None:
+    plugin = tmp_path / "paper.py"
+    plugin.write_text(
+        "from dataclasses import dataclass\nfrom segbench import Recipe, Study, hookimpl\n\n\n"
+        "@dataclass\nclass Table(Study):\n    name = 'table'\n\n"
+        "    def recipe(self):\n        return Recipe(epochs=3, optimizer='sgd')\n\n\n"
+        "@hookimpl\ndef segbench_studies():\n    return [Table]\n"
+    )
+    options = (
+        "--method",
+        "ce_dice",
+        "--plugin",
+        str(plugin),
+        "--recipe",
+        "table",
+        "--set",
+        "recipe.learning_rate=0.01",
+    )
+    recipe = dry(*options)[0]["config"]["recipe"]
+    assert (recipe["epochs"], recipe["optimizer"], recipe["learning_rate"]) == (3, "sgd", 0.01)
+    segbench(*options[:-3], "tabel", "--dry-run", expect=2)
