@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -340,7 +341,8 @@ def test_results_that_cannot_be_written(empty_folder: Path) -> None:
 @pytest.mark.slow
 def test_ctrl_c_keeps_what_is_there_and_exits_130(empty_folder: Path) -> None:
     command = [sys.executable, "-m", "segbench", "run", "-m", "ce", "--set", "dataset.cases=8", "--device", "cpu"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a suite run in the background inherits deafness
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heard)
     assert process.stderr is not None
     assert process.stderr.readline().startswith("ce on brain")
     time.sleep(5)
