@@ -10,8 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from segbench.atomic import atomically
 from segbench.errors import DataInvalid, DataMissing, safe_name
 from segbench.types import STATUSES
 
@@ -161,7 +161,7 @@ def write_table(path: Path, table: pa.Table) -> None:
         table: any Arrow table.
     """
     texts = [f.name for f in table.schema if pa.types.is_dictionary(f.type) or pa.types.is_string(f.type)]
-    _atomically(path, lambda part: pq.write_table(table, part, compression="zstd", use_dictionary=texts))
+    atomically(path, lambda part: pq.write_table(table, part, compression="zstd", use_dictionary=texts))
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -172,7 +172,7 @@ def write_json(path: Path, value: Any) -> None:
         value: JSON values; paths and other objects are written as text.
     """
     text = json.dumps(_finite(value), indent=2, ensure_ascii=False, default=str, allow_nan=False) + "\n"
-    _atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
+    atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
 def _finite(value: Any) -> Any:
@@ -181,28 +181,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _finite(item) for key, item in value.items()}
     return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let ``write`` fill a temporary neighbour, flush it to disk, and rename it to ``path``."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        write(part)
-        _flush(part)
-        part.replace(path)
-        _flush(path.parent)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _flush(path: Path) -> None:
-    """Force a file or folder to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def run_folder(root: Path, dataset: str, method: str, run_id: str) -> Path:

@@ -16,7 +16,7 @@ from segbench import load_catalogue
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     ("types", "errors"),
-    ("params", "names"),
+    ("atomic", "params", "names"),
     ("config", "contracts", "losses", "views"),
     ("hookspecs", "results"),
     ("host", "files", "ranking"),

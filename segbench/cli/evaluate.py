@@ -238,14 +238,8 @@ def _document(result: EvaluationResult) -> dict[str, Any]:
 
 def _write_csv(path: Path, result: EvaluationResult) -> None:
     """Write all scores as CSV, atomically."""
-    import os
-
     import pyarrow.csv
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        pyarrow.csv.write_csv(result.table, part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    from segbench.atomic import atomically
+
+    atomically(path, lambda part: pyarrow.csv.write_csv(result.table, part))

@@ -7,11 +7,10 @@ zero or not finite is taken from the affine or refused; units of metres and micr
 
 from __future__ import annotations
 
-import os
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from segbench.atomic import atomically
 from segbench.errors import DataInvalid, SegbenchError
 from segbench.files import archives
 from segbench.files.formats import guarded, header_of, invalid, volume_of
@@ -221,23 +220,20 @@ def _write(path: Path, array: NDArray[Any], spacing: tuple[float, ...], affine: 
         raise DataInvalid(f"{path}: expected a name that ends in .nii.gz or .nii. Rename it.")
     array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
     head = _nifti_header(array, spacing, affine)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("xb") as file:
+
+    def write(part: Path) -> None:
+        with part.open("xb") as file:
             if path.name.endswith(".gz"):
                 with gzip.GzipFile("", "wb", COMPRESSION, file, mtime=0) as stream:
                     stream.write(head)
                     stream.write(array.reshape(-1).view(np.uint8).data)
             else:
                 file.write(head + array.tobytes())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+
+    try:
+        atomically(path, write)
     except OSError as error:
         raise SegbenchError(
             f"{path}: expected to write {array.nbytes:,} bytes, found: {error.strerror or error}. "
             f"Make room or choose another folder; nothing was changed there."
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from segbench.atomic import atomically
 from segbench.errors import DataInvalid, PluginError
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
     """Write a checkpoint atomically: temporary file, fsync, rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".writing-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save(dict(state), file)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    atomically(path, lambda part: torch.save(dict(state), part))
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -53,7 +42,7 @@ def keep_network(folder: Path) -> None:
 
 def drop_checkpoints(folder: Path) -> None:
     """Remove what only a resumed run would need."""
-    for pattern in ("last.pt", "best.pt", ".writing-*"):
+    for pattern in ("last.pt", "best.pt", ".*.part"):
         for path in (folder / "checkpoint").glob(pattern):
             path.unlink(missing_ok=True)
 
