@@ -14,14 +14,19 @@ if TYPE_CHECKING:
     from segbench.config import RunConfig as RunConfig
     from segbench.contracts import FIXED_SAMPLES as FIXED_SAMPLES
     from segbench.contracts import UNLABELLED as UNLABELLED
+    from segbench.contracts import Cell as Cell
     from segbench.contracts import Dataset as Dataset
     from segbench.contracts import Epoch as Epoch
+    from segbench.contracts import Figure as Figure
+    from segbench.contracts import FinishedRun as FinishedRun
     from segbench.contracts import Method as Method
     from segbench.contracts import Metric as Metric
     from segbench.contracts import Network as Network
+    from segbench.contracts import Prior as Prior
     from segbench.contracts import Stage as Stage
     from segbench.contracts import Step as Step
     from segbench.contracts import Study as Study
+    from segbench.contracts import Table as Table
     from segbench.errors import DataInvalid as DataInvalid
     from segbench.errors import DataMissing as DataMissing
     from segbench.errors import Incompatible as Incompatible
@@ -53,6 +58,7 @@ if TYPE_CHECKING:
     from segbench.runner import run as run
     from segbench.types import UNKNOWN as UNKNOWN
     from segbench.types import WHOLE as WHOLE
+    from segbench.types import Audit as Audit
     from segbench.types import Batch as Batch
     from segbench.types import Case as Case
     from segbench.types import CaseRef as CaseRef
@@ -63,6 +69,7 @@ if TYPE_CHECKING:
     from segbench.types import Score as Score
     from segbench.types import Structure as Structure
     from segbench.types import Task as Task
+    from segbench.types import Violation as Violation
     from segbench.views import Patches as Patches
     from segbench.views import Slices as Slices
 
@@ -71,14 +78,19 @@ _HOME = {
     "segbench.contracts": (
         "FIXED_SAMPLES",
         "UNLABELLED",
+        "Cell",
         "Dataset",
         "Epoch",
+        "Figure",
+        "FinishedRun",
         "Method",
         "Metric",
         "Network",
+        "Prior",
         "Stage",
         "Step",
         "Study",
+        "Table",
     ),
     "segbench.errors": (
         "DataInvalid",
@@ -104,6 +116,7 @@ _HOME = {
     "segbench.types": (
         "UNKNOWN",
         "WHOLE",
+        "Audit",
         "Batch",
         "Case",
         "CaseRef",
@@ -114,6 +127,7 @@ _HOME = {
         "Score",
         "Structure",
         "Task",
+        "Violation",
     ),
     "segbench.views": ("Patches", "Slices"),
 }

@@ -1,4 +1,4 @@
-"""The four contracts a plugin fulfils, a study, and what a method may see of a run.
+"""The contracts a plugin fulfils (four parts of a run; priors, figures, studies), and what they may see of a run.
 
 Every part is a dataclass: its init fields are its parameters, ``name``, ``summary``, ``source`` and ``version`` are
 class attributes, constructing it does no work, and what it learns is kept in attributes ending in ``_``.
@@ -7,12 +7,14 @@ class attributes, constructing it does no work, and what it learns is kept in at
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
-from segbench.types import Batch, Case, CaseRef, Geometry, LabelMap, Peer, Score, Structure, Task
+from segbench.types import Audit, Batch, Case, CaseRef, Choice, Geometry, LabelMap, Peer, Score, Structure, Task
 
 if TYPE_CHECKING:
+    import matplotlib.figure
     import numpy as np
     import torch
     from numpy.typing import NDArray
@@ -212,19 +214,158 @@ class Metric(Part):
         return ()
 
 
+class Prior(Part):
+    """Prior knowledge as a file that a person can read and edit: learnt from truths, or written by hand.
+
+    Life: construct, then ``learn`` or ``read``, then ``write`` or ``audit``.
+    """
+
+    def learn(self, task: Task, cases: Iterable[Case]) -> None:
+        """Learn from cases with a truth (the training split, unless a user asks for others)."""
+        raise NotImplementedError
+
+    def write(self, path: Path) -> None:
+        """Write what was learnt or read; labels go by their names."""
+        raise NotImplementedError
+
+    def recognises(self, path: Path) -> bool:
+        """Say whether a file looks like this kind of prior; must not raise for any file."""
+        raise NotImplementedError
+
+    def labels(self, path: Path) -> Sequence[str]:
+        """Return the label names a file speaks of, background first, in the order of their values if it has one."""
+        raise NotImplementedError
+
+    def read(self, path: Path, task: Task) -> None:
+        """Read a file, for the labels of a task.
+
+        Raises:
+            DataInvalid: with the file's name, what was expected and what was found.
+        """
+        raise NotImplementedError
+
+    def audit(self, case_id: str, labels: LabelMap, task: Task) -> Audit:
+        """Say how a label map breaks the prior."""
+        raise NotImplementedError
+
+
+class FinishedRun(Protocol):
+    """A finished run, to be drawn or reported.
+
+    Attributes:
+        run_id, folder: what it is and where it lies.
+        title: method, arm if it is not the method itself, and what was changed, as boards show it.
+        record: the content of run.json.
+        task: what was segmented.
+        case_ids: the scored cases.
+    """
+
+    @property
+    def run_id(self) -> str: ...
+    @property
+    def folder(self) -> Path: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def record(self) -> Mapping[str, Any]: ...
+    @property
+    def task(self) -> Task: ...
+    @property
+    def case_ids(self) -> Sequence[str]: ...
+
+    def history(self) -> Sequence[Mapping[str, Any]]:
+        """Return rows ``{"epoch", "name", "value"}`` of the training's history."""
+        ...
+
+    def scores(self) -> Sequence[Mapping[str, Any]]:
+        """Return the rows of scores.parquet."""
+        ...
+
+    def prediction(self, case_id: str) -> LabelMap:
+        """Read one prediction."""
+        ...
+
+    def case(self, case_id: str) -> Case:
+        """Load one case from its dataset, with image and truth.
+
+        Raises:
+            DataMissing: if the dataset is not here any more.
+        """
+        ...
+
+    def truths(self) -> Iterator[LabelMap]:
+        """Yield the truths of the labelled training cases."""
+        ...
+
+
+class Figure(Part):
+    """A picture of one or several finished runs."""
+
+    def draw(self, runs: Sequence[FinishedRun]) -> Iterator[tuple[str, matplotlib.figure.Figure]]:
+        """Yield (file name without ending, figure); the caller writes PNG, SVG or PDF and closes the figure.
+
+        Raises:
+            Incompatible: if these runs cannot be drawn together.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A row of a study's table.
+
+    Attributes:
+        label: the row's name, as in the paper.
+        config: the run, with seed 0; the host varies the seed.
+        role: "method", "baseline", "control" or "placebo".
+    """
+
+    label: str
+    config: RunConfig
+    role: str = "method"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table to print: a title, column names, rows of texts and numbers, remarks below."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | float | None, ...], ...]
+    notes: tuple[str, ...] = ()
+
+
 class Study(Part):
-    """A paper's table: its recipe, its grid of runs, its published numbers."""
+    """A paper's table: its recipe, its grid of runs, its published numbers.
+
+    Attributes:
+        datasets: datasets of the table when nobody names one.
+        seeds: number of seeds when nobody says.
+        metrics: columns of the table; they are computed for every cell.
+    """
+
+    datasets: ClassVar[tuple[str, ...]] = ()
+    seeds: ClassVar[int] = 3
+    metrics: ClassVar[tuple[str, ...]] = ()
 
     def recipe(self) -> Recipe:
         """Return the paper's own training protocol, offered as ``--recipe <name>``."""
         raise NotImplementedError
 
-    def cells(self, dataset: str | None = None) -> Sequence[RunConfig]:
-        """Return the runs of the table, on another dataset if one is named."""
+    def cells(self, dataset: Choice) -> Sequence[Cell]:
+        """Return the rows of the table on a dataset, labels unique, without metrics and seeds: the host adds them."""
+        return ()
+
+    def comparisons(self) -> Sequence[tuple[str, str]]:
+        """Return pairs of row labels (A, B) whose cases are compared: is A better than B?"""
         return ()
 
     def published(self) -> Sequence[Mapping[str, Any]]:
-        """Return published values as rows (dataset, method, label, metric, value, sd)."""
+        """Return published values as rows (dataset, row, label, metric, value, sd); row is a cell's label."""
+        return ()
+
+    def tables(self, runs: Mapping[str, Sequence[FinishedRun]]) -> Sequence[Table]:
+        """Return further tables of the study's own, from row label -> finished runs (one per seed)."""
         return ()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pluggy
 
-from segbench.contracts import Dataset, Method, Metric, Network, Study
+from segbench.contracts import Dataset, Figure, Method, Metric, Network, Prior, Study
 
 GROUP = "segbench"
 """Entry-point group and pluggy project name."""
@@ -40,4 +40,16 @@ def segbench_metrics() -> list[type[Metric]]:
 @hookspec
 def segbench_studies() -> list[type[Study]]:
     """Return study classes."""
+    raise NotImplementedError
+
+
+@hookspec
+def segbench_priors() -> list[type[Prior]]:
+    """Return prior classes."""
+    raise NotImplementedError
+
+
+@hookspec
+def segbench_figures() -> list[type[Figure]]:
+    """Return figure classes."""
     raise NotImplementedError

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 import pluggy
 
 from segbench import hookspecs
-from segbench.contracts import Dataset, Method, Metric, Network, Part, Study
+from segbench.contracts import Dataset, Figure, Method, Metric, Network, Part, Prior, Study
 from segbench.errors import PluginError, SegbenchError, UnknownName, UsageError, did_you_mean, safe_name
 from segbench.hookspecs import GROUP
 from segbench.params import changes, make
@@ -30,6 +30,8 @@ KINDS: Mapping[str, type[Part]] = {
     "methods": Method,
     "metrics": Metric,
     "studies": Study,
+    "priors": Prior,
+    "figures": Figure,
 }
 """Kind of part -> its contract; the hook of a kind is ``segbench_<kind>``."""
 
@@ -129,6 +131,14 @@ class Catalogue:
     def study(self, choice: Choice) -> Study:
         """Construct a study."""
         return cast("Study", self.make("studies", choice))
+
+    def prior(self, choice: Choice) -> Prior:
+        """Construct a prior."""
+        return cast("Prior", self.make("priors", choice))
+
+    def figure(self, choice: Choice) -> Figure:
+        """Construct a figure."""
+        return cast("Figure", self.make("figures", choice))
 
     def defaults(self, kind: str) -> list[str]:
         """Return the sorted names of the parts of a kind that are taken when none is named."""

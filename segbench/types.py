@@ -220,3 +220,35 @@ class Choice:
     name: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     local: Mapping[str, Any] = field(default_factory=dict, metadata={"content": False})
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One way in which a label map breaks prior knowledge.
+
+    Attributes:
+        what: in words, with label names, e.g. ``left caudate touches right putamen``.
+        amount: how much of it there is, in ``unit``.
+        unit: "contacts", "mm", "%", ...
+        structures: names of the labels concerned.
+        position: where, world mm of the label map's affine (x, y, z); None if it has no place.
+    """
+
+    what: str
+    amount: float
+    unit: str
+    structures: tuple[str, ...] = ()
+    position: tuple[float, float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What prior knowledge says of one label map.
+
+    Attributes:
+        measures: name -> value over the whole map, lower is better, e.g. ``forbidden_pairs``.
+        violations: the worst first.
+    """
+
+    measures: Mapping[str, float]
+    violations: tuple[Violation, ...] = ()

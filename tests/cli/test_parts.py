@@ -16,7 +16,15 @@ from segbench.cli import app
 from segbench.host import load_catalogue
 
 CATALOGUE = load_catalogue()
-SINGULAR = {"datasets": "dataset", "networks": "network", "methods": "method", "metrics": "metric", "studies": "study"}
+SINGULAR = {
+    "datasets": "dataset",
+    "networks": "network",
+    "methods": "method",
+    "metrics": "metric",
+    "studies": "study",
+    "priors": "prior",
+    "figures": "figure",
+}
 PARTS = [(SINGULAR[kind], name) for kind in CATALOGUE.entries for name in CATALOGUE.names(kind)]
 
 BROKEN = """
