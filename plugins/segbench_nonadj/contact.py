@@ -40,13 +40,13 @@ def contacts(labels: NDArray[np.integer[Any]], num_labels: int, connectivity: in
             f"connectivity: expected 6, 18 or 26 for three axes, 4 or 8 for two; found {connectivity} "
             f"for an array of {array.ndim} axes."
         )
-    offsets = [offset for offset in _half((3,) * array.ndim) if sum(map(abs, offset)) <= reach]
+    offsets = [offset for offset in half_window((3,) * array.ndim) if sum(map(abs, offset)) <= reach]
     return count_pairs(array, num_labels, offsets)
 
 
 def window_contacts(labels: NDArray[np.integer[Any]], num_labels: int, sizes: Sequence[int]) -> NDArray[np.int64]:
     """Count like ``contacts`` the voxel pairs within a window ``sizes`` (odd, one per axis) of each other."""
-    return count_pairs(np.asarray(labels), num_labels, _half(sizes))
+    return count_pairs(np.asarray(labels), num_labels, half_window(sizes))
 
 
 def count_pairs(
@@ -59,8 +59,7 @@ def count_pairs(
         compact, offsets = compact.T, [offset[::-1] for offset in offsets]
     counts = np.zeros(num_labels * num_labels, dtype=np.int64)
     for offset in offsets:
-        one = compact[tuple(slice(max(0, -step), min(0, -step) or None) for step in offset)]
-        two = compact[tuple(slice(max(0, step), min(0, step) or None) for step in offset)]
+        one, two = shifted(compact, offset)
         differ = one != two
         first, second = one[differ], two[differ]
         both = (first >= 0) & (second >= 0)
@@ -79,8 +78,15 @@ def case_contacts(label_map: LabelMap, num_labels: int) -> NDArray[np.int64]:
     return found
 
 
-def _half(sizes: Sequence[int]) -> list[tuple[int, ...]]:
-    """Return one of each two opposite offsets of a window, without the centre."""
+def shifted(array: NDArray[Any], offset: Sequence[int]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return two views of equal shape: the voxels that have a neighbour at an offset, and these neighbours."""
+    one = array[tuple(slice(max(0, -step), min(0, -step) or None) for step in offset)]
+    two = array[tuple(slice(max(0, step), min(0, step) or None) for step in offset)]
+    return one, two
+
+
+def half_window(sizes: Sequence[int]) -> list[tuple[int, ...]]:
+    """Return one of each two opposite offsets of a window (odd edges, one per axis), without the centre."""
     ranges = [range(-(size // 2), size // 2 + 1) for size in sizes]
     return [offset for offset in itertools.product(*ranges) if offset > (0,) * len(sizes)]
 

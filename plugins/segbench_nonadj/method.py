@@ -18,19 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from segbench import UNLABELLED, Method, Task, parameter
-from segbench_nonadj.schedule import LambdaControl, Schedule
+from segbench_nonadj.citation import BIBTEX, DOI
+from segbench_nonadj.schedule import PHASES, LambdaControl, Schedule
 
 if TYPE_CHECKING:
     import torch
 
     from segbench import Batch, Epoch, Stage, Step
-
-_BIBTEX = """@inproceedings{ganaye2018nonadjloss,
-  author = {Ganaye, Pierre-Antoine and Sdika, Micha{\\"e}l and Benoit-Cattin, Hugues},
-  title = {Semi-supervised Learning for Segmentation Under Semantic Constraint},
-  booktitle = {Medical Image Computing and Computer Assisted Intervention -- MICCAI 2018},
-  year = {2018}, doi = {10.1007/978-3-030-00931-1_68}
-}"""
 
 
 @dataclass
@@ -39,8 +33,9 @@ class NonAdjLoss(Method):
 
     name: ClassVar[str] = "nonadj"
     summary: ClassVar[str] = "cross-entropy + Dice + penalty on label pairs in contact that never touch in the truths"
-    source: ClassVar[str] = "10.1007/978-3-030-00931-1_68"
-    bibtex: ClassVar[str] = _BIBTEX
+    version: ClassVar[str] = "2"
+    source: ClassVar[str] = DOI
+    bibtex: ClassVar[str] = BIBTEX
     arms: ClassVar[Mapping[str, Mapping[str, Any]]] = {"control": {"control": "off"}, "placebo": {"placebo": True}}
 
     control: Literal["schedule", "fixed", "ramp", "off"] = parameter("schedule", "how lambda moves; off = no penalty")
@@ -73,13 +68,13 @@ class NonAdjLoss(Method):
         """Learn or read the prior, permute it for the placebo, weigh the classes, set up lambda."""
         import torch
 
-        from segbench_nonadj import prior
+        from segbench_nonadj import prior, prior_file
 
         labels = stage.task.labels
         if self.prior is None:
             counts = prior.learn(stage.truths(), len(labels), size=self.size, radius=self.radius)
         else:
-            counts = prior.read_prior(self.prior, labels)
+            counts = prior_file.read_prior(self.prior, labels)
         forbidden = prior.forbidden_pairs(counts, self.minimum_contacts if self.prior is None else 1)
         if self.placebo:
             seed = int(torch.randint(2**31, (1,), generator=stage.generator("nonadj placebo")))
@@ -89,7 +84,10 @@ class NonAdjLoss(Method):
         self.counts_ = counts
         self.forbidden_ = torch.from_numpy(forbidden).to(stage.device)
         self.weights_ = self._class_weights(stage)
-        self.control_ = LambdaControl(stage.epochs, self.control, self.strength, self.schedule)
+        self.applied_: list[float] = []
+        self.control_ = LambdaControl(
+            stage.epochs, self.control, self.strength, self.schedule, steps=stage.steps_per_epoch
+        )
 
     def _class_weights(self, stage: Stage) -> torch.Tensor | None:
         if self.class_weighting == "none":
@@ -110,16 +108,19 @@ class NonAdjLoss(Method):
         return terms
 
     def after_step(self, step: Step) -> None:
-        """Lower lambda after a non-finite step."""
-        if step.skipped:
-            self.control_.after_skip()
+        """Ease lambda in; lower it after a non-finite step."""
+        if not step.skipped:
+            self.applied_.append(self.control_.value)
+        self.control_.after_step(skipped=step.skipped)
 
     def after_epoch(self, epoch: Epoch) -> None:
-        """Log the epoch's lambda and penalty, then move lambda."""
+        """Log the lambda, penalty and phase the epoch ended with, then move lambda."""
         control = self.control_
         epoch.log("lambda", control.value)
-        if control.value > 0 and "adjacency" in epoch.train:
-            epoch.log("penalty", epoch.train["adjacency"] / control.value)
+        epoch.log("phase", PHASES.index(control.phase))
+        if sum(self.applied_) > 0 and "adjacency" in epoch.train:
+            epoch.log("penalty", epoch.train["adjacency"] * len(self.applied_) / sum(self.applied_))
+        self.applied_ = []
         validation = epoch.val.get("dice")
         if control.must_measure(epoch.index) and not epoch.last:
             from segbench_nonadj.objective import measure

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from segbench import WHOLE, LabelMap, Metric, Score, Structure, Task, UsageError, parameter
+from segbench_nonadj.citation import BIBTEX, DOI
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,20 +25,22 @@ if TYPE_CHECKING:
 class _AgainstPrior(Metric):
     """What the two metrics share: the prior."""
 
-    source: ClassVar[str] = "10.1007/978-3-030-00931-1_68"
+    source: ClassVar[str] = DOI
+    bibtex: ClassVar[str] = BIBTEX
     better: ClassVar[Literal["higher", "lower"]] = "lower"
     default: ClassVar[bool] = True
     needs_training: ClassVar[bool] = True
+    prior_kind: ClassVar[str] = "adjacency"
 
     prior: Path | None = parameter(None, "CSV or TOML of allowed pairs by name; none = from the truths")
     minimum_contacts: int = parameter(1, "contacts over all training truths that make a pair allowed", low=1)
 
     def prepare(self, task: Task, truths: Iterable[LabelMap]) -> None:
         """Learn the forbidden pairs from training truths, or read them."""
-        from segbench_nonadj import prior
+        from segbench_nonadj import prior, prior_file
 
         if self.prior is not None:
-            self.forbidden_ = prior.forbidden_pairs(prior.read_prior(self.prior, task.labels))
+            self.forbidden_ = prior.forbidden_pairs(prior_file.read_prior(self.prior, task.labels))
         else:
             counts = prior.learn(truths, len(task.labels))
             self.forbidden_ = prior.forbidden_pairs(counts, self.minimum_contacts)

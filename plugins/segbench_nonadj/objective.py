@@ -32,7 +32,8 @@ def adjacency_penalty(
 ) -> torch.Tensor:
     """Return the mean soft adjacency of the forbidden pairs over all samples of a batch, labelled or not.
 
-    Unknown voxels of labelled samples (padding, ignored labels) touch nothing, as in the prior.
+    Unknown voxels of labelled samples (padding, ignored labels) and the padding of all samples touch nothing, as in
+    the prior.
 
     Args:
         batch: gives the unknown voxels and the spacing.
@@ -42,6 +43,8 @@ def adjacency_penalty(
         radius: mm; if positive, the window reaches this far at each sample's spacing instead.
     """
     unknown = (batch.target < 0) & batch.labelled.view(-1, *[1] * (batch.target.ndim - 1))  # (B, *S)
+    if batch.inside is not None:
+        unknown |= ~batch.inside
     if unknown.any():
         probabilities = probabilities.masked_fill(unknown[:, None], 0)
     if radius <= 0:

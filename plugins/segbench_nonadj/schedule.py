@@ -8,6 +8,9 @@
 
 Source: the constants of the authors' published code (Ganaye et al. 2018), every one a parameter.
 
+The penalty may be eased in: over the first ``ease`` epochs under it, lambda is multiplied by a share that rises
+linearly, step by step, to 1. What the machine below moves is the level that this share is taken of.
+
 Differences: the authors fine-tune a converged network for hundreds of epochs, whose validation Dice at the start is the
 reference; here the penalty begins while the network still improves, so the reference is the best Dice so far (their
 reading: ``reference="start"``), and the periods may shrink with the run (0).
@@ -23,6 +26,8 @@ from typing import Any, Literal
 from segbench import parameter
 
 Mode = Literal["schedule", "fixed", "ramp", "off"]
+PHASES = ("warm-up", "growing", "holding", "decaying")
+"""In the order of the numbers in a run's history."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ class Schedule:
     """The constants of the control of lambda."""
 
     warm_up: float = parameter(0.3, "part of the epochs trained without the penalty", low=0, high=1)
+    ease: float = parameter(0.0, "epochs over which lambda rises to its first value; 0 = at once, the paper", low=0)
     ratio: float = parameter(0.3, "first weighted penalty as a part of the mean training Dice", low=0)
     growth: float = parameter(1.3, "factor by which lambda grows", low=1)
     growth_every: int = parameter(5, "epochs between growths; 0 = a twentieth of the run, 1 to 5", low=0)
@@ -53,16 +59,20 @@ class LambdaControl:
         mode: "schedule", "fixed", "ramp" (linear from the end of the warm-up to ``decay_after``) or "off".
         strength: lambda of "fixed" and the top of "ramp"; 0 = as measured, like the schedule's first value.
         constants: see ``Schedule``.
-        value: lambda now.
-        phase: "warm-up", "growing", "holding" or "decaying" (what the last epoch led to).
+        steps: optimiser steps per epoch, which ``ease`` is divided into.
+        level: lambda once it is eased in.
+        phase: one of ``PHASES``, what the last epoch led to; "growing" for "fixed" and "ramp".
+        taken: optimiser steps under the penalty so far.
     """
 
     total: int
     mode: Mode = "schedule"
     strength: float = 0.0
     constants: Schedule = field(default_factory=Schedule)
-    value: float = 0.0
+    steps: int = 1
+    level: float = 0.0
     phase: str = "warm-up"
+    taken: int = 0
     top: float = 0.0
     growth: float = 0.0
     started: int = -1
@@ -74,6 +84,12 @@ class LambdaControl:
         self.growth = self.growth or self.constants.growth
         if self.started < 0 and self.first_epoch == 0 and self.mode != "off":
             self._start(0, self.strength)
+
+    @property
+    def value(self) -> float:
+        """Lambda of the next optimiser step."""
+        whole = self.constants.ease * self.steps
+        return self.level * min(1.0, (self.taken + 1) / whole) if whole > 0 else self.level
 
     @property
     def first_epoch(self) -> int:
@@ -105,9 +121,9 @@ class LambdaControl:
             self._start(index + 1, first)
 
     def _start(self, epoch: int, top: float) -> None:
-        self.started, self.top, self.value, self.phase = epoch, top, top, "growing"
+        self.started, self.top, self.level, self.phase = epoch, top, top, "growing"
         if self.mode == "ramp":
-            self.value = self._ramp(epoch)
+            self.level = self._ramp(epoch)
 
     def after_epoch(self, index: int, validation: float | None) -> None:
         """Move lambda after epoch ``index``, which had the penalty.
@@ -118,7 +134,7 @@ class LambdaControl:
         if self.started < 0 or index < self.started:
             return
         if self.mode == "ramp":
-            self.value = self._ramp(index + 1)
+            self.level = self._ramp(index + 1)
         elif self.mode == "schedule":
             self._move(index, validation)
         if self.constants.reference == "best" and validation is not None:
@@ -131,7 +147,7 @@ class LambdaControl:
             self.held_until = index + (constants.hold or self._twentieth())
         late = index + 1 >= math.ceil(constants.decay_after * self.total)
         if late and dice < self.reference:
-            self.value *= constants.decay
+            self.level *= constants.decay
             self.phase = "decaying"
         elif index <= self.held_until:
             self.phase = "holding"
@@ -139,12 +155,15 @@ class LambdaControl:
             self.phase = "growing"
             due = (index + 1 - self.started) % every == 0
             if due and dice >= self.reference - constants.tolerance:
-                self.value *= self.growth
+                self.level *= self.growth
 
-    def after_skip(self) -> None:
-        """Lower lambda and its growth after a non-finite step; the warm-up's do not count."""
-        if self.value > 0:
-            self.value *= self.constants.skip_decay
+    def after_step(self, *, skipped: bool) -> None:
+        """Ease lambda in by a step; lower it and its growth after a non-finite one. The warm-up's do not count."""
+        if self.level <= 0:
+            return
+        self.taken += 1
+        if skipped:
+            self.level *= self.constants.skip_decay
             self.growth = max(1.0, self.growth * self.constants.skip_growth)
             self.skips += 1
 
@@ -161,7 +180,7 @@ class LambdaControl:
         lowered: float = self.constants.skip_decay**self.skips
         return self.top * lowered * min(1.0, (epoch - self.started + 1) / length)
 
-    _STATE = ("value", "phase", "top", "growth", "started", "held_until", "reference", "skips")
+    _STATE = ("level", "phase", "taken", "top", "growth", "started", "held_until", "reference", "skips")
 
     def state(self) -> dict[str, Any]:
         """Return what moves, as numbers and texts."""

@@ -126,6 +126,23 @@ def test_cuda_equals_cpu():
     torch.testing.assert_close(*gradients)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("shape", [(2, 6, 12, 13), (1, 6, 7, 8, 9)])
+def test_cuda_bfloat16_within_one_percent(shape):
+    exact, forbidden = make(shape, dtype=torch.float32), symmetric(6)
+    half = exact.detach().cuda().bfloat16().requires_grad_()
+    there = exact.detach().cuda()
+    with torch.autocast("cuda", torch.bfloat16):
+        automatic = penalty(there, forbidden.cuda()).cpu()
+    ours, theirs = penalty(exact, forbidden), penalty(half, forbidden.cuda())
+    for value in (automatic, theirs.float().cpu()):
+        torch.testing.assert_close(value, ours, rtol=1e-2, atol=0)
+    gradients = [
+        torch.autograd.grad(1000 * value, leaf)[0].float().cpu() for value, leaf in ((theirs, half), (ours, exact))
+    ]
+    torch.testing.assert_close(*gradients, rtol=2e-2, atol=2e-3 * float(gradients[1].abs().max()))
+
+
 def test_nothing_forbidden_costs_nothing():
     probabilities = make((1, 3, 4, 4))
     value = penalty(probabilities, torch.zeros((3, 3), dtype=torch.bool))

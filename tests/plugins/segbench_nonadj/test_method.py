@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -94,7 +95,7 @@ def test_terms_before_and_after_the_warm_up():
     torch.testing.assert_close(terms["ce"], cross_entropy(logits, batch.target))
     torch.testing.assert_close(terms["dice"], 5 * soft_dice_loss(logits, batch.target))
     assert terms["adjacency"] == 0
-    method.control_.value = 2.5
+    method.control_.level = 2.5
     expected = 2.5 * penalty(logits.softmax(1), method.forbidden_)
     torch.testing.assert_close(method.loss(batch, logits)["adjacency"], expected)
 
@@ -102,7 +103,7 @@ def test_terms_before_and_after_the_warm_up():
 def test_gradient_is_that_of_the_plain_formula():
     batch, logits = make_batch()
     method = prepared()
-    method.control_.value = 3.0
+    method.control_.level = 3.0
     logits.requires_grad_()
     ours = sum(method.loss(batch, logits).values())
     windows = torch.nn.functional.avg_pool2d(logits.softmax(1), 3, 1, 1)
@@ -116,7 +117,7 @@ def test_gradient_is_that_of_the_plain_formula():
 def test_pixel_losses_see_the_labelled_and_the_penalty_sees_all():
     batch, logits = make_batch(3, labelled=[True, False, True])
     method = prepared(unlabelled=4)
-    method.control_.value = 1.0
+    method.control_.level = 1.0
     terms = method.loss(batch, logits)
     keep = [0, 2]
     torch.testing.assert_close(terms["ce"], cross_entropy(logits[keep], batch.target[keep]))
@@ -144,6 +145,40 @@ def test_unknown_voxels_of_labelled_samples_touch_nothing():
     torch.testing.assert_close(found, penalty(cut, method.forbidden_))
 
 
+def test_padding_of_unlabelled_samples_touches_nothing():
+    batch, logits = make_batch(labelled=[True, False])
+    method = prepared(unlabelled=1)
+    inside = torch.ones_like(batch.target, dtype=torch.bool)
+    inside[1, :, 5:] = False
+    padded = dataclasses.replace(batch, inside=inside)
+    cut = logits.softmax(1)
+    cut[1, :, :, 5:] = 0
+    found = adjacency_penalty(padded, logits.softmax(1), method.forbidden_, 3, 0.0)
+    torch.testing.assert_close(found, penalty(cut, method.forbidden_))
+    found = adjacency_penalty(batch, logits.softmax(1), method.forbidden_, 3, 0.0)
+    torch.testing.assert_close(found, penalty(logits.softmax(1), method.forbidden_))
+
+
+def test_eased_lambda_reaches_the_loss_and_the_history():
+    batch, logits = make_batch()
+    method = prepared(FakeStage(steps_per_epoch=2), schedule=Schedule(ease=1.0))
+    method.control_.start(2, 0.8, 0.01, 0.8)
+    raw, seen = float(penalty(logits.softmax(1), method.forbidden_)), []
+    for _ in range(2):
+        seen.append(float(method.loss(batch, logits)["adjacency"]))
+        method.after_step(SimpleNamespace(skipped=False))
+    assert seen == pytest.approx([12 * raw, 24 * raw])
+    epoch = FakeEpoch(3, 0.5, [], {"adjacency": np.mean(seen)})
+    method.after_epoch(epoch)
+    assert epoch.logged["penalty"] == pytest.approx(raw) and epoch.logged["lambda"] == pytest.approx(24)
+
+
+def test_phases_are_numbers_in_the_history():
+    batches = [make_batch(seed=seed) for seed in range(3)]
+    logs = run(prepared(), 10, batches)
+    assert [logged["phase"] for logged, _ in logs] == [0, 0, 0, *[1] * 7]
+
+
 def test_spacing_aware_neighbourhood():
     batch, logits = make_batch()
     probabilities, forbidden = logits.softmax(1), prepared().forbidden_
@@ -160,6 +195,7 @@ def run(method, epochs, batches, start=0):
     logs = []
     for index in range(start, epochs):
         train = {"adjacency": method.control_.value * 0.25}
+        method.after_step(SimpleNamespace(skipped=False))
         epoch = FakeEpoch(index, 0.5 + index / 100, batches, train)
         method.after_epoch(epoch)
         logs.append((epoch.logged, epoch.passes))
@@ -188,7 +224,7 @@ def test_control_arm_never_penalises():
     batches = [make_batch()]
     method = prepared(**NonAdjLoss.arms["control"])
     logs = run(method, 10, batches)
-    assert all(logged == {"lambda": 0.0} and passes == 0 for logged, passes in logs)
+    assert all(logged == {"lambda": 0.0, "phase": 0} and passes == 0 for logged, passes in logs)
     assert method.loss(*batches[0])["adjacency"] == 0
 
 

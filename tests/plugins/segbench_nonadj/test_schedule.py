@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from segbench_nonadj.schedule import LambdaControl, Schedule
+from segbench_nonadj.schedule import PHASES, LambdaControl, Schedule
 
 CONSTANTS = Schedule(warm_up=0.2, growth_every=2, hold=3)
 
@@ -78,16 +78,16 @@ def test_reference_of_the_authors_is_the_start():
 def test_non_finite_steps_lower_lambda_and_growth_and_end_the_training():
     control = begin()
     for _ in range(2):
-        control.after_skip()
+        control.after_step(skipped=True)
     assert control.value == pytest.approx(24 * 0.81) and control.growth == pytest.approx(1.3 * 0.98**2)
     assert not control.exhausted
-    control.after_skip()
+    control.after_step(skipped=True)
     assert control.exhausted
 
 
 def test_steps_of_the_warm_up_do_not_count():
     control = LambdaControl(20, constants=CONSTANTS)
-    control.after_skip()
+    control.after_step(skipped=True)
     assert control.skips == 0 and control.growth == 1.3
 
 
@@ -123,9 +123,72 @@ def test_periods_may_shrink_with_the_run(total, every):
 def test_state_round_trip_goes_on_alike():
     whole, dices = begin(), [0.8, 0.81, 0.78, 0.8, 0.82, 0.8, 0.83, 0.83, 0.83, 0.8, 0.82]
     follow(whole, dices[:4])
-    whole.after_skip()
+    whole.after_step(skipped=True)
     state = whole.state()
     resumed = LambdaControl(20, constants=CONSTANTS)
     resumed.restore(state)
     assert follow(resumed, dices[4:], first=8) == follow(whole, dices[4:], first=8)
     assert resumed.state() == whole.state()
+
+
+EASED = Schedule(warm_up=0.2, growth_every=2, hold=3, ease=2)
+
+
+def test_lambda_may_be_eased_in_step_by_step():
+    control = begin(constants=EASED, steps=3)
+    seen = []
+    for _ in range(8):
+        seen.append(control.value)
+        control.after_step(skipped=False)
+    assert seen == pytest.approx([24 * part / 6 for part in (1, 2, 3, 4, 5, 6, 6, 6)])
+    assert control.level == pytest.approx(24)
+
+
+def test_the_level_moves_while_lambda_is_eased_in():
+    control = begin(constants=EASED, steps=3)
+    control.after_step(skipped=True)
+    assert control.value == pytest.approx(24 * 0.9 * 2 / 6)
+    assert follow(control, [0.8, 0.8])[-1] == pytest.approx(24 * 0.9 * 1.3 * 0.98 * 2 / 6)
+    late = LambdaControl(10, "fixed", 6.0, Schedule(warm_up=0, ease=1), steps=2)
+    assert late.value == 3
+
+
+def test_at_once_by_the_paper():
+    assert Schedule().ease == 0 and begin(steps=100).value == pytest.approx(24)
+
+
+def test_the_warm_up_eases_nothing_in():
+    control = LambdaControl(20, constants=EASED, steps=3)
+    for _ in range(9):
+        control.after_step(skipped=False)
+    assert control.taken == 0
+
+
+def test_the_published_constants():
+    constants = Schedule()
+    assert (constants.ratio, constants.growth, constants.growth_every, constants.tolerance) == (0.3, 1.3, 5, 0.01)
+    assert (constants.drop, constants.hold, constants.decay, constants.decay_after) == (0.02, 5, 0.9, 0.7)
+    assert (constants.skip_decay, constants.skip_growth, constants.skip_limit) == (0.9, 0.98, 3)
+
+
+def test_phases_in_the_order_of_a_run():
+    control = LambdaControl(20, constants=CONSTANTS)
+    phases = [control.phase]
+    control.start(3, 0.8, 0.01, 0.8)
+    phases.append(control.phase)
+    for index, dice in ((4, 0.77), (8, 0.8), (14, 0.75), (15, 0.8)):
+        control.after_epoch(index, dice)
+        phases.append(control.phase)
+    assert phases == ["warm-up", "growing", "holding", "growing", "decaying", "holding"]
+    assert set(phases) == set(PHASES)
+
+
+def test_a_hold_begins_anew_with_every_drop():
+    control = begin()
+    assert follow(control, [0.78, 0.78, 0.8, 0.8, 0.8]) == pytest.approx([24] * 5)  # holds until 5 + 3
+    assert follow(control, [0.8], first=9) == pytest.approx([24 * 1.3])
+
+
+def test_late_in_the_run_lambda_may_still_grow():
+    control = begin()
+    assert follow(control, [0.8, 0.8], first=14) == pytest.approx([24, 24 * 1.3])
