@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from segbench.errors import UsageError
 from segbench.params import fingerprint, parameter, to_json
 from segbench.types import Choice
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
+LATER = (("unlabelled",), ("recipe", "crop"))
+"""Fields younger than the first identities; left out of them while unset, so that runs made before keep theirs."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,9 @@ class Recipe:
     warmup: int = parameter(20, "steps of linear warm-up", low=0)
     clip: float = parameter(12.0, "largest gradient norm; 0 = no clipping", low=0)
     spacing: str = parameter("native", "training grid: native, median, or mm such as 3,1,1 (D,H,W)")
+    crop: tuple[int, int, int] | None = parameter(
+        None, "centre crop D,H,W, voxels of the training grid; 0, or more than a case has = its whole axis", low=0
+    )
     normalisation: Literal["zscore", "unit", "none"] = parameter("zscore", "intensities per case and channel")
     labelled: int = parameter(
         0, "labelled training cases used, drawn by the seed; 0 = all; the rest become unlabelled", low=0
@@ -63,6 +69,29 @@ class Recipe:
     choose: Literal["last", "best"] = parameter("last", "checkpoint that is scored; best = highest validation Dice")
     augmentation: Augmentation = field(default_factory=Augmentation)
 
+    def __post_init__(self) -> None:
+        self.millimetres()
+        if self.crop is not None and not any(self.crop):
+            raise UsageError("recipe.crop: 0,0,0 crops nothing; leave it out, or say none.")
+
+    def millimetres(self) -> tuple[float, float, float] | None:
+        """Return the spacing of the training grid ``(D, H, W)`` in mm, or None where the cases decide it.
+
+        Raises:
+            UsageError: if ``spacing`` is neither native nor median nor three numbers.
+        """
+        if self.spacing in ("native", "median"):
+            return None
+        try:
+            values = [float(part) for part in self.spacing.split(",")]
+        except ValueError:
+            values = []
+        if len(values) != 3 or not all(0 < value < 1000 for value in values):
+            raise UsageError(
+                f"recipe.spacing: expected native, median or three mm such as 3,1,1, found {self.spacing!r}."
+            )
+        return (values[0], values[1], values[2])
+
 
 @dataclass(frozen=True)
 class RunConfig:
@@ -70,6 +99,7 @@ class RunConfig:
 
     Attributes:
         dataset, network, method: the parts and their parameters.
+        unlabelled: another dataset, all of whose cases join the unlabelled ones; its labels are never used.
         metrics: metric choices; empty = every metric that is on by default.
         arm: "method", or "control" / "placebo" as the method declares them.
         recipe: full recipe after ``--recipe`` and ``--set recipe.…``.
@@ -96,24 +126,37 @@ class RunConfig:
     precision: str = "auto"
     device: str = "auto"
     smoke: bool = False
+    unlabelled: Choice | None = None
 
     def canonical(self) -> dict[str, Any]:
         """Return all that can change results as JSON values; no path of this machine is among them."""
-        return to_json(self, content_only=True)
+        values = to_json(self, content_only=True)
+        for *path, name in LATER:
+            owner = values
+            for step in path:
+                owner = owner[step]
+            if owner[name] is None:
+                del owner[name]
+        return values
 
     def local(self) -> dict[str, Any]:
         """Return what was set beside it for this machine only: part -> parameters (see ``Choice.local``)."""
         choices = {"dataset": self.dataset, "network": self.network, "method": self.method}
         choices |= {f"metric.{metric.name}": metric for metric in self.metrics}
+        choices |= {"unlabelled": self.unlabelled} if self.unlabelled else {}
         return {part: dict(choice.local) for part, choice in choices.items() if choice.local}
 
     def variant(self) -> str:
-        """Return in words what the configuration changes of method, network and recipe, e.g. ``epochs=50``."""
+        """Return in words what is changed of method, network, unlabelled cases and recipe, e.g. ``epochs=50``."""
+        parts = [("method", self.method), ("network", self.network)]
+        parts += [("unlabelled", self.unlabelled)] if self.unlabelled else []
         changes = [
             f"{part}.{key}={_plain(value)}"
-            for part, choice in (("method", self.method), ("network", self.network))
+            for part, choice in parts
             for key, value in sorted(choice.parameters.items())
         ]
+        if self.unlabelled:
+            changes.append(f"unlabelled={self.unlabelled.name}")
         if self.recipe_name != "fair":
             return " ".join([f"recipe={self.recipe_name}", *changes])
         mine, default = _flat(to_json(self.recipe)), _flat(to_json(Recipe()))
@@ -124,7 +167,8 @@ class RunConfig:
 
         Args:
             revision: of the dataset (``Task.revision``); where its files lie does not matter, what they hold does.
-            versions: part -> version, which its authors raise whenever results change.
+            versions: part -> version, which its authors raise whenever results change; that of an unlabelled dataset
+                comes with its revision.
         """
         return fingerprint([self.canonical(), revision, dict(versions or {})])[:12]
 

@@ -158,6 +158,8 @@ class Batch:
         spacing: float32 ``(B, len(S))`` mm.
         case_ids: case of each sample.
         sample_ids: stable index of each sample for FIXED_SAMPLES methods, else -1; int64 ``(B,)``.
+        inside: bool ``(B, *S)``, True where the sample shows image, False where it was padded or, by augmentation,
+            shows what lies beyond the image; for labelled and unlabelled samples alike. None = True everywhere.
     """
 
     image: torch.Tensor
@@ -167,6 +169,7 @@ class Batch:
     spacing: torch.Tensor
     case_ids: Sequence[str]
     sample_ids: torch.Tensor
+    inside: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)

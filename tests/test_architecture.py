@@ -16,13 +16,16 @@ from segbench import load_catalogue
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     ("types", "errors"),
-    ("atomic", "params", "names"),
+    ("atomic", "params", "names", "provenance"),
     ("config", "contracts", "losses", "views"),
     ("hookspecs", "results"),
     ("host", "files", "ranking"),
     ("evaluation",),
-    ("training",),
+    ("training", "runs"),
+    ("assembly", "priors"),
+    ("preprocessing",),
     ("runner",),
+    ("studies",),
     ("conformance",),
     ("cli",),
     ("__main__",),

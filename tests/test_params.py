@@ -177,6 +177,7 @@ def test_a_key_is_a_value_or_a_group_not_both() -> None:
 def values_of(cls: type[Any]) -> st.SearchStrategy[Any]:
     """Return a strategy of instances of a dataclass within the ranges its fields declare."""
     whole, number = st.integers(0, 10**6), st.floats(0, 1e6)
+    texts: dict[str, st.SearchStrategy[Any]] = {"spacing": st.sampled_from(["native", "median", "3,1,0.5"])}
     plain: dict[Any, Any] = {"int": whole, "float": number, "bool": st.booleans(), "str": st.text(max_size=5)}
     chosen: dict[str, st.SearchStrategy[Any]] = {}
     for one in dataclasses.fields(cls):
@@ -186,7 +187,7 @@ def values_of(cls: type[Any]) -> st.SearchStrategy[Any]:
         elif one.type == "float":
             chosen[one.name] = st.floats(float(low), float(high or 1e6))
         elif one.type in plain:
-            chosen[one.name] = plain[one.type]
+            chosen[one.name] = texts.get(one.name, plain[one.type])
     return st.builds(cls, **chosen)
 
 
@@ -194,7 +195,8 @@ def values_of(cls: type[Any]) -> st.SearchStrategy[Any]:
 @given(st.data())
 def test_values_survive_json_and_text(data: st.DataObject) -> None:
     augmentation = data.draw(values_of(Augmentation))
-    recipe = dataclasses.replace(data.draw(values_of(Recipe)), augmentation=augmentation)
+    crop = data.draw(st.none() | st.tuples(*[st.integers(1, 512)] * 3))
+    recipe = dataclasses.replace(data.draw(values_of(Recipe)), augmentation=augmentation, crop=crop)
     assert make(Recipe, json.loads(json.dumps(to_json(recipe))), "recipe") == recipe
     texts = {key: str(value) for key, value in to_json(augmentation).items() if not isinstance(value, list)}
     assert make(Augmentation, texts, "augmentation") == augmentation
@@ -268,6 +270,35 @@ def test_the_identity_is_what_it_was() -> None:
         folds=5,
     )
     assert fixed.run_id("revision") == "0ca69ac15506"
+
+
+def test_fields_that_came_later_leave_old_identities_alone() -> None:
+    plain = config()
+    assert "unlabelled" not in plain.canonical() and "crop" not in plain.canonical()["recipe"]
+    cropped = dataclasses.replace(plain, recipe=Recipe(crop=(0, 256, 152)))
+    lent = dataclasses.replace(plain, unlabelled=Choice("oasis", {"age": 40}, {"path": "/home/me/oasis"}))
+    assert len({one.run_id("r") for one in (plain, cropped, lent)}) == 3
+    assert "/home/me" not in json.dumps(lent.canonical()) and lent.local() == {"unlabelled": {"path": "/home/me/oasis"}}
+    assert lent.variant() == "unlabelled.age=40 unlabelled=oasis" and cropped.variant() == "crop=0,256,152"
+
+
+@pytest.mark.parametrize("spacing", ["abc", "", "1,1", "1,1,0", "1,1,-2", "1,1,nan", "1,1,1,1", "Native"])
+def test_a_training_grid_that_makes_no_sense(spacing: str) -> None:
+    with pytest.raises(UsageError, match=r"recipe\.spacing: expected native, median or three mm such as 3,1,1, found"):
+        make(Recipe, {"spacing": spacing}, "recipe")
+
+
+@pytest.mark.parametrize(
+    ("text", "crop"), [("none", None), ("0,256,152", (0, 256, 152)), ("256x256x128", (256, 256, 128))]
+)
+def test_crops(text: str, crop: Any) -> None:
+    assert make(Recipe, {"crop": text}, "recipe").crop == crop
+
+
+@pytest.mark.parametrize("text", ["abc", "256", "256,256", "1,-1,1", "1.5,1,1", "0,0,0"])
+def test_crops_that_make_no_sense(text: str) -> None:
+    with pytest.raises(UsageError, match=r"recipe.*crop"):
+        make(Recipe, {"crop": text}, "recipe")
 
 
 def test_machine_paths_stay_out_of_the_identity(tmp_path: Path) -> None:

@@ -14,13 +14,16 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
+import torch
 
 from segbench import results
 from segbench.config import Recipe
 from segbench.errors import DataInvalid, Incompatible, PluginError, UsageError
 from segbench.host import load_catalogue
-from segbench.runner import assemble
+from segbench.runner import Sources, assemble
+from segbench.training.checkpoints import load_checkpoint
 from segbench.training.loop import Reporter
+from segbench.types import Choice
 
 TOY = Path(__file__).parent / "toy.py"
 CATALOGUE = load_catalogue([TOY])
@@ -133,6 +136,28 @@ def test_the_control_arm_switches_the_prior_off(tmp_path: Path) -> None:
         (("flat",), {"network": "toy3d"}, "flat works in 2D, network toy3d in 3D"),
         (("witness", {"fault": "incompatible"}), {}, "cannot work on dataset toy: it has moods"),
         (("witness", {"mixed": True}), {}, "needs unlabelled cases; dataset toy has none"),
+        (
+            ("witness", {"mixed": True, "unlabelled": 4}),
+            {"dataset": {"unlabelled": 3}},
+            "method.unlabelled=4, but there are 3 unlabelled cases",
+        ),
+        (
+            ("witness", {"mixed": True}),
+            {"dataset": {"unlabelled": 3}, "recipe": {"unlabelled_ratio": 0.0}},
+            "recipe.unlabelled_ratio=0 shows it none",
+        ),
+        (
+            ("witness", {"mixed": True, "unlabelled": 12}),
+            {"unlabelled": Choice("twin"), "recipe": {"labelled": 1}},
+            "there are 9 unlabelled cases",
+        ),
+        (
+            ("witness", {"mixed": True}),
+            {"unlabelled": Choice("twin", {"channels": 2})},
+            r"twin has 2 image channels \(c0, c1\), dataset toy has 1 \(image\)",
+        ),
+        (("witness", {}), {"unlabelled": Choice("twin")}, "witness sees no unlabelled cases unless method.unlabelled"),
+        (("witness", {"mixed": True}), {"unlabelled": Choice("toy")}, "its test cases must not be seen"),
     ],
 )
 def test_parts_that_do_not_fit_say_why(tmp_path: Path, arguments: Any, options: Any, words: str) -> None:
@@ -161,6 +186,142 @@ def test_unusual_cases_are_no_trouble(tmp_path: Path, fault: str, shape: Any, ne
     for faulty in range(2):
         outcome = go(tmp_path, dataset={"fault": fault, "faulty": faulty, "shape": shape}, network=network)
         assert outcome.failed == 0
+
+
+# ------------------------------------------------------------------------------------------- cases of another dataset
+
+
+def borrow(root: Path, twin: dict[str, Any] | None = None, wanted: int = 0, **others: Any) -> Any:
+    """Carry out a run that sees cases of another dataset."""
+    local = {key: value for key, value in (twin or {}).items() if key in ("truth", "revision")}
+    choice = Choice("twin", {key: value for key, value in (twin or {}).items() if key not in local}, local)
+    return go(root, "witness", {"mixed": True, "unlabelled": wanted}, unlabelled=choice, **others)
+
+
+def weights(outcome: Any) -> dict[str, torch.Tensor]:
+    found: dict[str, torch.Tensor] = load_checkpoint(outcome.folder / "checkpoint" / "network.pt")["network"]
+    return found
+
+
+def assert_same_results(one: Any, two: Any) -> None:
+    assert scores(one.folder) == scores(two.folder)
+    assert all(torch.equal(value, weights(two)[name]) for name, value in weights(one).items())
+    assert len(weights(one)) == len(weights(two)) > 0
+
+
+def test_another_dataset_lends_its_cases(tmp_path: Path) -> None:
+    outcome = borrow(tmp_path, dataset={"unlabelled": 1})
+    record, names = record_of(outcome), [f"toy_{100 + index}" for index in range(6)]
+    assert record["splits"]["unlabelled"] == [*(f"twin+{name}" for name in names), "bare_0"]
+    assert record["unlabelled"] == {"dataset": "twin", "revision": "1", "synthetic": False, "cases": names}
+    assert record["config"]["unlabelled"] == {"name": "twin", "parameters": {}}
+    seen = {name for step in toy.Witness.last.steps_ for name in step["ids"][2:]}
+    assert seen <= set(record["splits"]["unlabelled"]) and any(name.startswith("twin+") for name in seen)
+    for step in toy.Witness.last.steps_:
+        assert step["labelled"] == [True, True, False, False] and (step["target"][2:] == -1).all()
+    variant = results.read_scores(outcome.folder, ["variant"]).column(0)[0].as_py()
+    assert variant.startswith("method.mixed=true unlabelled=twin ")
+    few = borrow(tmp_path, wanted=2, dataset={"unlabelled": 1})
+    assert record_of(few)["splits"]["unlabelled"] == ["twin+toy_100", "twin+toy_101"]  # the other dataset comes first
+    assert record_of(go(tmp_path))["unlabelled"] is None
+
+
+def test_the_other_dataset_is_part_of_the_identity(tmp_path: Path) -> None:
+    runs = [
+        borrow(tmp_path),
+        borrow(tmp_path, {"revision": "2"}),
+        borrow(tmp_path, {"first": 200}),
+        go(tmp_path, "witness", {"mixed": True}, dataset={"unlabelled": 2}),
+    ]
+    assert len({run.run_id for run in runs}) == 4 and all(run.fresh for run in runs)
+    assert not borrow(tmp_path).fresh
+
+
+@pytest.mark.parametrize("spacing", ["native", "median", "2,1.3,0.8"])
+@pytest.mark.parametrize("network", ["toy2d", "toy3d"])
+def test_lent_cases_come_onto_the_training_grid(tmp_path: Path, spacing: str, network: str) -> None:
+    recipe = {"spacing": spacing, "crop": (0, 9, 9)}
+    outcome = borrow(tmp_path, {"spacing": (3.0, 2.0, 0.5)}, recipe=recipe, network=network)
+    assert outcome.failed == 0
+    metas = {path.parts[-3]: json.loads(path.read_text()) for path in tmp_path.glob(".cache/*/*/meta.json")}
+    expected = [2, 1.3, 0.8] if spacing == "2,1.3,0.8" else [3, 1, 1]
+    assert metas["twin"]["spacing"] == metas["toy"]["spacing"] == expected
+    assert metas["twin"]["native_spacing"] == [3, 2, 0.5]
+    if expected == [3, 1, 1]:
+        assert metas["twin"]["grid_shape"] == [5, 26, 6]
+
+
+def test_labels_that_nobody_may_read_may_be_anything(tmp_path: Path) -> None:
+    recipe = {"spacing": "median", "choose": "best", "frozen_copies": 2}
+    runs = [
+        borrow(tmp_path / truth, {"truth": truth}, recipe=recipe) for truth in ("right", "garbage", "poison", "none")
+    ]
+    for other in runs[1:]:
+        assert_same_results(runs[0], other)
+
+
+def test_labels_of_spared_cases_may_be_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The dataset's own training cases, spared by ``recipe.labelled``: right, garbage or poisoned, nothing changes."""
+    load, splits = toy.Toy.load, record_of(go(tmp_path, "witness", {"mixed": True}, recipe={"labelled": 1}))["splits"]
+    assert len(splits["unlabelled"]) == 3
+    truths = {"right": None, "garbage": toy.LabelMap(np.full((1, 1), 99), (9.0,)), "poison": toy.Poisoned()}
+    runs = []
+    for name, truth in truths.items():
+
+        def loaded(self: Any, ref: Any, truth: Any = truth) -> Any:
+            case = load(self, ref)
+            spared = ref.id in splits["unlabelled"] and truth is not None
+            return dataclasses.replace(case, truth=truth) if spared else case
+
+        monkeypatch.setattr(toy.Toy, "load", loaded)
+        recipe = {"labelled": 1, "spacing": "median", "choose": "best"}
+        runs.append(go(tmp_path / name, "witness", {"mixed": True}, recipe=recipe, network="toy3d"))
+    for other in runs[1:]:
+        assert_same_results(runs[0], other)
+
+
+def test_an_image_that_is_held_out_cannot_be_lent(tmp_path: Path) -> None:
+    with pytest.raises(
+        Incompatible, match=r"toy_\d of unlabelled dataset twin is the same image as case toy_\d, which"
+    ):
+        borrow(tmp_path, {"first": 0})  # the very cases of the toy dataset, under another name
+    assert not list(tmp_path.rglob("checkpoint"))
+
+
+def test_smoke_asks_for_no_more_than_a_miniature_has(tmp_path: Path) -> None:
+    outcome = borrow(tmp_path, wanted=50, smoke=True, recipe={"labelled": 50})
+    assert len(record_of(outcome)["splits"]["unlabelled"]) == 4
+
+
+def test_runs_of_one_command_share_their_datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared: list[str] = []
+    monkeypatch.setattr(toy.Toy, "prepare", lambda self, root: prepared.append(type(self).__name__))
+    sources = Sources(CATALOGUE, tmp_path)
+    plain = {"catalogue": CATALOGUE, "results_root": tmp_path, "sources": sources}
+    for seed in range(2):
+        toy.run(toy.configuration(seed=seed), **plain)
+        mixed = toy.configuration("witness", {"mixed": True}, seed=seed, unlabelled=Choice("twin"))
+        toy.run(mixed, **plain)
+    assert sorted(prepared) == ["Toy", "Twin"]
+    toy.run(toy.configuration(dataset={"cases": 5}), **plain)
+    toy.run(toy.configuration(smoke=True), **plain)
+    assert prepared.count("Toy") == 3
+    alone = toy.run(toy.configuration(seed=0), catalogue=CATALOGUE, results_root=tmp_path / "alone")
+    shared = toy.run(toy.configuration(seed=0), **plain)
+    assert not shared.fresh
+    assert_same_results(alone, shared)
+
+
+def test_a_crop_trains_and_comes_home(tmp_path: Path) -> None:
+    for network in ("toy2d", "toy3d"):
+        outcome = go(tmp_path, recipe={"crop": (0, 7, 9)}, network=network)
+        assert record_of(outcome)["config"]["recipe"]["crop"] == [0, 7, 9]
+        for batch in toy.Witness.last.stage_["batches"]:
+            assert int(batch["inside"].any(-1).any(0).sum(-1).max()) == 7
+        for name in record_of(outcome)["splits"]["test"]:
+            array = nibabel.load(outcome.folder / "predictions" / f"{name}.nii.gz").get_fdata().T
+            assert array.shape == (5, 13, 11)
+            assert not array[:, :3].any() and not array[:, 10:].any() and not array[:, :, [0, 10]].any()
 
 
 # ------------------------------------------------------------------------------------------------ bad luck on the way

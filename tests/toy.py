@@ -107,6 +107,50 @@ class Toy(Dataset):
         return Toy(cases=4)
 
 
+class Poisoned(LabelMap):
+    """A truth that must not be looked at."""
+
+    def __init__(self) -> None:
+        pass
+
+    def __getattribute__(self, name: str) -> Any:
+        if not name.startswith("__"):
+            raise AssertionError(f"the labels of an unlabelled case were looked at: {name}")
+        return super().__getattribute__(name)
+
+
+@dataclass
+class Twin(Toy):
+    """Boxes of another hospital, to be seen without their labels, which may be anything."""
+
+    name = "twin"
+    channels: int = parameter(1, "channels", low=1)
+    truth: str = parameter("right", "right, garbage, poison or none", content=False)
+    spacing: tuple[float, float, float] = parameter((3.0, 1.0, 1.0), "mm")
+    first: int = parameter(100, "number of the first case")
+
+    @property
+    def task(self) -> Task:
+        return Task("twin", self.revision, ("nothing", "something"), tuple(f"c{n}" for n in range(self.channels)))
+
+    def refs(self) -> Sequence[CaseRef]:
+        splits = ("train", "val", "test", "unlabelled", "")
+        return [
+            CaseRef(f"toy_{self.first + index}", f"patient_{index}", splits[index % 5], self.truth)  # type: ignore[arg-type]
+            for index in range(self.cases)
+        ]
+
+    def load(self, ref: CaseRef) -> Case:
+        case = super().load(ref)
+        truths = {
+            "right": case.truth,
+            "garbage": LabelMap(np.full((2, 3), 7.5), (0.0,)),  # type: ignore[arg-type]
+            "poison": Poisoned(),
+        }
+        image = np.concatenate([case.image] * self.channels)
+        return Case(ref.id, image, self.spacing, case.affine, truths.get(self.truth))
+
+
 @dataclass
 class Toy2D(Network):
     """Two convolutions."""
@@ -146,6 +190,7 @@ def _plain(batch: Batch) -> dict[str, Any]:
         "ids": list(batch.case_ids),
         "numbers": batch.sample_ids.tolist(),
         "labelled": batch.labelled.tolist(),
+        "inside": None if batch.inside is None else batch.inside.clone(),
         "image": batch.image.clone(),
         "target": batch.target.clone(),
         "derived": {name: value.clone() for name, value in batch.derived.items()},
@@ -164,7 +209,7 @@ class Witness(Method):
     weight: float = parameter(1.0, "weight of the prior", low=0)
     fixed: bool = parameter(False, "fixed samples")
     mixed: bool = parameter(False, "unlabelled samples")
-    unlabelled: int = parameter(100, "unlabelled cases", low=0)
+    unlabelled: int = parameter(0, "unlabelled cases; 0 = all", low=0)
     fault: str = parameter("", "what is wrong")
     fault_at: int = parameter(1, "step or epoch of the fault")
 
@@ -307,7 +352,7 @@ def go(root: Path, catalogue: Any, *arguments: Any, **others: Any) -> Any:
 
 @hookimpl
 def segbench_datasets() -> list[type[Dataset]]:
-    return [Toy]
+    return [Toy, Twin]
 
 
 @hookimpl

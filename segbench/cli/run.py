@@ -20,13 +20,13 @@ from segbench.types import Choice
 if TYPE_CHECKING:
     from segbench.config import Recipe, RunConfig
     from segbench.host import Catalogue
-    from segbench.runner import Outcome
+    from segbench.runner import Outcome, Sources
 
 SPLIT_ROLES = ("train", "val", "test")
-PARTS = ("dataset", "network", "method", "metric", "recipe")
+PARTS = ("dataset", "unlabelled", "network", "method", "metric", "recipe")
 COUNTS = {"seed": 0, "seeds": 1, "fold": 0, "folds": 0, "epochs": 1}
 """Options that are whole numbers, and the least they may be."""
-NAMES = ("dataset", "network", "recipe", "device", "precision")
+NAMES = ("dataset", "unlabelled", "network", "recipe", "device", "precision")
 LISTS = ("method", "arm", "metric")
 OPTIONS = (*NAMES, *LISTS, *COUNTS)
 
@@ -37,6 +37,9 @@ def run_command(
         list[str] | None, typer.Option("--method", "-m", help="Method; repeat to compare several.", show_default=False)
     ] = None,
     dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="Dataset; a phantom if none is named.")] = None,
+    unlabelled: Annotated[
+        str | None, typer.Option("--unlabelled", help="Dataset whose cases are seen without their labels.")
+    ] = None,
     network: Annotated[
         str | None, typer.Option("--network", "-n", help="Network; a small one if none is named.")
     ] = None,
@@ -76,10 +79,13 @@ def run_command(
     plugins: console.Plugins = None,
 ) -> None:
     """Train, predict, score and store; a finished run is left alone, an unfinished one is resumed."""
+    from segbench.assembly import Sources
+
     catalogue = console.catalogue(plugins)
     settings = _read_config(config)
     given = {
         "dataset": dataset,
+        "unlabelled": unlabelled,
         "network": network,
         "method": method,
         "arm": arm,
@@ -96,8 +102,9 @@ def run_command(
     settings.update({key: value for key, value in given.items() if value is not None})
     parameters = _merge(settings.pop("set", {}), parse_assignments(assignments or []))
     cells = plan_cells(catalogue, settings, parameters, {"split": _read_split(split), "smoke": smoke})
+    sources = Sources(catalogue, out)
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
-        outcomes = [_cell(cell, catalogue, out, dry_run, as_json, len(cells) > 1) for cell in cells]
+        outcomes = [_cell(cell, sources, dry_run, as_json, len(cells) > 1) for cell in cells]
     if as_json:
         console.print_json({"runs": outcomes})
     if any(outcome["status"] in ("failed", "incompatible") or outcome.get("failed_scores") for outcome in outcomes):
@@ -135,6 +142,9 @@ def plan_cells(
     recipe = _recipe(catalogue, recipe_name, parameters.get("recipe", {}), settings.get("epochs"))
     names = {part: settings.get(part) or catalogue.default(part + "s") for part in ("dataset", "network")}
     chosen = {part: _choice(catalogue, part, str(name), parameters) for part, name in names.items()}
+    unlabelled = settings.get("unlabelled")
+    if not unlabelled and "unlabelled" in parameters:
+        raise UsageError("--set unlabelled.…: which dataset? Name it with --unlabelled.")
     metric_parameters = parameters.get("metric", {})
     asked = _listed(settings.get("metric")) or (catalogue.defaults("metrics") if metric_parameters else [])
     metrics = _metrics(catalogue, asked, metric_parameters)
@@ -157,6 +167,7 @@ def plan_cells(
             folds=folds,
             device=settings.get("device", "auto"),
             precision=settings.get("precision", "auto"),
+            unlabelled=_choice(catalogue, "unlabelled", unlabelled, parameters) if unlabelled else None,
             **common,
         )
         for name in methods
@@ -168,7 +179,8 @@ def plan_cells(
 
 def _choice(catalogue: Catalogue, part: str, name: str, parameters: Mapping[str, Any]) -> Choice:
     """Return a choice with its parameters checked and in canonical form."""
-    return catalogue.settle(part + "s", Choice(name, parameters.get(part, {})))
+    kind = "datasets" if part == "unlabelled" else part + "s"
+    return catalogue.settle(kind, Choice(name, parameters.get(part, {})))
 
 
 def _metrics(catalogue: Catalogue, names: list[str], parameters: Mapping[str, Any]) -> tuple[Choice, ...]:
@@ -201,12 +213,10 @@ def _recipe(catalogue: Catalogue, name: str, values: Mapping[str, Any], epochs: 
     return make(Recipe, merged, "recipe")
 
 
-def _cell(
-    cell: RunConfig, catalogue: Catalogue, out: Path, dry_run: bool, as_json: bool, sweep: bool
-) -> dict[str, Any]:
+def _cell(cell: RunConfig, sources: Sources, dry_run: bool, as_json: bool, sweep: bool) -> dict[str, Any]:
     """Run one configuration; in a sweep, parts that do not fit or plugins that fail are a row, not the end."""
     try:
-        return _dry(cell, catalogue, out, as_json) if dry_run else _run(cell, catalogue, out, as_json)
+        return _dry(cell, sources, as_json) if dry_run else _run(cell, sources, as_json)
     except (Incompatible, PluginError) as error:
         if not sweep:
             raise
@@ -226,17 +236,20 @@ def title(cell: RunConfig) -> str:
     return f"{cell.method.name}{arm} on {cell.dataset.name}, {cell.network.name}, seed {cell.seed}{fold}"
 
 
-def _dry(cell: RunConfig, catalogue: Catalogue, out: Path, as_json: bool) -> dict[str, Any]:
+def _dry(cell: RunConfig, sources: Sources, as_json: bool) -> dict[str, Any]:
     from segbench.results import is_complete
     from segbench.runner import SMOKE_EPOCHS, assemble, folder_of
 
-    parts = assemble(cell, catalogue, out)
-    folder = folder_of(cell, parts, out)
+    parts = assemble(cell, sources.catalogue, sources.root, sources)
+    folder = folder_of(cell, parts, sources.root)
     state = "finished already" if is_complete(folder) else "to be resumed" if folder.exists() else "to be run"
     if not as_json:
         epochs = SMOKE_EPOCHS if cell.smoke else cell.recipe.epochs
         console.say(f"{title(cell)}: {state}", style="bold")
         console.say(f"  data     {parts.task.name}@{parts.task.revision}: {parts.splits}")
+        if parts.unlabelled:
+            lender = parts.unlabelled.task
+            console.say(f"  seen without labels  {lender.name}@{lender.revision}")
         console.say(f"  training {epochs} epochs, recipe {cell.recipe_name}, device {cell.device}")
         console.say(f"  metrics  {', '.join(metric.name for metric in parts.metrics)}", wrap=11)
         console.say(f"  folder   {folder}")
@@ -244,14 +257,14 @@ def _dry(cell: RunConfig, catalogue: Catalogue, out: Path, as_json: bool) -> dic
     return document | {"config": cell.canonical(), "local": cell.local()}
 
 
-def _run(cell: RunConfig, catalogue: Catalogue, out: Path, as_json: bool) -> dict[str, Any]:
+def _run(cell: RunConfig, sources: Sources, as_json: bool) -> dict[str, Any]:
     from segbench.cli.progress import RichReporter
     from segbench.runner import run
 
     console.say(title(cell), style="bold")
     reporter = RichReporter(console.stderr())
     try:
-        outcome = run(cell, catalogue=catalogue, results_root=out, reporter=reporter)
+        outcome = run(cell, catalogue=sources.catalogue, results_root=sources.root, reporter=reporter, sources=sources)
     finally:
         reporter.finish()
     if outcome.fresh and not as_json:

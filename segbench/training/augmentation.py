@@ -2,7 +2,7 @@
 
 Randomness and effect are apart: ``draw`` makes a ``Change`` from a generator, ``apply`` carries it out. Geometry is
 drawn in millimetres' proportions (a rotation is a rotation on anisotropic grids) and applied by one resampling: linear
-for images and derived maps, nearest neighbour for targets; what comes from outside is unknown (-1) in the target.
+for images and derived maps, nearest neighbour for targets; what comes from outside is ``OUTSIDE`` in the target.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ import torch.nn.functional as F
 
 from segbench.config import Augmentation
 from segbench.types import UNKNOWN
+
+OUTSIDE = UNKNOWN - 1
+"""Target value, during assembly only, of what shows no image: padding, and what augmentation brings in."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +93,12 @@ def apply(
     Args:
         change: from ``draw`` for the same batch.
         image: float32 ``(B, C, *S)``.
-        target: int64 ``(B, *S)``.
+        target: int64 ``(B, *S)``, ``OUTSIDE`` where there is no image.
         derived: name -> float32 ``(B, c, *S)``.
 
     Returns:
-        New image, target and derived maps; the arguments are left alone.
+        New image, target (``OUTSIDE`` also where something came in from beyond the sample) and derived maps; the
+        arguments are left alone.
     """
     maps = dict(derived)
     if len(change.warp):
@@ -144,8 +148,8 @@ def _warp(
 
     image, target = image.clone(), target.clone()
     image[index] = move(image, "bilinear", "border")
-    shifted = (target - UNKNOWN).unsqueeze(1).float()  # unknown becomes 0, which is what comes in from outside
-    target[index] = move(shifted, "nearest", "zeros")[:, 0].round().long() + UNKNOWN
+    shifted = (target - OUTSIDE).unsqueeze(1).float()  # outside becomes 0, which is what comes in
+    target[index] = move(shifted, "nearest", "zeros")[:, 0].round().long() + OUTSIDE
     moved = {}
     for name, value in maps.items():
         moved[name] = value.clone()

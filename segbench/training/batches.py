@@ -13,7 +13,9 @@ import numpy as np
 import torch
 
 from segbench.config import Recipe
+from segbench.errors import VerificationError
 from segbench.training import augmentation
+from segbench.training.augmentation import OUTSIDE
 from segbench.training.cache import StoredCase
 from segbench.training.sampling import passes, seed_of
 from segbench.types import UNKNOWN, Batch
@@ -56,7 +58,10 @@ class Samples:
         device: where batches go.
         derived_keys: case id -> key of its derived maps.
         fixed: a numbered list of fixed samples instead of drawn ones.
-        mix_unlabelled: every step also carries unlabelled samples.
+        mix_unlabelled: every step also carries unlabelled samples, at least one.
+
+    Raises:
+        VerificationError: if labels were stored for a case on the unlabelled path.
     """
 
     def __init__(
@@ -74,13 +79,16 @@ class Samples:
         mix_unlabelled: bool = False,
     ) -> None:
         self.view, self.recipe, self.seed, self.fold, self.device = view, recipe, seed, fold, device
+        for case in unlabelled:
+            if case.labelled:
+                raise VerificationError(f"Case {case.ref.id} is to be seen without labels, but they were stored.")
         self.derived_keys = derived_keys or {}
         self.fixed = fixed
         copies = max(1, recipe.frozen_copies)
         self.labelled = _numbered(view, labelled, copies) if fixed else _drawn(view, labelled, copies)
-        self.unlabelled = _drawn(view, unlabelled, 1) if mix_unlabelled else []
+        self.unlabelled = _drawn(view, unlabelled, copies) if mix_unlabelled else []
         self.batch = recipe.batch or BATCH[view.dims]
-        self.unlabelled_batch = round(self.batch * recipe.unlabelled_ratio) if self.unlabelled else 0
+        self.unlabelled_batch = max(1, round(self.batch * recipe.unlabelled_ratio)) if self.unlabelled else 0
         self.steps = recipe.steps_per_epoch or STEPS[view.dims]
 
     def epoch(self, index: int) -> Iterator[Batch]:
@@ -93,27 +101,31 @@ class Samples:
                 chosen += [self.unlabelled[next(other)] for _ in range(self.unlabelled_batch)]
             place = np.random.default_rng(seed_of("window", self.seed, self.fold, index, step))
             batch = self._assemble(chosen, place)
-            yield self._frozen(batch, chosen) if self.recipe.frozen_copies else self._augment(batch, index, step)
+            yield _shown(
+                self._frozen(batch, chosen) if self.recipe.frozen_copies else self._augment(batch, index, step)
+            )
 
     def plain(self) -> Iterator[Batch]:
         """Yield one pass over the labelled samples, in order, not augmented (frozen copies keep theirs)."""
         for first in range(0, len(self.labelled), self.batch):
             chosen = self.labelled[first : first + self.batch]
             batch = self._assemble(chosen, np.random.default_rng(seed_of("plain", self.seed, self.fold, first)))
-            yield self._frozen(batch, chosen) if self.recipe.frozen_copies else batch
+            yield _shown(self._frozen(batch, chosen) if self.recipe.frozen_copies else batch)
 
     def _assemble(self, chosen: Sequence[Sample], place: np.random.Generator) -> Batch:
+        """Cut the samples; the target is ``OUTSIDE`` where a window reaches beyond its case (see ``_shown``)."""
         images, targets, derived = [], [], []
         for sample in chosen:
             window = sample.window or self._place(sample, place)
             case = sample.case
             images.append(self.view.cut_image(case.image, window))
             if case.labelled:
-                targets.append(self.view.cut(case.target, window, fill=UNKNOWN)[0])
+                targets.append(self.view.cut(case.target, window, fill=OUTSIDE)[0])
                 maps = case.derived(self.derived_keys[case.ref.id]) if case.ref.id in self.derived_keys else {}
                 derived.append({name: self.view.cut(value, window, fill=0) for name, value in maps.items()})
             else:
-                targets.append(np.full(images[-1].shape[1:], UNKNOWN, dtype=np.int16))
+                nothing = np.broadcast_to(np.int16(UNKNOWN), (1, *case.shape))  # one number, however large the case
+                targets.append(self.view.cut(nothing, window, fill=OUTSIDE)[0])
                 derived.append({})
         names = {name: maps[name] for maps in derived for name in maps}
         stacked = {
@@ -167,6 +179,11 @@ class Samples:
                 one = self._changed(one, torch.Generator().manual_seed(seed))
             parts.append(one)
         return _joined(parts, batch)
+
+
+def _shown(batch: Batch) -> Batch:
+    """Return a batch as methods see it: what lies outside is unknown in the target and False in ``inside``."""
+    return replace(batch, target=batch.target.clamp(min=UNKNOWN), inside=batch.target > OUTSIDE)
 
 
 def _drawn(view: Slices | Patches, cases: Sequence[StoredCase], copies: int) -> list[Sample]:

@@ -1,17 +1,19 @@
 """Preprocessed cases as memory-mapped arrays, keyed by content. Written once, read by index ever after.
 
-Preprocessing: resample to the training grid if the recipe asks for one, normalise intensities per case and channel.
-Each case is a folder of ``.npy`` files; ``meta.json`` is written last, so its presence means complete.
+Preprocessing: resample to the training grid and crop about its centre if the recipe asks for it, then normalise
+intensities per case and channel. Each case is a folder of ``.npy`` files; ``meta.json`` is written last, so its
+presence means complete.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -24,8 +26,9 @@ from segbench.contracts import Dataset, Method
 from segbench.errors import DataInvalid, PluginError, UsageError, safe_name
 from segbench.params import fingerprint, to_json
 from segbench.types import UNKNOWN, Case, CaseRef, Geometry, LabelMap, Task
+from segbench.views import Shape
 
-CACHE_VERSION = 2
+CACHE_VERSION = 3
 FOREGROUND_SAMPLES = 500
 _CLIP = (0.5, 99.5)
 
@@ -38,18 +41,23 @@ class StoredCase:
         ref: the case.
         folder: its files.
         spacing: training grid, mm, ``(D, H, W)``.
+        grid_shape, origin: shape of the whole case on the training grid, and where the stored crop begins in it.
         native_shape, native_spacing, native_affine: the case's own grid, where predictions go back to.
         label_dtype: dtype predictions are written with.
+        digest: of the image as the dataset gave it; equal for equal images, whatever they are called.
         labelled: whether a target was stored; never for cases on the unlabelled path.
     """
 
     ref: CaseRef
     folder: Path
     spacing: tuple[float, float, float]
-    native_shape: tuple[int, int, int]
+    grid_shape: Shape
+    origin: Shape
+    native_shape: Shape
     native_spacing: tuple[float, float, float]
     native_affine: NDArray[np.float64]
     label_dtype: str
+    digest: str
     labelled: bool
 
     @cached_property
@@ -60,27 +68,33 @@ class StoredCase:
     @cached_property
     def target(self) -> NDArray[np.int16]:
         """Memory-mapped int16 ``(1, D, H, W)``, -1 unknown."""
-        if not self.labelled:
-            raise PluginError(f"Case {self.ref.id} is unlabelled here; its labels must not be read.")
+        self._refuse_unlabelled()
         return cast("NDArray[np.int16]", self._map("target"))
 
     @cached_property
     def foreground(self) -> NDArray[np.int32]:
         """Some foreground voxels ``(n, 3)``, spread evenly over the labels."""
+        self._refuse_unlabelled()
         return cast("NDArray[np.int32]", self._map("foreground"))
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """Shape ``(D, H, W)`` on the training grid."""
+    def shape(self) -> Shape:
+        """Shape ``(D, H, W)`` of what is stored, on the training grid."""
         d, h, w = self.image.shape[1:]
         return (d, h, w)
 
     @property
+    def box(self) -> tuple[slice, slice, slice]:
+        """Place of what is stored in the whole case on the training grid."""
+        d, h, w = (slice(first, first + n) for first, n in zip(self.origin, self.shape, strict=True))
+        return (d, h, w)
+
+    @property
     def affine(self) -> NDArray[np.float64]:
-        """Affine of the training grid (voxel centres of the corners aligned as resampling does)."""
+        """Affine of what is stored (voxel centres of the corners aligned as resampling does)."""
         scale = np.array(self.spacing) / np.array(self.native_spacing)
         matrix = np.diag([*scale, 1.0])
-        matrix[:3, 3] = (scale - 1) / 2
+        matrix[:3, 3] = (scale - 1) / 2 + scale * np.array(self.origin)
         return np.asarray(self.native_affine @ matrix)
 
     def truth(self) -> LabelMap:
@@ -96,6 +110,10 @@ class StoredCase:
         folder = self.folder / f"derived-{key}"
         return {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}
 
+    def _refuse_unlabelled(self) -> None:
+        if not self.labelled:
+            raise PluginError(f"Case {self.ref.id} is unlabelled here; its labels must not be read.")
+
     def _map(self, name: str) -> Any:
         return np.load(self.folder / f"{name}.npy", mmap_mode="r")
 
@@ -106,29 +124,23 @@ class Cache:
     Args:
         root: folder of all caches.
         dataset: a prepared dataset.
-        recipe: its ``spacing`` and ``normalisation`` are used.
+        recipe: its ``spacing``, ``crop`` and ``normalisation`` are used.
+        spacing: training grid in mm, for a dataset that must follow another's; None = as ``settle_spacing`` finds.
     """
 
-    def __init__(self, root: Path, dataset: Dataset, recipe: Recipe) -> None:
-        self.dataset, self.task, self.recipe = dataset, dataset.task, recipe
-        self.spacing: tuple[float, float, float] | None = None
+    def __init__(
+        self, root: Path, dataset: Dataset, recipe: Recipe, spacing: tuple[float, float, float] | None = None
+    ) -> None:
+        self.dataset, self.task, self.recipe, self.spacing = dataset, dataset.task, recipe, spacing
         self.folder = root / self.task.name
 
     def settle_spacing(self, refs: Sequence[CaseRef]) -> None:
         """Fix the training grid from the training cases (``median``) or from the recipe's numbers."""
-        wanted = self.recipe.spacing
-        if wanted == "native":
-            return
-        if wanted == "median":
-            values = np.median([self.dataset.load(ref).spacing for ref in refs], axis=0).tolist()
+        if self.recipe.spacing == "median":
+            d, h, w = np.median([self.dataset.load(ref).spacing for ref in refs], axis=0).tolist()
+            self.spacing = (d, h, w)
         else:
-            try:
-                values = [float(part) for part in wanted.split(",")]
-            except ValueError:
-                values = []
-        if len(values) != 3 or not all(0 < value < 1000 for value in values):
-            raise UsageError(f"recipe spacing: expected native, median or three mm such as 3,1,1; found {wanted!r}.")
-        self.spacing = (values[0], values[1], values[2])
+            self.spacing = self.recipe.millimetres()
 
     def store(self, ref: CaseRef, *, labelled: bool, scored: bool = False) -> StoredCase:
         """Return a preprocessed case, preprocessing it now if it is not there yet.
@@ -143,13 +155,14 @@ class Cache:
             "dataset": [self.task.name, self.task.revision, self.dataset.version],
             "case": [ref.id, ref.stamp],
             "spacing": self.spacing,
+            "crop": self.recipe.crop,
             "normalisation": self.recipe.normalisation,
             "labelled": labelled,
             "scored": scored,
         }
         folder = self.folder / f"{ref.id}-{fingerprint(identity)[:16]}"
         if not (folder / "meta.json").is_file():
-            case = self.dataset.load(ref)
+            case = self.dataset.load(ref) if labelled or scored else load_bare(self.dataset, ref)
             check_case(case, ref, self.task, labelled=labelled or scored)
             label_dtype = _label_dtype(case if labelled or scored else None, len(self.task.labels))
             _write_folder(folder, lambda into: self._preprocess(case, into, labelled, label_dtype))
@@ -158,10 +171,13 @@ class Cache:
             ref,
             folder,
             tuple(meta["spacing"]),
+            tuple(meta["grid_shape"]),
+            tuple(meta["origin"]),
             tuple(meta["native_shape"]),
             tuple(meta["native_spacing"]),
             np.array(meta["native_affine"]),
             meta["label_dtype"],
+            meta["digest"],
             labelled,
         )
 
@@ -201,18 +217,35 @@ class Cache:
             image = np.stack([resample(channel, shape, linear=True) for channel in image])
             target = None if target is None else resample(target, shape, linear=False)
             spacing = self.spacing
+        grid_shape = image.shape[1:]
+        box = centre(grid_shape, self.recipe.crop or (0, 0, 0))
+        image, target = image[(slice(None), *box)], None if target is None else target[box]
         np.save(into / "image.npy", np.stack([_normalise(c, self.recipe.normalisation) for c in image]))
         if target is not None:
             np.save(into / "target.npy", target[None])
             np.save(into / "foreground.npy", _foreground(target, len(self.task.labels)))
         meta = {
             "spacing": list(spacing),
+            "grid_shape": list(grid_shape),
+            "origin": [axis.start for axis in box],
             "native_shape": list(case.image.shape[1:]),
             "native_spacing": list(case.spacing),
             "native_affine": np.asarray(case.affine).tolist(),
             "label_dtype": label_dtype,
+            "digest": hashlib.sha256(np.ascontiguousarray(case.image, dtype=np.float32).data).hexdigest()[:32],
         }
         (into / "meta.json").write_text(json.dumps(meta))
+
+
+def load_bare(dataset: Dataset, ref: CaseRef) -> Case:
+    """Load a case for the unlabelled path: this is the only way onto it, and the truth stays behind, unlooked at."""
+    return replace(dataset.load(ref), truth=None)
+
+
+def centre(shape: Sequence[int], size: Shape) -> tuple[slice, ...]:
+    """Return the centred box of ``size`` in ``shape``; an axis of size 0, or shorter than its size, is kept whole."""
+    kept = [min(n, wanted or n) for n, wanted in zip(shape, size, strict=True)]
+    return tuple(slice((n - k) // 2, (n - k) // 2 + k) for n, k in zip(shape, kept, strict=True))
 
 
 def check_case(case: Case, ref: CaseRef, task: Task, *, labelled: bool) -> None:

@@ -30,22 +30,22 @@ def predict(forward: Forward, case: StoredCase, view: Slices | Patches, labels: 
         device: of the network.
 
     Returns:
-        Label map with the case's native shape, spacing and affine, in the dtype of its truth.
+        Label map with the case's native shape, spacing and affine, in the dtype of its truth; background outside the
+        recipe's crop.
     """
-    resampled = case.shape != case.native_shape
-    if resampled:
-        scores = probabilities(forward, case, view, labels, device)
-        scores = _to_shape(scores, case.native_shape)
-        array = scores.argmax(0).numpy()
+    if case.grid_shape == case.native_shape:
+        array = np.zeros(case.native_shape, dtype=np.int64)
+        array[case.box] = predict_labels(forward, case, view, labels, device)
     else:
-        array = predict_labels(forward, case, view, labels, device)
+        scores = _uncropped(probabilities(forward, case, view, labels, device), case)
+        array = _to_shape(scores, case.native_shape).argmax(0).numpy()
     return LabelMap(array.astype(case.label_dtype), case.native_spacing, case.native_affine)
 
 
 def predict_labels(
     forward: Forward, case: StoredCase, view: Slices | Patches, labels: int, device: torch.device
 ) -> NDArray[np.int64]:
-    """Return the label map ``(D, H, W)`` on the training grid."""
+    """Return the label map ``(D, H, W)`` of what is stored, on the training grid."""
     if isinstance(view, Slices):
         planes = [logits.argmax(1).cpu() for logits in _slices(forward, case, view, device)]
         return np.moveaxis(torch.cat(planes).numpy(), 0, view.axis)
@@ -55,7 +55,7 @@ def predict_labels(
 def probabilities(
     forward: Forward, case: StoredCase, view: Slices | Patches, labels: int, device: torch.device
 ) -> torch.Tensor:
-    """Return softmax probabilities ``(K, D, H, W)`` float32 on the CPU, training grid.
+    """Return softmax probabilities ``(K, D, H, W)`` of what is stored, float32 on the CPU, training grid.
 
     Patches are as large as in training, padded where the case is smaller: a network that normalises over its input
     must not see less padding than it was trained with.
@@ -73,6 +73,16 @@ def probabilities(
         total[(slice(None), *there)] += scores[(slice(None), *here)]
         weights[there] += weight[here]
     return total / weights
+
+
+def _uncropped(scores: torch.Tensor, case: StoredCase) -> torch.Tensor:
+    """Return probabilities of the whole case on the training grid: certain background outside the crop."""
+    if case.shape == case.grid_shape:
+        return scores
+    whole = torch.zeros(len(scores), *case.grid_shape)
+    whole[0] = 1
+    whole[(slice(None), *case.box)] = scores
+    return whole
 
 
 def _overlap(window: Window, size: Shape, shape: Shape) -> tuple[tuple[slice, ...], tuple[slice, ...]]:

@@ -14,6 +14,8 @@ from segbench.types import CaseRef
 
 VALIDATION_SHARE = 0.1
 TEST_SHARE = 0.2
+ROLES = ("train", "val", "test", "unlabelled")
+"""What a case may be to a run; the attributes of ``Splits``."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ def split_cases(
 
     Raises:
         DataInvalid: if a part would be empty or a patient stands on both sides.
-        UsageError: for a fold that does not exist or an unknown case in a fixed list.
+        UsageError: for a fold that does not exist, an unknown case in a fixed list, or more labelled cases than
+            there are.
     """
     labelled = [ref for ref in refs if ref.split != "unlabelled"]
     unlabelled = [ref for ref in refs if ref.split == "unlabelled"]
@@ -148,11 +151,18 @@ def _check(splits: Splits) -> None:
 
 
 def _limit(splits: Splits, unlabelled: Sequence[CaseRef], config: RunConfig) -> Splits:
-    """Keep ``recipe.labelled`` training cases; the others join the unlabelled ones (their labels are never read)."""
-    count = config.recipe.labelled
-    if not count or count >= len(splits.train):
+    """Keep ``recipe.labelled`` training cases; the others join the unlabelled ones (their labels are never read).
+
+    Unlabelled cases of patients who are held out for validation or test are left out: their images must not be seen.
+    """
+    held = {ref.group for ref in splits.val + splits.test}
+    unlabelled = [ref for ref in unlabelled if ref.group not in held]
+    count, there = config.recipe.labelled, len(splits.train)
+    if count > there and not config.smoke:
+        raise UsageError(f"recipe.labelled={count}: this split has {there} training cases; 0 = all of them.")
+    if not count or count >= there:
         return Splits(splits.train, splits.val, splits.test, tuple(unlabelled))
-    order = np.random.default_rng(seed_of("labelled", config.seed, config.fold)).permutation(len(splits.train))
+    order = np.random.default_rng(seed_of("labelled", config.seed, config.fold)).permutation(there)
     kept = set(order[:count].tolist())
     train = tuple(ref for index, ref in enumerate(splits.train) if index in kept)
     spare = tuple(ref for index, ref in enumerate(splits.train) if index not in kept)

@@ -59,7 +59,7 @@ def dry(*arguments: str, expect: int = 0) -> list[dict[str, Any]]:
         (("-m", "nonajd"), "No method is called 'nonajd'. Did you mean 'nonadj'?"),
         (("-m", "NONADJ"), "Did you mean 'nonadj'?"),
         (("-m", "../nonadj"), "No method is called '../nonadj'"),
-        (("-m", "ce", "--dataset", "brian"), "No dataset is called 'brian'. Did you mean 'brain'?"),
+        (("-m", "ce", "--dataset", "brian"), "No dataset is called 'brian'. Did you mean 'brain'"),
         (("-m", "ce", "--dataset", "../../etc"), "No dataset is called '../../etc'"),
         (("-m", "ce", "--network", "unet2"), "Did you mean 'unet2d'"),
         (("-m", "ce", "--metric", "dise"), "No metric is called 'dise'. Did you mean 'dice'"),
@@ -78,6 +78,26 @@ def dry(*arguments: str, expect: int = 0) -> list[dict[str, Any]]:
         (("-m", "ce", "--set", "recipe.augmentation=0"), "recipe: augmentation: expected parameters by name"),
         (("-m", "ce", "--set", "recipe.epochs=0"), "recipe: epochs: expected a value from 1"),
         (("-m", "ce", "--set", "recipe.optimizer=adm"), "one of adamw, adam, sgd"),
+        (("-m", "ce", "--set", "recipe.spacing=abc"), "recipe.spacing: expected native, median or three mm"),
+        (("-m", "ce", "--set", "recipe.crop=abc"), "recipe: crop: expected 3 values, each a whole number or none"),
+        (("-m", "ce", "--set", "recipe.crop=0,0,0"), "recipe.crop: 0,0,0 crops nothing"),
+        (("-m", "ce", "--set", "recipe.labelled=50"), "recipe.labelled=50: this split has 12 training cases"),
+        (("-m", "ce", "--unlabelled", "brian"), "No dataset is called 'brian'. Did you mean 'brain'"),
+        (("-m", "ce", "--set", "unlabelled.cases=3"), "Name it with --unlabelled"),
+        (("-m", "ce", "--unlabelled", "brain"), "method ce sees no unlabelled cases; leave --unlabelled out"),
+        (("-m", "nonadj", "--unlabelled", "brain"), "no unlabelled cases unless method.unlabelled says how many"),
+        (
+            ("-m", "nonadj", "--set", "method.unlabelled=50", "--set", "dataset.unlabelled=2"),
+            "method.unlabelled=50, but there are 2 unlabelled cases",
+        ),
+        (
+            ("-m", "nonadj", "--set", "method.unlabelled=2", "--unlabelled", "brain"),
+            "is the dataset that is trained and tested on",
+        ),
+        (
+            ("-m", "nonadj", "--set", "method.unlabelled=2", "--unlabelled", "brain", "--set", "unlabelled.case=3"),
+            "dataset brain has no parameter 'case'",
+        ),
         (("-m", "ce", "--set", "metric.dice=3"), "expected parameters by name"),
         (("-m", "ce", "--set", "metric.nds.tolerance=3"), "Did you mean 'nsd'"),
         (("-m", "ce", "--metric", "dice", "--set", "metric.nsd.tolerance=3"), "add --metric nsd"),
@@ -221,6 +241,25 @@ def test_the_configuration_file_and_the_command_line_say_the_same() -> None:
         "runs"
     ]
     assert one == typed[0]
+
+
+def test_unlabelled_cases_of_another_dataset() -> None:
+    typed = (
+        *("-m", "nonadj", "--set", "method.unlabelled=3", "--unlabelled", "brain"),
+        *("--set", "unlabelled.cases=5", "--set", "unlabelled.seed=7"),
+    )
+    (cell,) = dry(*typed)
+    assert cell["config"]["unlabelled"] == {"name": "brain", "parameters": {"cases": 5, "seed": 7}}
+    Path("run.toml").write_text(
+        'method = "nonadj"\nunlabelled = "brain"\n[set.method]\nunlabelled = 3\n'
+        "[set.dataset]\ncases = 8\nspacing = [8, 8, 8]\n[set.unlabelled]\ncases = 5\nseed = 7\n"
+    )
+    (same,) = json.loads(segbench("--config", "run.toml", "--dry-run", "--json").stdout)["runs"]
+    assert same == cell
+    (own,) = dry("-m", "nonadj", "--set", "method.unlabelled=3", "--set", "recipe.labelled=2")
+    assert own["run_id"] != cell["run_id"] and "unlabelled" not in own["config"]
+    text = segbench("--config", "run.toml", "--dry-run").stderr
+    assert "3 unlabelled" in text and "seen without labels  brain@" in text
 
 
 def test_one_run_has_one_identity_however_it_is_spelt() -> None:

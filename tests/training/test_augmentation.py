@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from segbench.config import Augmentation
-from segbench.training.augmentation import Change, apply, draw
+from segbench.training.augmentation import OUTSIDE, Change, apply, draw
 
 OFF = Augmentation(
     rotation=0, scale=0, shift=0, elastic=0, flip=(), blur=0, noise=0, gamma=0, brightness=0, probability=1
@@ -83,7 +83,7 @@ def test_image_target_and_maps_move_together(shape: tuple[int, ...], settings: d
         image, moved, maps = changed(only(**settings), target, seed=seed)
         for channel, label in enumerate((1, 2)):
             mask = maps["masks"][:, channel]
-            assert (moved[mask > 0.999] == label).logical_or(moved[mask > 0.999] == -1).all()
+            assert (moved[mask > 0.999] == label).logical_or(moved[mask > 0.999] == OUTSIDE).all()
             assert (moved[mask < 0.001] != label).all()
             assert 0.9 < (mask > 0.5).sum() / (moved == label).sum() < 1.1
         assert torch.equal(maps["map"], image)
@@ -121,10 +121,10 @@ def test_scale_scales_volume() -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_what_enters_from_outside_is_unknown(shape: tuple[int, ...]) -> None:
+def test_what_enters_from_outside_is_marked(shape: tuple[int, ...]) -> None:
     target = torch.ones(4, *shape, dtype=torch.int64)
     image, moved, _ = changed(only(shift=0.3), target)
-    assert set(moved.unique().tolist()) == {-1, 1}
+    assert set(moved.unique().tolist()) == {OUTSIDE, 1}
     torch.testing.assert_close(image, torch.ones_like(image))  # intensities are continued at the border
     unknown = target.clone()
     unknown[:, 3] = -1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from segbench.config import Recipe
 from segbench.errors import DataInvalid, PluginError, UsageError
 from segbench.host import load_catalogue
-from segbench.training.cache import Cache, geometry_of, resample
+from segbench.training.cache import Cache, geometry_of, load_bare, resample
 from segbench.training.inference import predict
 from segbench.types import Choice, LabelMap
 from segbench.views import Patches, Slices
@@ -59,6 +60,7 @@ def test_stored_once_and_again_when_content_changes(tmp_path: Path, monkeypatch:
     monkeypatch.undo()
     for other in (
         lambda: cache_of(tmp_path, normalisation="unit").store(ref, labelled=True),
+        lambda: cache_of(tmp_path, crop=(0, 8, 8)).store(ref, labelled=True),
         lambda: cache_of(tmp_path).store(ref, labelled=False),
         lambda: cache_of(tmp_path).store(ref, labelled=False, scored=True),
         lambda: cache_of(tmp_path, {"revision": "2"}).store(ref, labelled=True),
@@ -124,9 +126,8 @@ def test_a_smooth_shape_survives_resampling_and_back(tmp_path: Path) -> None:
 
 
 def test_spacing_that_makes_no_sense(tmp_path: Path) -> None:
-    for wrong in ("fine", "1,1", "1,1,0", "1,1,nan", "1,1,-2"):
-        with pytest.raises(UsageError, match="native, median or three mm"):
-            cache_of(tmp_path, spacing=wrong).settle_spacing([])
+    with pytest.raises(UsageError, match="native, median or three mm"):
+        cache_of(tmp_path, spacing="fine")
 
 
 @pytest.mark.parametrize(
@@ -157,12 +158,58 @@ def test_unlabelled_cases_store_no_target(tmp_path: Path) -> None:
     for ref in (cache.dataset.refs()[0], cache.dataset.refs()[-1]):
         case = cache.store(ref, labelled=False)
         assert not list(case.folder.glob("target*")) and not list(case.folder.glob("foreground*"))
-        for read in (lambda: case.target, case.truth):  # noqa: B023
+        reads: list[Any] = [case.truth, partial(cache.derive, case, toy.Witness())]
+        reads += [partial(getattr, case, name) for name in ("target", "foreground")]
+        for read in reads:
             with pytest.raises(PluginError, match="labels must not be read"):
                 read()
         assert case.case().truth is None
     scored = cache.store(cache.dataset.refs()[0], labelled=False, scored=True)
     assert not list(scored.folder.glob("target*")) and scored.label_dtype == "int16"
+
+
+def test_the_truth_stays_behind_unlooked_at(tmp_path: Path) -> None:
+    twins = [toy.Twin(truth=truth) for truth in ("right", "garbage", "poison", "none")]
+    ref = twins[0].refs()[0]
+    with pytest.raises(AssertionError, match="were looked at"):
+        _ = twins[2].load(ref).truth.array
+    cases = [Cache(tmp_path / twin.truth, twin, Recipe()).store(ref, labelled=False) for twin in twins]
+    assert all(load_bare(twin, ref).truth is None for twin in twins)
+    for case in cases:
+        assert {path.name for path in case.folder.iterdir()} == {"image.npy", "meta.json"}
+        assert (case.folder / "meta.json").read_text() == (cases[0].folder / "meta.json").read_text()
+        assert np.array_equal(case.image, cases[0].image)
+    other = Cache(tmp_path / "other", twins[0], Recipe(crop=(2, 5, 5)))
+    assert other.store(ref, labelled=False).digest == cases[0].digest  # of the image as it was given
+    assert other.store(twins[0].refs()[1], labelled=False).digest != cases[0].digest
+
+
+@pytest.mark.parametrize("spacing", ["native", "1.5,1,1"])
+@pytest.mark.parametrize("crop", [(0, 8, 5), (4, 99, 6), (1, 1, 1)])
+def test_crops_are_centred_and_know_their_place(tmp_path: Path, spacing: str, crop: tuple[int, int, int]) -> None:
+    options: dict[str, Any] = {"spacing": spacing, "normalisation": "none"}
+    stored = []
+    for name, more in (("whole", {}), ("crop", {"crop": crop})):
+        cache = cache_of(tmp_path / name, **options, **more)
+        cache.settle_spacing([])
+        stored.append(cache.store(cache.dataset.refs()[0], labelled=True))
+    whole, part = stored
+    assert part.grid_shape == whole.shape and whole.origin == (0, 0, 0)
+    assert part.shape == tuple(min(n, size or n) for n, size in zip(whole.shape, crop, strict=True))
+    for first, kept, n in zip(part.origin, part.shape, whole.shape, strict=True):
+        assert first - (n - first - kept) in (0, -1)  # as much is cut on either side
+    assert np.array_equal(part.image, whole.image[(slice(None), *part.box)])
+    assert np.array_equal(part.target, whole.target[(slice(None), *part.box)])
+    corner, place = np.array([0.0, 0, 0, 1]), np.array([*part.origin, 1.0])
+    np.testing.assert_allclose(part.affine @ corner, whole.affine @ place)
+    assert all((voxel < part.shape).all() for voxel in part.foreground)
+    assert all(part.target[0][tuple(voxel)] > 0 for voxel in part.foreground)
+
+
+def test_intensities_are_those_of_the_crop(tmp_path: Path) -> None:
+    cache = cache_of(tmp_path, crop=(0, 8, 8))
+    image = cache.store(cache.dataset.refs()[0], labelled=True).image
+    assert float(image.mean()) == pytest.approx(0, abs=1e-5) and float(image.std()) == pytest.approx(1, abs=1e-5)
 
 
 def test_constant_and_nearly_constant_images(tmp_path: Path) -> None:

@@ -135,3 +135,27 @@ def test_a_resampled_case_comes_home(tmp_path: Path, view: Any) -> None:
     truth = CATALOGUE.dataset(Choice("toy", {"shape": (6, 20, 18)})).load(case.ref).truth
     assert truth is not None and found.array.shape == truth.array.shape
     assert np.mean(found.array == truth.array) > 0.85
+
+
+@pytest.mark.parametrize("spacing", ["native", "2,0.8,0.8"])
+@pytest.mark.parametrize("view", [VIEWS[0], VIEWS[4]], ids=str)
+def test_a_cropped_case_comes_home_with_background_outside(tmp_path: Path, view: Any, spacing: str) -> None:
+    crop = (0, 10, 8)
+    case = stored(tmp_path, (6, 20, 18), spacing=spacing, normalisation="none", crop=crop)
+    assert case.shape[1:] == (10, 8) and case.grid_shape == ((6, 20, 18) if spacing == "native" else (9, 25, 22))
+
+    def one(image: torch.Tensor) -> torch.Tensor:
+        return torch.stack([torch.zeros_like(image[:, 0]), torch.full_like(image[:, 0], 9.0)], 1)
+
+    found = predict(one, case, view, 2, CPU)
+    assert found.array.shape == (6, 20, 18) and found.spacing == (3.0, 1.0, 1.0)
+    mm = [1.0, 1.0] if spacing == "native" else [0.8, 0.8]
+    assert (found.array > 0).any(axis=(1, 2)).all()  # every slice: the first axis is whole
+    for axis, (size, step) in enumerate(zip(crop[1:], mm, strict=True), start=1):
+        seen = np.flatnonzero(found.array.any(axis=tuple({0, 1, 2} - {axis})))
+        n = found.array.shape[axis]
+        assert abs(len(seen) - size * step) <= 1 and abs(seen.mean() - (n - 1) / 2) <= 1
+    if spacing == "native":
+        whole = np.zeros((6, 20, 18), dtype=int)
+        whole[case.box] = 1
+        assert np.array_equal(found.array, whole)

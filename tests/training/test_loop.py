@@ -190,6 +190,79 @@ def test_labels_of_spared_cases_are_never_read(tmp_path: Path) -> None:
     assert named == set(splits["train"] + splits["val"])
 
 
+@pytest.mark.parametrize(("ratio", "count"), [(3.0, 6), (0.5, 1), (0.1, 1), (1.0, 2)])
+@pytest.mark.parametrize("network", ["toy2d", "toy3d"])
+def test_fixed_samples_go_with_unlabelled_ones(tmp_path: Path, network: str, ratio: float, count: int) -> None:
+    options: dict[str, Any] = {"dataset": {"unlabelled": 2}, "network": network}
+    for copies in (0, 2):
+        recipe = strong(unlabelled_ratio=ratio, frozen_copies=copies)
+        method = witness(tmp_path / str(copies), "witness", {"mixed": True, "fixed": True}, **options, recipe=recipe)
+        for step in method.steps_:
+            assert step["labelled"] == [True, True] + [False] * count
+            assert min(step["numbers"][:2]) >= 0 and step["numbers"][2:] == [-1] * count
+            assert (step["target"][2:] == -1).all()
+        assert method.stage_["samples"] > 0 and len(method.dual_) == method.stage_["samples"]
+
+
+@pytest.mark.parametrize("mixed", [True, False])
+@pytest.mark.parametrize("network", ["toy2d", "toy3d"])
+def test_what_shows_no_image_is_marked(tmp_path: Path, network: str, mixed: bool) -> None:
+    """Padding is marked in labelled and unlabelled samples alike; a truth of known labels is an oracle."""
+    dataset = {"shape": (2, 10, 20), "unlabelled": 2}
+    options: dict[str, Any] = {"network": network, "dataset": dataset}
+    recipe = {"normalisation": "none", "augmentation": still()}
+    method = witness(tmp_path / "still", "witness", {"mixed": mixed}, **options, recipe=recipe)
+    for step in method.steps_:
+        assert step["inside"].dtype == torch.bool and step["inside"].shape == step["target"].shape
+        assert torch.equal(step["inside"], step["image"][:, 0] != 0)  # noise is never exactly zero, padding is
+        rows = torch.tensor(step["labelled"])
+        assert torch.equal(step["inside"][rows], step["target"][rows] >= 0)
+        assert not step["inside"].all()
+    for batch in method.stage_["batches"]:
+        assert torch.equal(batch["inside"], batch["target"] >= 0)
+    moved = witness(tmp_path / "moved", "witness", {"mixed": mixed}, **options, recipe=strong())
+    for step in moved.steps_:
+        rows = torch.tensor(step["labelled"])
+        assert torch.equal(step["inside"][rows], step["target"][rows] >= 0)
+        if mixed:
+            assert 0.2 < step["inside"][~rows].float().mean() < 1 and (step["target"][~rows] == -1).all()
+
+
+def test_unknown_labels_show_image_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load = toy.Toy.load
+
+    def ignoring(self: Any, ref: Any) -> Any:
+        case = load(self, ref)
+        case.truth.array[:, :4] = -1
+        return case
+
+    monkeypatch.setattr(toy.Toy, "load", ignoring)
+    method = witness(tmp_path, recipe={"augmentation": still()})
+    for step in method.steps_:
+        assert step["inside"].all() and (step["target"] == -1).any()
+
+
+def test_stored_labels_on_the_unlabelled_path_are_refused(tmp_path: Path) -> None:
+    from segbench.errors import VerificationError
+    from segbench.training.batches import Samples
+    from segbench.training.cache import Cache
+
+    cache = Cache(tmp_path, toy.Toy(), Recipe())
+    one, two = (cache.store(ref, labelled=True) for ref in cache.dataset.refs()[:2])
+    for mixed in (True, False):
+        with pytest.raises(VerificationError, match="toy_1 is to be seen without labels, but they were stored"):
+            Samples(
+                toy.Toy2D().view,
+                [one],
+                [two],
+                Recipe(),
+                seed=0,
+                fold=0,
+                device=torch.device("cpu"),
+                mix_unlabelled=mixed,
+            )
+
+
 # --------------------------------------------------------------------------------------------------------- fairness
 
 

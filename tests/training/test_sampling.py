@@ -101,7 +101,6 @@ def test_cases_that_are_spared_become_unlabelled() -> None:
     assert (scarce.val, scarce.test) == (whole.val, whole.test)
     drawn = {tuple(ids(split_cases(refs, config({"labelled": 2}, seed=seed)).train)) for seed in range(8)}
     assert len(drawn) > 1
-    assert len(split_cases(refs, config({"labelled": 99})).train) == len(whole.train)
 
 
 @pytest.mark.parametrize(
@@ -123,6 +122,21 @@ def test_cases_that_are_spared_become_unlabelled() -> None:
 def test_splits_that_cannot_be(refs: Any, options: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         split_cases(refs, config(**options))
+
+
+def test_more_labelled_cases_than_there_are() -> None:
+    refs = cases([0, 1, 2, 3])
+    assert len(split_cases(refs, config({"labelled": 2})).train) == len(split_cases(refs, config()).train) == 2
+    with pytest.raises(UsageError, match=r"recipe\.labelled=3: this split has 2 training cases; 0 = all"):
+        split_cases(refs, config({"labelled": 3}))
+    assert len(split_cases(refs, config({"labelled": 3}, smoke=True)).train) == 2  # a miniature has fewer cases
+
+
+def test_unlabelled_cases_of_held_out_patients_are_left_out() -> None:
+    roles = ("train", "val", "test")
+    refs = [CaseRef(role, role, role) for role in roles]  # type: ignore[arg-type]
+    refs += [CaseRef(f"more of {role}", role, "unlabelled") for role in roles]
+    assert ids(split_cases(refs, config()).unlabelled) == ["more of train"]
 
 
 def test_seeds_are_hashes_of_purpose_and_axes() -> None:

@@ -1,0 +1,223 @@
+"""The parts of a run, put together before any work starts: datasets prepared, cases split, misfits found."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+from segbench import results
+from segbench.config import RunConfig
+from segbench.contracts import UNLABELLED, Dataset, Method, Metric, Network
+from segbench.errors import Incompatible
+from segbench.host import Catalogue, Origin, blame
+from segbench.training.sampling import Splits, split_cases
+from segbench.types import CaseRef, Choice, Task
+
+METHOD_ARM = "method"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A prepared dataset.
+
+    Attributes:
+        dataset, task, refs, folds: the dataset and what it says of itself.
+        cache: folder of preprocessed cases.
+        origin: the plugin it comes from; named when it fails.
+    """
+
+    dataset: Dataset
+    task: Task
+    refs: tuple[CaseRef, ...]
+    folds: Sequence[Mapping[str, Sequence[str]]]
+    cache: Path
+    origin: Origin
+
+    @cached_property
+    def lent(self) -> Mapping[CaseRef, CaseRef]:
+        """All cases, lent to another dataset as unlabelled ones: under the name of this dataset -> as they are here."""
+        name = self.task.name
+        return {
+            replace(ref, id=f"{name}+{ref.id}", group=f"{name}+{ref.group}", split="unlabelled"): ref
+            for ref in self.refs
+        }
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The datasets prepared so far: the cells of one command share them.
+
+    Attributes:
+        catalogue: the parts on offer.
+        root: of all results; datasets keep files of their own in ``.data`` below it, preprocessed cases in ``.cache``.
+    """
+
+    catalogue: Catalogue
+    root: Path
+    found: dict[str, Source] = field(default_factory=dict, repr=False)
+
+    def prepared(self, choice: Choice, *, smoke: bool = False) -> Source:
+        """Return a prepared dataset; with ``smoke`` its forged miniature, which lasts as long as this object."""
+        key = json.dumps([choice.name, dict(choice.parameters), dict(choice.local), smoke], sort_keys=True)
+        if key not in self.found:
+            self.found[key] = self._prepare(choice, smoke)
+        return self.found[key]
+
+    def _prepare(self, choice: Choice, smoke: bool) -> Source:
+        dataset = self.catalogue.dataset(choice)
+        origin = self.catalogue.entry("datasets", choice.name).origin
+        with blame(origin, f"preparing dataset {choice.name}"):
+            cache = self.root / ".cache"
+            if smoke:
+                forge = Path(tempfile.mkdtemp(prefix="segbench-smoke-"))
+                dataset, cache = dataset.forge(forge), forge / ".cache"
+                weakref.finalize(dataset, shutil.rmtree, forge, ignore_errors=True)
+            dataset.prepare(self.root / ".data")
+            return Source(dataset, dataset.task, tuple(dataset.refs()), dataset.folds(), cache, origin)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of a run, constructed and found to fit together.
+
+    Attributes:
+        source: the dataset.
+        unlabelled: another dataset that lends unlabelled cases, or None.
+        splits: ``unlabelled`` holds what the method will see of such cases.
+    """
+
+    source: Source
+    unlabelled: Source | None
+    network: Network
+    method: Method
+    metrics: tuple[Metric, ...]
+    splits: Splits
+
+    @property
+    def dataset(self) -> Dataset:
+        """The dataset."""
+        return self.source.dataset
+
+    @property
+    def task(self) -> Task:
+        """What is to be segmented."""
+        return self.source.task
+
+
+def settled(config: RunConfig, catalogue: Catalogue) -> RunConfig:
+    """Return the same configuration with every choice in canonical form, so that equal runs have one identity."""
+    return replace(
+        config,
+        dataset=catalogue.settle("datasets", config.dataset),
+        network=catalogue.settle("networks", config.network),
+        method=catalogue.settle("methods", config.method),
+        metrics=tuple(catalogue.settle("metrics", metric) for metric in config.metrics),
+        unlabelled=catalogue.settle("datasets", config.unlabelled) if config.unlabelled else None,
+    )
+
+
+def folder_of(config: RunConfig, parts: Parts, root: Path) -> Path:
+    """Return the folder of a run."""
+    base = root / ".smoke" if config.smoke else root
+    named = {"dataset": parts.dataset, "network": parts.network, "method": parts.method}
+    named |= {f"metric.{metric.name}": metric for metric in parts.metrics}
+    versions = {role: part.version for role, part in named.items()}
+    if parts.unlabelled:
+        versions["unlabelled"] = f"{parts.unlabelled.dataset.version}@{parts.unlabelled.task.revision}"
+    run_id = config.run_id(parts.task.revision, versions)
+    return results.run_folder(base, parts.task.name, config.method.name, run_id)
+
+
+def assemble(config: RunConfig, catalogue: Catalogue, root: Path, sources: Sources | None = None) -> Parts:
+    """Construct the parts of a run and check that they fit together, before any work starts.
+
+    Args:
+        config: the run.
+        catalogue: the parts on offer.
+        root: of all results.
+        sources: datasets that are prepared already, if several runs share them.
+
+    Raises:
+        Incompatible: says in words why they do not.
+    """
+    sources = sources or Sources(catalogue, root)
+    network = catalogue.network(config.network)
+    method = catalogue.method(_armed(config, catalogue))
+    metrics = tuple(catalogue.metric(choice) for choice in config.metrics) or tuple(
+        catalogue.metric(Choice(name)) for name in catalogue.defaults("metrics")
+    )
+    if network.dims not in method.dims:
+        dims = " and ".join(f"{dim}D" for dim in sorted(method.dims))
+        raise Incompatible(f"Method {method.name} works in {dims}, network {config.network.name} in {network.dims}D.")
+    source = sources.prepared(config.dataset, smoke=config.smoke)
+    with blame(catalogue.entry("methods", config.method.name).origin, f"looking at task {source.task.name}"):
+        reason = method.incompatible(source.task)
+    if reason:
+        raise Incompatible(f"Method {method.name} cannot work on dataset {source.task.name}: {reason}")
+    other = sources.prepared(config.unlabelled, smoke=config.smoke) if config.unlabelled else None
+    if other is not None:
+        _check_other(source.task, other.task, method, config.smoke)
+    splits = split_cases(source.refs, config, source.folds)
+    chosen = _unlabelled(config, method, splits, source.task, other)
+    return Parts(source, other, network, method, metrics, replace(splits, unlabelled=chosen))
+
+
+def _armed(config: RunConfig, catalogue: Catalogue) -> Choice:
+    """Return the method's choice with the overrides of the arm."""
+    if config.arm == METHOD_ARM:
+        return config.method
+    arms = getattr(catalogue.entry("methods", config.method.name).cls, "arms", {})
+    if config.arm not in arms:
+        known = ", ".join([METHOD_ARM, *sorted(arms)])
+        raise Incompatible(f"Method {config.method.name} has no arm {config.arm!r}; it has: {known}.")
+    return replace(config.method, parameters={**config.method.parameters, **arms[config.arm]})
+
+
+def _check_other(task: Task, other: Task, method: Method, smoke: bool) -> None:
+    """Refuse a dataset that cannot lend its cases to this one; two miniatures (``smoke``) may well be the same."""
+    name = f"Unlabelled dataset {other.name}"
+    if UNLABELLED not in method.needs:
+        wish = " unless method.unlabelled says how many" if hasattr(method, "unlabelled") else ""
+        raise Incompatible(f"{name}: method {method.name} sees no unlabelled cases{wish}; leave --unlabelled out.")
+    if (task.name, task.revision) == (other.name, other.revision) and not smoke:
+        raise Incompatible(
+            f"{name} is the dataset that is trained and tested on: its test cases must not be seen. Its own unlabelled "
+            f"cases are used without --unlabelled; --set recipe.labelled=N makes more of its training cases unlabelled."
+        )
+    if len(task.channels) != len(other.channels):
+        raise Incompatible(
+            f"{name} has {len(other.channels)} image channels ({', '.join(other.channels)}), dataset {task.name} has "
+            f"{len(task.channels)} ({', '.join(task.channels)}); they must be as many."
+        )
+
+
+def _unlabelled(
+    config: RunConfig, method: Method, splits: Splits, task: Task, other: Source | None
+) -> tuple[CaseRef, ...]:
+    """Return the unlabelled cases that the method will see: those of the other dataset come first.
+
+    A method says how many it wants by its parameter ``unlabelled``; 0, or none such, means all.
+    """
+    if UNLABELLED not in method.needs:
+        return ()
+    there = (*(other.lent if other else ()), *splits.unlabelled)
+    if not there:
+        raise Incompatible(
+            f"Method {method.name} needs unlabelled cases; dataset {task.name} has none. Add some (--unlabelled "
+            f"DATASET, --set dataset.unlabelled=N) or label fewer (--set recipe.labelled=N leaves the rest unlabelled)."
+        )
+    if not config.recipe.unlabelled_ratio:
+        raise Incompatible(f"Method {method.name} needs unlabelled cases, but recipe.unlabelled_ratio=0 shows it none.")
+    wanted = getattr(method, "unlabelled", 0) or len(there)
+    if wanted > len(there) and not config.smoke:
+        raise Incompatible(
+            f"Method {method.name}: method.unlabelled={wanted}, but there are {len(there)} unlabelled cases. Ask for "
+            f"fewer, or add some (--unlabelled DATASET, --set dataset.unlabelled=N, --set recipe.labelled=N)."
+        )
+    return there[:wanted]
