@@ -104,6 +104,7 @@ class RunConfig:
         arm: "method", or "control" / "placebo" as the method declares them.
         recipe: full recipe after ``--recipe`` and ``--set recipe.…``.
         recipe_name: where it came from: "fair" or a study.
+        base: the recipe of that name, before anything was set; None = the fair one, or not known to differ.
         seed: varies initial weights and batch order, the same for all methods.
         fold, folds: cross-validation over patients; folds = 0 uses the dataset's split or one seeded split.
         split: fixed lists {"train": ids, "val": ids, "test": ids} instead of any other split.
@@ -127,6 +128,7 @@ class RunConfig:
     device: str = "auto"
     smoke: bool = False
     unlabelled: Choice | None = None
+    base: Recipe | None = field(default=None, metadata={"content": False})
 
     def canonical(self) -> dict[str, Any]:
         """Return all that can change results as JSON values; no path of this machine is among them."""
@@ -157,10 +159,11 @@ class RunConfig:
         ]
         if self.unlabelled:
             changes.append(f"unlabelled={self.unlabelled.name}")
-        if self.recipe_name != "fair":
-            return " ".join([f"recipe={self.recipe_name}", *changes])
-        mine, default = _flat(to_json(self.recipe)), _flat(to_json(Recipe()))
-        return " ".join([*changes, *(f"{key}={_plain(mine[key])}" for key in mine if mine[key] != default[key])])
+        fair = self.recipe_name == "fair"
+        base = self.base or (Recipe() if fair else self.recipe)
+        mine, named = _flat(to_json(self.recipe)), _flat(to_json(base))
+        changes += [f"{key}={_plain(mine[key])}" for key in mine if mine[key] != named[key]]
+        return " ".join(changes if fair else [f"recipe={self.recipe_name}", *changes])
 
     def run_id(self, revision: str, versions: Mapping[str, str] | None = None) -> str:
         """Return the run's identity: the first 12 hex digits of SHA-256 over configuration, data and part versions.

@@ -125,7 +125,8 @@ class Method(Part):
 
     Attributes:
         needs: subset of ``{UNLABELLED, FIXED_SAMPLES}``; an instance may narrow or widen it in ``__post_init__``.
-            A method that needs UNLABELLED may declare a parameter ``unlabelled``, the number of such cases it wants.
+            A method that needs UNLABELLED may declare a parameter ``unlabelled``, the number of such cases it wants;
+            0, or no such parameter, means all there are; more than there are is an error.
         dims: spatial dimensions it works in.
         supervision: what it learns from: "masks", "descriptors", "semi" or "none".
         arms: arm -> parameter overrides that make it a control (prior off) or a placebo (meaningless prior).
@@ -182,11 +183,14 @@ class Metric(Part):
         better: "higher" or "lower".
         needs_training: True if ``prepare`` must see training truths; such metrics are left out of ``evaluate``
             unless a prior is given by parameter.
+        prior_kind: name of the ``Prior`` whose files its parameter ``prior`` takes, so that ``evaluate --prior FILE``
+            finds it; "" if it takes none.
     """
 
     unit: ClassVar[str] = ""
     better: ClassVar[Literal["higher", "lower"]] = "higher"
     needs_training: ClassVar[bool] = False
+    prior_kind: ClassVar[str] = ""
 
     def prepare(self, task: Task, truths: Iterable[LabelMap]) -> None:
         """Learn dataset-wide facts from training truths only."""
@@ -218,14 +222,19 @@ class Prior(Part):
     """Prior knowledge as a file that a person can read and edit: learnt from truths, or written by hand.
 
     Life: construct, then ``learn`` or ``read``, then ``write`` or ``audit``.
+
+    Attributes:
+        ending: of the files it writes.
     """
 
+    ending: ClassVar[str] = ".csv"
+
     def learn(self, task: Task, cases: Iterable[Case]) -> None:
-        """Learn from cases with a truth (the training split, unless a user asks for others)."""
+        """Learn from cases with a truth on their own grids (the training split, unless a user asks for others)."""
         raise NotImplementedError
 
     def write(self, path: Path) -> None:
-        """Write what was learnt or read; labels go by their names."""
+        """Write what was learnt or read; labels go by their names. The caller sees to it that files appear whole."""
         raise NotImplementedError
 
     def recognises(self, path: Path) -> bool:
@@ -245,7 +254,13 @@ class Prior(Part):
         raise NotImplementedError
 
     def audit(self, case_id: str, labels: LabelMap, task: Task) -> Audit:
-        """Say how a label map breaks the prior."""
+        """Say how a label map breaks the prior; its measures have the same names for every label map.
+
+        Args:
+            case_id: for priors that hold bounds per case.
+            labels: values of the task only; ``-1`` where a truth is unknown.
+            task: as given to ``learn`` or ``read``.
+        """
         raise NotImplementedError
 
 
@@ -365,7 +380,10 @@ class Study(Part):
         return ()
 
     def tables(self, runs: Mapping[str, Sequence[FinishedRun]]) -> Sequence[Table]:
-        """Return further tables of the study's own, from row label -> finished runs (one per seed)."""
+        """Return further tables of the study's own for one dataset, from row label -> finished runs (one per seed).
+
+        Rows of which no run is finished are left out.
+        """
         return ()
 
 

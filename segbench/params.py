@@ -54,7 +54,7 @@ def parse_assignments(assignments: list[str]) -> dict[str, dict[str, Any]]:
         if not equals or len(path) < 2 or not all(path):
             raise UsageError(
                 f"--set {assignment!r}: expected PART.KEY=VALUE such as dataset.cases=8 "
-                f"(PART is dataset, network, method, recipe or metric)."
+                f"(PART is dataset, unlabelled, network, method, recipe or metric)."
             )
         branch: dict[str, Any] = nested
         for step in path[:-1]:

@@ -14,9 +14,9 @@ import torch
 from segbench.conformance import CheckResult, check_part, checks_for
 from segbench.contracts import FIXED_SAMPLES, UNLABELLED, Dataset, Method, Metric, Network, Part, Stage, Step
 from segbench.errors import UnknownName, UsageError
-from segbench.host import Catalogue, Entry, Origin, load_catalogue
+from segbench.host import KINDS, Catalogue, Entry, Origin, load_catalogue
 from segbench.params import parameter
-from segbench.types import Batch, Case, CaseRef, LabelMap, Score, Task
+from segbench.types import Batch, Case, CaseRef, Choice, LabelMap, Score, Task
 from segbench.views import Slices
 
 BUILT_IN = load_catalogue()
@@ -34,7 +34,7 @@ def broken(kind: str, cls: type[Part]) -> set[str]:
 
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [(kind, name) for kind in ("datasets", "networks", "methods", "metrics") for name in BUILT_IN.names(kind)],
+    [(kind, name) for kind in KINDS for name in BUILT_IN.names(kind)],
 )
 def test_built_in_parts_keep_their_promises(kind: str, name: str) -> None:
     faults = [f"{result.name}: {result.message}" for result in check_part(BUILT_IN, kind, name) if not result.ok]
@@ -42,7 +42,7 @@ def test_built_in_parts_keep_their_promises(kind: str, name: str) -> None:
 
 
 def test_checks_have_names_that_say_what_they_check() -> None:
-    for kind in ("datasets", "networks", "methods", "metrics", "studies"):
+    for kind in KINDS:
         checks = checks_for(kind)
         assert len({check.__name__ for check in checks}) == len(checks) > 5
         assert all(check.__doc__ for check in checks)
@@ -340,3 +340,119 @@ def test_a_sloppy_dataset_is_caught() -> None:
         "cases_keep_the_contract",
         "loading_is_deterministic",
     }
+
+
+# ------------------------------------------------------------------------------------------------- priors and the rest
+
+
+TESTS = Path(__file__).parent
+KNOWLEDGE = load_catalogue([TESTS / "toy.py", TESTS / "knowledge.py"])
+
+
+def faults(kind: str, name: str, cls: type[Part] | None = None) -> set[str]:
+    """Return the checks that a part of ``knowledge.py``, or a worse version of it, fails."""
+    entry = KNOWLEDGE.entries[kind][name]
+    KNOWLEDGE.entries[kind][name] = Entry(cls or entry.cls, entry.origin)
+    try:
+        return {result.name for result in check_part(KNOWLEDGE, kind, name) if not result.ok}
+    finally:
+        KNOWLEDGE.entries[kind][name] = entry
+
+
+def worse(kind: str, name: str, **members: Any) -> type[Part]:
+    """Return a version of a part with some members replaced."""
+    base = KNOWLEDGE.entries[kind][name].cls
+    return dataclass(type(base.__name__, (base,), members))
+
+
+def test_priors_figures_and_studies_that_keep_their_promises() -> None:
+    parts = (("priors", "volumes"), ("figures", "bars"), ("studies", "paper"))
+    assert [faults(kind, name) for kind, name in parts] == [set(), set(), set()]
+
+
+def test_priors_that_break_promises() -> None:
+    base: Any = KNOWLEDGE.entries["priors"]["volumes"].cls
+
+    def guess(self: Any, path: Path) -> bool:
+        return bool(path.read_text())
+
+    def forget(self: Any, path: Path, task: Task) -> None:
+        base.read(self, path, task)
+        self.largest_ = dict.fromkeys(self.largest_, 1e9)
+
+    def by_position(self: Any, path: Path, task: Task) -> None:
+        self.order_ = tuple(self.labels(path))
+        base.read(self, path, Task(task.name, "", self.order_))
+        self.largest_ = dict(zip(task.labels[1:], self.largest_.values(), strict=True))
+
+    def backwards(self: Any, case_id: str, labels: LabelMap, task: Task) -> Any:
+        audit = base.audit(self, case_id, labels, task)
+        labels.array.setflags(write=True)
+        labels.array[:] = 0
+        return type(audit)({name: -value for name, value in audit.measures.items()})
+
+    assert "other_files_are_not_recognised" in faults("priors", "volumes", worse("priors", "volumes", recognises=guess))
+    assert {"nonsense_is_worse_than_truth", "learning_and_reading_agree", "what_is_read_is_written_again"} <= faults(
+        "priors", "volumes", worse("priors", "volumes", read=forget)
+    )
+    assert {"labels_go_by_their_names", "other_labels_are_refused"} <= faults(
+        "priors", "volumes", worse("priors", "volumes", read=by_position)
+    )
+    found = faults("priors", "volumes", worse("priors", "volumes", audit=backwards))
+    assert {"nonsense_is_worse_than_truth", "inputs_are_left_alone"} <= found
+
+
+def test_figures_that_break_promises() -> None:
+    base: Any = KNOWLEDGE.entries["figures"]["bars"].cls
+
+    def twice(self: Any, runs: Any) -> Any:
+        yield from base.draw(self, runs)
+        yield from base.draw(self, runs)
+
+    def litter(self: Any, runs: Any) -> Any:
+        import matplotlib.pyplot as plt
+
+        plt.figure()
+        yield from base.draw(self, runs)
+
+    def crash(self: Any, runs: Any) -> Any:
+        yield "bars", runs[0].title
+
+    assert "draws_finished_runs" in faults("figures", "bars", worse("figures", "bars", draw=twice))
+    assert faults("figures", "bars", worse("figures", "bars", draw=litter)) == {"figures_are_closed_by_the_caller_only"}
+    assert {"draws_finished_runs", "no_run_is_refused"} <= faults(
+        "figures", "bars", worse("figures", "bars", draw=crash)
+    )
+
+
+def test_studies_that_break_promises() -> None:
+    base: Any = KNOWLEDGE.entries["studies"]["paper"].cls
+
+    def altered(**changes: Any) -> Any:
+        def cells(self: Any, dataset: Any) -> Any:
+            import dataclasses
+
+            first, *rest = base.cells(self, dataset)
+            return [dataclasses.replace(first, config=dataclasses.replace(first.config, **changes)), *rest]
+
+        return worse("studies", "paper", cells=cells)
+
+    def twin(self: Any, dataset: Any) -> Any:
+        import dataclasses
+
+        rows = base.cells(self, dataset)
+        return [*rows, dataclasses.replace(rows[0], label="again")]
+
+    paper: list[tuple[Any, str]] = [
+        (worse("studies", "paper", recipe=lambda self: {"epochs": 3}), "gives_its_recipe"),
+        (worse("studies", "paper", cells=twin), "rows_name_parts_that_exist"),
+        (altered(arm="contrl"), "rows_name_parts_that_exist"),
+        (altered(seed=3), "rows_name_parts_that_exist"),
+        (altered(method=Choice("nobody")), "rows_name_parts_that_exist"),
+        (altered(network=Choice("toy2d", {"falt": ""})), "rows_name_parts_that_exist"),
+        (worse("studies", "paper", metrics=("dise",)), "rows_name_parts_that_exist"),
+        (worse("studies", "paper", comparisons=lambda self: [("with prior", "without")]), "rows_and_comparisons_fit"),
+        (worse("studies", "paper", published=lambda self: [{"row": "with prior"}]), "published_values_fit"),
+    ]
+    for cls, check in paper:
+        assert check in faults("studies", "paper", cls), check

@@ -367,3 +367,11 @@ def test_did_you_mean() -> None:
     assert did_you_mean("nsd", known) == "Did you mean 'NSD'?"
     assert did_you_mean("zzz", known) == "Known: NSD, dice, iou."
     assert did_you_mean("zzz", []) == "None is known."
+
+
+def test_a_variant_names_the_recipe_and_what_was_changed_of_it() -> None:
+    paper = Recipe(epochs=3)
+    same = dataclasses.replace(config(), recipe=paper, recipe_name="paper", base=paper)
+    longer = dataclasses.replace(same, recipe=Recipe(epochs=9))
+    assert (same.variant(), longer.variant()) == ("recipe=paper", "recipe=paper epochs=9")
+    assert same.run_id("r") == dataclasses.replace(same, base=None).run_id("r")

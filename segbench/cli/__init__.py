@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from segbench.cli import doctor, evaluate, leaderboard, parts, run
+from segbench.cli import audit, doctor, evaluate, figure, leaderboard, parts, prior, run, study
 from segbench.cli.application import app, main
 
-__all__ = ["app", "doctor", "evaluate", "leaderboard", "main", "parts", "run"]
+__all__ = ["app", "audit", "doctor", "evaluate", "figure", "leaderboard", "main", "parts", "prior", "run", "study"]

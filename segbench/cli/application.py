@@ -14,7 +14,10 @@ from typer.core import TyperGroup
 
 from segbench.errors import EXIT_DATA, EXIT_SOME_FAILED, SegbenchError
 
-ORDER = ("run", "evaluate", "leaderboard", "compare", "import", "list", "info", "check")
+ORDER = (
+    *("run", "study", "evaluate", "audit", "prior", "leaderboard", "compare", "figure"),
+    *("import", "list", "info", "check"),
+)
 """Commands in the order in which they are helpful to a newcomer; others follow."""
 
 

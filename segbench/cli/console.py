@@ -21,6 +21,8 @@ Plugins = Annotated[
     typer.Option("--plugin", help="Load one Python file as a plugin; may be repeated.", show_default=False),
 ]
 Results = Annotated[Path, typer.Option("--results", "--out", help="Folder that holds the results of all runs.")]
+ResultsOnly = Annotated[Path, typer.Option("--results", help="Folder that holds the results of all runs.")]
+"""For commands that write elsewhere with ``--out``."""
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout instead of a table.")]
 
 
@@ -73,3 +75,27 @@ def catalogue(plugins: list[Path] | None) -> Catalogue:
 
     with contextlib.redirect_stdout(sys.stderr):
         return load_catalogue(plugins or ())
+
+
+class CaseBar:
+    """A bar over cases on stderr where that is a terminal; it appears with the first case."""
+
+    def __enter__(self) -> CaseBar:
+        self._bar: Any = None
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, done: int, total: int, case: str = "") -> None:
+        """Say how many cases are done, and the case just done."""
+        if self._bar is None:
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            console = stderr()
+            columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+            self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+            self._bar.start()
+            self._row = self._bar.add_task("", total=total)
+        self._bar.update(self._row, completed=done, description=case)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from segbench.cli.application import app
-from segbench.cli.console import Json, Plugins, Results, catalogue, print_json, stderr, stdout
+from segbench.cli.console import CaseBar, Json, Plugins, Results, catalogue, print_json, stderr, stdout
 from segbench.errors import EXIT_SOME_FAILED, UsageError
 
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ def evaluate(
     ignore_label: Annotated[int | None, typer.Option("--ignore-label", help="Reference voxels left out.")] = None,
     metrics: Annotated[str | None, typer.Option("--metrics", help="dice,hd95; see `segbench list metrics`.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="metric.nsd.tolerance=2; repeatable.")] = None,
+    prior: Annotated[
+        list[Path] | None,
+        typer.Option("--prior", help="File of prior knowledge; the metrics that read it are computed too; repeatable."),
+    ] = None,
     on_missing: Annotated[str, typer.Option("--on-missing", help="worst, skip or fail.")] = "worst",
     geometry: Annotated[str, typer.Option("--geometry", help="strict, tolerant or resample.")] = "strict",
     layout: Annotated[str, typer.Option("--layout", help="auto, plain, nnunet, msd, bids or raters.")] = "auto",
@@ -48,16 +52,22 @@ def evaluate(
     from segbench.evaluation.labelling import parse_labels, parse_regions
 
     offered = catalogue(plugin)
-    with _Progress() as progress:
+    chosen = _choices(metrics, settings or [], offered)
+    named = parse_labels(labels) if labels is not None else None
+    if prior:
+        chosen = _with_priors(prior, chosen, metrics, offered)
+        if named is None and not regions:
+            named = _labels_of(prior[0], predictions, references, layout, offered)
+    with CaseBar() as progress:
         result = run_evaluation(
             predictions,
             references,
             name=name,
             dataset=dataset,
-            labels=parse_labels(labels) if labels is not None else None,
+            labels=named,
             regions=parse_regions(regions) if regions else None,
             ignore_label=ignore_label,
-            metrics=_choices(metrics, settings or [], offered),
+            metrics=chosen,
             on_missing=on_missing,  # type: ignore[arg-type]  # checked there
             geometry=geometry,  # type: ignore[arg-type]
             layout="raters" if raters else layout,  # type: ignore[arg-type]
@@ -102,27 +112,48 @@ def _choices(names: str | None, settings: list[str], offered: Catalogue) -> list
     return [Choice(one, values.get(one, {})) for one in dict.fromkeys([*chosen, *values])]
 
 
-class _Progress:
-    """A bar on stderr where that is a terminal; it appears with the first case."""
+def _with_priors(files: list[Path], chosen: list[Choice] | None, asked: str | None, offered: Catalogue) -> list[Choice]:
+    """Return the metrics with each prior given to those that read its kind.
 
-    def __enter__(self) -> _Progress:
-        self._bar: Any = None
-        return self
+    Without ``--metrics`` these are computed besides the metrics that are on by default; with it, only if named there.
+    """
+    from dataclasses import replace
 
-    def __exit__(self, *error: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+    from segbench.evaluation.folders import chosen_metrics
+    from segbench.priors import metrics_reading, recognised_kinds
+    from segbench.types import Choice
 
-    def __call__(self, done: int, total: int, case: str) -> None:
-        if self._bar is None:
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    if chosen is None:
+        chosen = [Choice(metric.name) for metric in chosen_metrics(None, offered)]
+    for file in files:
+        kinds = recognised_kinds(file, offered)
+        readers = metrics_reading(kinds, offered)
+        if asked is None:
+            known = {choice.name for choice in chosen}
+            chosen += [Choice(name) for name in readers if name not in known]
+        if not any(choice.name in readers for choice in chosen):
+            names = ", ".join(readers) or "there is none; see `segbench audit`"
+            raise UsageError(
+                f"--prior {file}: no metric computed here reads a prior of {kinds[0]} (they are: {names})."
+            )
+        chosen = [
+            replace(choice, parameters={"prior": str(file), **choice.parameters}) if choice.name in readers else choice
+            for choice in chosen
+        ]
+    return chosen
 
-            console = stderr()
-            columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-            self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-            self._bar.start()
-            self._row = self._bar.add_task("", total=total)
-        self._bar.update(self._row, completed=done, description=case)
+
+def _labels_of(
+    prior: Path, predictions: Path, references: Path, layout: str, offered: Catalogue
+) -> dict[str, int] | None:
+    """Return the labels a prior names, in order of value, unless the folders declare theirs."""
+    from segbench.evaluation.layouts import find_pairs
+    from segbench.priors import prior_of, recognised_kinds
+
+    if find_pairs(predictions, references, layout).declaration.structures:  # type: ignore[arg-type]  # checked there
+        return None
+    names = prior_of(prior, offered, recognised_kinds(prior, offered)[0]).labels(prior)
+    return {name: value for value, name in enumerate(names) if value > 0}
 
 
 def _summary(result: EvaluationResult) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ import typer
 
 from segbench.cli import console
 from segbench.cli.application import app
+from segbench.contracts import Study
 from segbench.errors import EXIT_PLUGIN, UnknownName, UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -107,6 +108,9 @@ def info_command(
         shown.print(f"source {entry.cls.source}", highlight=False, markup=False, soft_wrap=True)
     if arms:
         shown.print(f"arms: method, {', '.join(sorted(arms))}", highlight=False, markup=False)
+    if issubclass(entry.cls, Study) and entry.cls.datasets:
+        table_of = f"a table of {', '.join(entry.cls.metrics)} on {', '.join(entry.cls.datasets)}"
+        shown.print(f"{table_of}, {entry.cls.seeds} seeds", highlight=False, markup=False)
     if entry.cls.__doc__ and not entry.cls.__doc__.startswith(f"{entry.cls.__name__}("):
         import inspect
 
@@ -122,8 +126,7 @@ def info_command(
         table.add_row(escape(f"{key}={_shown(default)}"), escape(f"{text} ({kind_text})" if text else kind_text))
     shown.print("\nparameters with their defaults", style="bold")
     shown.print(table)
-    if singular != "study":
-        shown.print(f"\nSet one with --set {prefix}.{parameters[0][0]}=VALUE", highlight=False, markup=False)
+    shown.print(f"\nSet one with --set {prefix}.{parameters[0][0]}=VALUE", highlight=False, markup=False)
 
 
 @app.command("check")

@@ -101,7 +101,7 @@ def run_command(
     }
     settings.update({key: value for key, value in given.items() if value is not None})
     parameters = _merge(settings.pop("set", {}), parse_assignments(assignments or []))
-    cells = plan_cells(catalogue, settings, parameters, {"split": _read_split(split), "smoke": smoke})
+    cells = plan_cells(catalogue, settings, parameters, {"split": read_split(split), "smoke": smoke})
     sources = Sources(catalogue, out)
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         outcomes = [_cell(cell, sources, dry_run, as_json, len(cells) > 1) for cell in cells]
@@ -139,7 +139,8 @@ def plan_cells(
     if not methods:
         raise UsageError("Which method? Name one with --method; `segbench list methods` shows all.")
     recipe_name = str(settings.get("recipe", "fair"))
-    recipe = _recipe(catalogue, recipe_name, parameters.get("recipe", {}), settings.get("epochs"))
+    base = _named_recipe(catalogue, recipe_name)
+    recipe = _recipe(base, parameters.get("recipe", {}), settings.get("epochs"))
     names = {part: settings.get(part) or catalogue.default(part + "s") for part in ("dataset", "network")}
     chosen = {part: _choice(catalogue, part, str(name), parameters) for part, name in names.items()}
     unlabelled = settings.get("unlabelled")
@@ -162,6 +163,7 @@ def plan_cells(
             arm=arm,
             recipe=recipe,
             recipe_name=recipe_name,
+            base=base,
             seed=seed,
             fold=fold,
             folds=folds,
@@ -202,11 +204,16 @@ def _check_arms(catalogue: Catalogue, methods: list[str], arms: list[str]) -> No
             raise UsageError(f"--arm {arm}: {', '.join(methods)} has no such arm. {did_you_mean(arm, known)}")
 
 
-def _recipe(catalogue: Catalogue, name: str, values: Mapping[str, Any], epochs: int | None) -> Recipe:
+def _named_recipe(catalogue: Catalogue, name: str) -> Recipe:
+    from segbench.config import Recipe
+
+    return Recipe() if name == "fair" else catalogue.study(Choice(name)).recipe()
+
+
+def _recipe(base: Recipe, values: Mapping[str, Any], epochs: int | None) -> Recipe:
     from segbench.config import Recipe
     from segbench.params import to_json
 
-    base = Recipe() if name == "fair" else catalogue.study(Choice(name)).recipe()
     merged = _merge(to_json(base), values)
     if epochs is not None:
         merged["epochs"] = epochs
@@ -340,7 +347,7 @@ def _unlike(key: str, value: Any) -> str | None:
     return None if all(isinstance(one, str) for one in listed) else "a name"
 
 
-def _read_split(path: Path | None) -> dict[str, tuple[str, ...]] | None:
+def read_split(path: Path | None) -> dict[str, tuple[str, ...]] | None:
     if path is None:
         return None
     import json

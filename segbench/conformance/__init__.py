@@ -17,7 +17,7 @@ def checks_for(kind: str) -> list[Check]:
     """Return the checks for a kind of part, each a function whose name says what it checks.
 
     Args:
-        kind: "datasets", "networks", "methods", "metrics" or "studies".
+        kind: "datasets", "networks", "methods", "metrics", "studies", "priors" or "figures".
 
     Raises:
         UsageError: if there is no such kind.
@@ -43,6 +43,18 @@ def checks_for(kind: str) -> list[Check]:
         from segbench.conformance import metrics
 
         checks += metrics.CHECKS
+    elif kind == "priors":
+        from segbench.conformance import priors
+
+        checks += priors.CHECKS
+    elif kind == "figures":
+        from segbench.conformance import figures
+
+        checks += figures.CHECKS
+    elif kind == "studies":
+        from segbench.conformance import studies
+
+        checks += studies.CHECKS
     return checks
 
 
@@ -58,4 +70,4 @@ def check_part(catalogue: Catalogue, kind: str, name: str) -> list[CheckResult]:
         UnknownName, PluginError: if there is no such part.
     """
     checks = checks_for(kind)
-    return run_checks(Subject(kind, catalogue.entry(kind, name).cls), checks)
+    return run_checks(Subject(kind, catalogue.entry(kind, name).cls, catalogue), checks)

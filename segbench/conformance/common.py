@@ -14,6 +14,7 @@ from typing import Any
 
 from segbench.contracts import Part
 from segbench.errors import SegbenchError, UsageError, safe_name
+from segbench.host import Catalogue
 from segbench.params import describe, make, to_json
 
 
@@ -45,14 +46,16 @@ class Subject:
     """The part under examination.
 
     Attributes:
-        kind: "datasets", "networks", "methods", "metrics" or "studies".
+        kind: "datasets", "networks", "methods", "metrics", "studies", "priors" or "figures".
         cls: its class.
+        catalogue: where it is, with the parts that it may speak of.
         folder: a temporary folder of this examination.
         memo: what several checks share.
     """
 
     kind: str
     cls: type[Part]
+    catalogue: Catalogue = field(default_factory=Catalogue, repr=False)
     folder: Path = Path()
     memo: dict[str, Any] = field(default_factory=dict)
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from segbench.conformance.cases import SHAPE, TASK, truth_of
 from segbench.conformance.common import Check, Skipped, Subject, expect
-from segbench.conformance.training import SHAPE, TASK, FakeEpoch, FakeStage, FakeStep, batch_of, logits_of, truth_of
+from segbench.conformance.training import FakeEpoch, FakeStage, FakeStep, batch_of, logits_of
 from segbench.contracts import FIXED_SAMPLES, UNLABELLED, Method
 from segbench.types import UNKNOWN, Batch
 

@@ -10,34 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from segbench.conformance.cases import LABELS, SHAPE, SPACING, TASK, case_of, truth_of
 from segbench.contracts import FIXED_SAMPLES, UNLABELLED, Method
 from segbench.types import UNKNOWN, Batch, Case, LabelMap, Task
 
-LABELS = 4
-SHAPE = (6, 18, 16)
-SPACING = (3.0, 1.0, 1.5)
 SAMPLES = 4
 FIT_STEPS = 3
 """Steps that a helper network is really trained here, however many it asks for."""
-TASK = Task("check", "1", ("background", *(f"label {value}" for value in range(1, LABELS))))
-
-
-def truth_of(index: int) -> LabelMap:
-    """Return a label map in which every label is a box, nested and side by side, differing a little per case."""
-    array = np.zeros(SHAPE, dtype=np.uint8)
-    array[1:5, 2:14, 3 : 12 + index % 2] = 1
-    array[2:4, 4 : 9 + index % 3, 5:9] = 2
-    array[1:4, 14:17, 4:10] = 3
-    return LabelMap(array, SPACING, np.diag([*SPACING, 1.0]))
-
-
-def case_of(index: int) -> Case:
-    """Return a case whose image is its noisy label map."""
-    truth = truth_of(index)
-    noise = np.random.default_rng(index).normal(0, 0.1, SHAPE)
-    image = (truth.array + noise).astype(np.float32)[None]
-    affine = np.diag([*SPACING, 1.0])
-    return Case(f"case{index}", image, SPACING, affine, truth)
 
 
 def batch_of(method: Method, dims: int, cases: Sequence[int] = (0, 1)) -> Batch:

@@ -90,7 +90,7 @@ def score_pair(pair: Pair, setting: Setting) -> Outcome:
             problems.append(CaseProblem(pair.case, "note", aligned.note, pair.rater))
         reasons: list[str] = []
         count = len(setting.task.labels)
-        predicted, truth = _in_range(predicted, count), _in_range(truth, count)
+        predicted, truth = in_range(predicted, count), in_range(truth, count)
         scores = score_case(predicted, truth, setting.task, setting.metrics, reasons)
     except SegbenchError as error:
         return failed(pair, setting, str(error))
@@ -126,7 +126,7 @@ def _without_ignored(predicted: LabelMap, truth: LabelMap, ignore: int | None) -
     return LabelMap(array, predicted.spacing, predicted.affine)
 
 
-def _in_range(labels: LabelMap, count: int) -> LabelMap:
+def in_range(labels: LabelMap, count: int) -> LabelMap:
     """Set values from ``count`` on to background, so that metrics may use values as positions."""
     if labels.array.size == 0 or int(labels.array.max()) < count:
         return labels

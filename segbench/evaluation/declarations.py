@@ -101,20 +101,31 @@ def _listed_files(path: Path, listed: Any) -> dict[str, Path]:
     }
 
 
+def read_label_file(path: Path) -> Declaration:
+    """Read label names and values from a file: ``dataset.json``, or a table with the columns ``index`` and ``name``.
+
+    Raises:
+        DataInvalid: if it is neither.
+    """
+    return read_dataset_json(path) if path.suffix.lower() == ".json" else read_label_table(path)
+
+
 def read_label_table(path: Path) -> Declaration:
-    """Read a BIDS look-up table (``_dseg.tsv`` with the columns ``index`` and ``name``).
+    """Read a look-up table with the columns ``index`` and ``name``: BIDS ``_dseg.tsv``, or the same as ``.csv``.
 
     Raises:
         DataInvalid: if a column is missing or an index is no whole number.
     """
+    separator = "," if path.suffix.lower() == ".csv" else "\t"
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            rows = list(csv.DictReader(stream, delimiter="\t"))
+            rows = list(csv.DictReader(stream, delimiter=separator))
         structures = {str(row["name"]): (int(row["index"]),) for row in rows}
     except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
         raise DataInvalid(
-            f"{path}: expected tab-separated columns `index` (whole numbers) and `name`; {type(error).__name__}: "
-            f"{error}. Correct it, or give --labels."
+            f"{path}: expected the columns `index` (whole numbers) and `name`, separated by "
+            f"{'commas' if separator == ',' else 'tabs'}; {type(error).__name__}: {error}. Correct it, or give "
+            f"--labels."
         ) from error
     structures = {name: values for name, values in structures.items() if values[0] > 0}
     return Declaration("bids", path, structures)

@@ -68,7 +68,7 @@ def test_list_names_every_part_plugin_and_version() -> None:
         assert name in text
     for origin in CATALOGUE.origins:
         assert origin.plugin in text and f"{origin.distribution} {origin.version}" in text
-    assert "nonadj" not in segbench("list", "networks").stdout.split("from ")[0]
+    assert "ce_dice" not in segbench("list", "networks").stdout.split("from ")[0]
 
 
 def test_wrong_kinds() -> None:

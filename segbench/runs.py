@@ -1,0 +1,195 @@
+"""Finished runs, found by folder or by name and opened again: history, scores, label maps, and the data behind them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segbench.errors import DataInvalid, DataMissing, UsageError
+from segbench.host import Catalogue, blame
+from segbench.results import HISTORY, RECORD, SCORES, complete_runs, is_complete, read_scores
+from segbench.types import Case, CaseRef, Choice, LabelMap, Task
+
+if TYPE_CHECKING:
+    from segbench.contracts import Dataset
+
+SMOKE = ".smoke"
+"""Folder below a results root that holds the runs of ``--smoke``."""
+FEWEST_DIGITS = 4
+"""Digits of a run's name that must be given at least."""
+
+
+@dataclass(frozen=True, eq=False)
+class StoredRun:
+    """See ``segbench.FinishedRun``; made by ``open_run``."""
+
+    folder: Path
+    record: Mapping[str, Any]
+    catalogue: Catalogue = field(repr=False)
+
+    @property
+    def run_id(self) -> str:
+        """Identity of the run."""
+        return str(self.record["run_id"])
+
+    @cached_property
+    def title(self) -> str:
+        """Method, arm if it is not the method itself, and in brackets what was changed of the defaults."""
+        columns = read_scores(self.folder, ["method", "arm", "variant"]).slice(0, 1).to_pydict()
+        if not columns["method"]:
+            return self.folder.parent.name
+        method, arm, variant = (columns[name][0] for name in ("method", "arm", "variant"))
+        shown = str(method) if arm in ("method", "", None) else f"{method}:{arm}"
+        return f"{shown} [{variant}]" if variant else shown
+
+    @cached_property
+    def task(self) -> Task:
+        """What was segmented, as the record says."""
+        if "task" not in self.record:
+            return self._foreign_task()
+        values = dict(self.record["task"])
+        regions = {name: tuple(members) for name, members in values.pop("regions", {}).items()}
+        values |= {name: tuple(values[name]) for name in ("labels", "channels", "notes") if name in values}
+        return Task(**values, regions=regions)
+
+    def _foreign_task(self) -> Task:
+        """Return the task of predictions made elsewhere, whose record lists structures."""
+        if "structures" not in self.record:
+            raise DataMissing(f"{self.folder}: an imported table does not say what its labels are.")
+        from segbench.evaluation.labelling import task_of
+
+        structures = {name: tuple(values) for name, values in self.record["structures"]}
+        return task_of(str(self.record["dataset"]), str(self.record["revision"]), structures)
+
+    @cached_property
+    def case_ids(self) -> Sequence[str]:
+        """The scored cases, in the order in which they were scored."""
+        return tuple(dict.fromkeys(read_scores(self.folder, ["case_id"]).column("case_id").to_pylist()))
+
+    def history(self) -> Sequence[Mapping[str, Any]]:
+        """Return rows ``{"epoch", "name", "value"}``; none for runs that were not trained here."""
+        import pyarrow.parquet as pq
+
+        file = self.folder / HISTORY
+        if not file.is_file():
+            return []
+        rows: list[dict[str, Any]] = pq.read_table(file).to_pylist()
+        return rows
+
+    def scores(self) -> Sequence[Mapping[str, Any]]:
+        """Return the rows of ``scores.parquet``."""
+        rows: list[dict[str, Any]] = read_scores(self.folder).to_pylist()
+        return rows
+
+    def prediction(self, case_id: str) -> LabelMap:
+        """Read one prediction.
+
+        Raises:
+            DataMissing: if the run keeps none of this name.
+        """
+        from segbench.files.images import read_label_map
+
+        return read_label_map(self.folder / "predictions" / f"{case_id}.nii.gz")
+
+    def case(self, case_id: str) -> Case:
+        """Load one case from its dataset, with image and truth.
+
+        Raises:
+            DataMissing: if the dataset, or the case, is not here any more.
+        """
+        if case_id not in self._refs:
+            raise DataMissing(f"Dataset {self.task.name} has no case {case_id!r} any more; run {self.run_id} had it.")
+        dataset, name = self._dataset, self.record["config"]["dataset"]["name"]
+        with blame(self.catalogue.entry("datasets", name).origin, f"loading case {case_id}"):
+            return dataset.load(self._refs[case_id])
+
+    def truths(self) -> Iterator[LabelMap]:
+        """Yield the truths of the labelled training cases."""
+        for case_id in self.record.get("splits", {}).get("train", ()):
+            truth = self.case(case_id).truth
+            if truth is None:
+                raise DataInvalid(f"Dataset {self.task.name}: training case {case_id} has no truth any more.")
+            yield truth
+
+    @cached_property
+    def _refs(self) -> Mapping[str, CaseRef]:
+        return {ref.id: ref for ref in self._dataset.refs()}
+
+    @cached_property
+    def _dataset(self) -> Dataset:
+        """The dataset, prepared; a smoke run's miniature is made again."""
+        if "config" not in self.record:
+            raise DataMissing(f"Run {self.run_id} scored predictions made elsewhere; it does not know their images.")
+        config, local = self.record["config"], self.record.get("local", {})
+        chosen = config["dataset"]
+        dataset = self.catalogue.dataset(Choice(chosen["name"], chosen["parameters"], local.get("dataset", {})))
+        with blame(self.catalogue.entry("datasets", chosen["name"]).origin, f"preparing dataset {chosen['name']}"):
+            if config["smoke"]:
+                forge = Path(tempfile.mkdtemp(prefix="segbench-smoke-"))
+                dataset = dataset.forge(forge)
+                weakref.finalize(dataset, shutil.rmtree, forge, ignore_errors=True)
+            dataset.prepare(self.folder.parents[3 if config["smoke"] else 2] / ".data")
+            revision = dataset.task.revision
+        if revision != self.task.revision and not config["smoke"]:
+            raise DataMissing(
+                f"Run {self.run_id} was made with revision {self.task.revision} of dataset {self.task.name}; here is "
+                f"{revision}. Bring that revision back, or run again."
+            )
+        return dataset
+
+
+def open_run(folder: Path, catalogue: Catalogue) -> StoredRun:
+    """Open one finished run.
+
+    Args:
+        folder: holds ``run.json`` and ``scores.parquet``.
+        catalogue: where the run's dataset is found when a case is asked for.
+
+    Raises:
+        DataMissing: if there is no finished run.
+        DataInvalid: if its record cannot be read.
+    """
+    if not is_complete(folder):
+        raise DataMissing(f"{folder} holds no finished run ({RECORD}). The command that began it resumes it.")
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataInvalid(f"{folder / RECORD} cannot be read: {error}. Delete the folder and run it again.") from error
+    if not isinstance(record, dict) or "run_id" not in record or not (folder / SCORES).is_file():
+        raise DataInvalid(f"{folder} is not whole (run_id or {SCORES} is missing). Delete it and run it again.")
+    return StoredRun(folder, record, catalogue)
+
+
+def find_runs(text: str, results: Path) -> list[Path]:
+    """Return the folders of the finished runs that a text stands for, sorted.
+
+    Args:
+        text: a run's folder, a folder that holds several, or the first digits of a run's name (four at least).
+        results: where runs are looked for by name.
+
+    Raises:
+        DataMissing: if there is none.
+        UsageError: if several runs begin with these digits.
+    """
+    path = Path(text).expanduser()
+    if path.is_dir():
+        if found := complete_runs(path):
+            return found
+        raise DataMissing(f"{path} holds no finished run ({RECORD}). Name a run's folder, or run one.")
+    wanted = text.strip()
+    if len(wanted) < FEWEST_DIGITS or not wanted.isalnum():
+        raise DataMissing(f"{text!r} is neither a folder nor the name of a run (its first {FEWEST_DIGITS} digits).")
+    every = [*complete_runs(results), *complete_runs(results / SMOKE)]
+    named = [folder for folder in every if folder.name.startswith(wanted)]
+    if not named:
+        raise DataMissing(f"No finished run in {results} is called {wanted}...; `segbench leaderboard` lists methods.")
+    if len({folder.name for folder in named}) > 1:
+        raise UsageError(f"Several runs are called {wanted}...: {', '.join(folder.name for folder in named[:5])}.")
+    return named[:1]

@@ -1,0 +1,242 @@
+"""The tables of a study, from what is finished: means beside published values, comparisons, the study's own.
+
+Values per case are those of the leaderboard: labels averaged, a missed structure counted as 0 where higher is better
+and left out, but counted, where lower is better.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from segbench.contracts import FinishedRun, Table
+from segbench.errors import DataInvalid, SegbenchError
+from segbench.host import Catalogue, blame
+from segbench.results import read_scores
+from segbench.runs import open_run
+from segbench.studies.running import Attempt, Plan
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from segbench.ranking.boards import Board, Summary
+    from segbench.ranking.verdicts import Comparison
+
+ALPHA = 0.05
+MEAN = ("", "all", "mean")
+"""Labels by which published values speak of the mean over labels."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """A cell of the table: one metric of one row.
+
+    Attributes:
+        mean: over cases and seeds.
+        sd: over cases, averaged over seeds, as papers print it; None for one case.
+        seed_sd: of the seeds' means; None for one seed.
+        undefined: values that are missing, over all seeds.
+        published: what the paper prints (mean, sd), or None.
+    """
+
+    mean: float | None
+    sd: float | None = None
+    seed_sd: float | None = None
+    undefined: int = 0
+    published: tuple[float, float | None] | None = None
+
+
+@dataclass(frozen=True)
+class StudyRow:
+    """A row of the table."""
+
+    label: str
+    role: str
+    seeds: int
+    run_ids: tuple[str, ...]
+    values: Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class StudyTable:
+    """The table of one dataset and label ("" = mean over labels), and the comparisons it rests on."""
+
+    dataset: str
+    revision: str
+    label: str
+    cases: int
+    synthetic: bool
+    metrics: Mapping[str, tuple[str, str]]
+    rows: tuple[StudyRow, ...]
+    comparisons: tuple[Comparison, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def tables(plan: Plan, attempts: Sequence[Attempt], catalogue: Catalogue) -> list[StudyTable]:
+    """Return the tables of what is finished: per dataset the mean over labels, then each label the paper has.
+
+    Args:
+        plan: as it was run.
+        attempts: of all cells, in their order.
+        catalogue: to know whose fault an error is.
+    """
+    with blame(catalogue.entry("studies", plan.study.name).origin, "reading the published values"):
+        published, pairs = list(plan.study.published()), list(plan.study.comparisons())
+    found = []
+    for dataset in dict.fromkeys(one.dataset for one in attempts):
+        mine = [one for one in attempts if one.dataset == dataset]
+        if not any(one.finished for one in mine):
+            continue
+        values = [row for row in published if row.get("dataset") == dataset]
+        labels = dict.fromkeys(str(row.get("label") or "") for row in values)
+        boards = {id(one): _board(one) for one in mine if one.finished}
+        whole, notes = _table(mine, boards, "", values), _departures(plan)
+        comparisons = _compared(mine, pairs, list(whole.metrics), notes)
+        found.append(replace(whole, comparisons=tuple(comparisons), notes=tuple(notes)))
+        found += [_table(mine, boards, label, values) for label in labels if label not in MEAN]
+    return found
+
+
+def _departures(plan: Plan) -> list[str]:
+    """Return in words what was changed of the study's own recipe."""
+    changed = ", ".join(f"{key}={value}" for key, value in _dotted(plan.recipe))
+    return [f"Not the study's own protocol: {changed}, for all rows alike."] if changed else []
+
+
+def _dotted(values: Mapping[str, Any], prefix: str = "recipe.") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def _scores(one: Attempt) -> pa.Table:
+    """Return the scores of a run under its row's label instead of its method, arm and variant."""
+    import pyarrow as pa
+
+    assert one.folder is not None
+    table = read_scores(one.folder)
+    for name, word in {"method": one.cell.label, "network": "", "arm": "method", "variant": ""}.items():
+        column = pa.array([word] * table.num_rows, pa.string()).dictionary_encode()
+        table = table.set_column(table.column_names.index(name), name, column)
+    return table
+
+
+def _board(one: Attempt) -> Board:
+    """Return the leaderboard of a single run: its means and sds over cases."""
+    from segbench.ranking.boards import Request
+    from segbench.ranking.chunks import chunks_of_table
+    from segbench.ranking.grid import COLUMNS
+    from segbench.ranking.leaderboard import rank_scores
+
+    boards = rank_scores(chunks_of_table(_scores(one), COLUMNS), Request(schemes=False)).boards
+    if not boards:
+        raise DataInvalid(f"{one.folder} has no scores. Delete it and run the study again.")
+    return boards[0]
+
+
+def _table(
+    attempts: Sequence[Attempt], boards: Mapping[int, Board], label: str, published: Sequence[Mapping[str, Any]]
+) -> StudyTable:
+    first = next(iter(boards.values()))
+    metrics = {
+        name: (measure.unit, "higher" if measure.direction > 0 else "lower")
+        for board in boards.values()
+        for name, measure in board.metrics.items()
+    }
+    rows = []
+    for name in dict.fromkeys(one.cell.label for one in attempts):
+        mine = [one for one in attempts if one.cell.label == name]
+        done = [one for one in mine if one.finished]
+        summaries = [_summaries(boards[id(one)], label) for one in done]
+        values = {
+            metric: replace(
+                _value([one[metric] for one in summaries if metric in one]),
+                published=_published(published, name, label, metric),
+            )
+            for metric in metrics
+        }
+        run_ids = tuple(one.folder.name for one in done if one.folder is not None)
+        rows.append(StudyRow(name, mine[0].cell.role, len(done), run_ids, values))
+    return StudyTable(first.dataset, first.revision, label, first.cases, first.synthetic, metrics, tuple(rows))
+
+
+def _summaries(board: Board, label: str) -> Mapping[str, Summary]:
+    """Return metric -> summary of a run: the mean over labels, or of one label."""
+    if not label:
+        return board.entries[0].summaries
+    return {task.measure.metric: task.standings[0].summary for task in board.tasks if task.measure.label == label}
+
+
+def _value(summaries: Sequence[Summary]) -> Value:
+    """Return the mean over seeds of a run's mean and sd over cases."""
+    means = [one.mean for one in summaries if math.isfinite(one.mean)]
+    sds = [one.sd for one in summaries if math.isfinite(one.sd)]
+    return Value(
+        statistics.fmean(means) if means else None,
+        statistics.fmean(sds) if sds else None,
+        statistics.stdev(means) if len(means) > 1 else None,
+        int(sum(one.undefined for one in summaries)),
+    )
+
+
+def _published(
+    rows: Sequence[Mapping[str, Any]], row: str, label: str, metric: str
+) -> tuple[float, float | None] | None:
+    for one in rows:
+        of = str(one.get("label") or "")
+        if (one["row"], one["metric"]) == (row, metric) and (of == label or (not label and of in MEAN)):
+            return float(one["value"]), None if one.get("sd") is None else float(one["sd"])
+    return None
+
+
+def _compared(
+    attempts: Sequence[Attempt], pairs: Sequence[tuple[str, str]], metrics: Sequence[str], notes: list[str]
+) -> list[Comparison]:
+    """Return the comparisons of the study for every metric, with Holm over all of them on this dataset."""
+    import pyarrow as pa
+
+    from segbench.ranking.chunks import chunks_of_table
+    from segbench.ranking.grid import COLUMNS
+    from segbench.ranking.significance import adjust
+    from segbench.ranking.verdicts import STRICTER, compare
+
+    scores: dict[str, list[pa.Table]] = {}
+    for one in attempts:
+        if one.finished:
+            scores.setdefault(one.cell.label, []).append(_scores(one))
+    found: list[Comparison] = []
+    for first, second in pairs:
+        if not {first, second} <= scores.keys():
+            continue
+        both = chunks_of_table(pa.concat_tables([*scores[first], *scores[second]]).unify_dictionaries(), COLUMNS)
+        for metric in metrics:
+            try:
+                found += compare(both, [first, second], metric, alpha=ALPHA)
+            except SegbenchError as error:
+                notes.append(f"{first} and {second} cannot be compared by {metric}: {error}")
+    adjusted = adjust([one.p for one in found], "holm").tolist()
+    return [
+        _held(one, p, ALPHA if min(one.seeds) > 1 else ALPHA / STRICTER) for one, p in zip(found, adjusted, strict=True)
+    ]
+
+
+def _held(one: Comparison, p: float, level: float) -> Comparison:
+    """Return a comparison with its p adjusted for all others; a claim that p does not bear out is withdrawn."""
+    claimed = one.verdict in ("better", "worse")
+    return replace(one, p=p, verdict="no evidence" if claimed and p > level else one.verdict)
+
+
+def further_tables(plan: Plan, attempts: Sequence[Attempt], catalogue: Catalogue) -> Iterator[Table]:
+    """Yield the tables of the study's own, dataset by dataset."""
+    for dataset in dict.fromkeys(one.dataset for one in attempts if one.finished):
+        runs: dict[str, list[FinishedRun]] = {}
+        for one in attempts:
+            if one.dataset == dataset and one.folder is not None and one.finished:
+                runs.setdefault(one.cell.label, []).append(open_run(one.folder, catalogue))
+        with blame(catalogue.entry("studies", plan.study.name).origin, f"making tables of study {plan.study.name}"):
+            yield from plan.study.tables(runs)
