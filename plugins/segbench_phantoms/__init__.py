@@ -9,5 +9,8 @@ from segbench import Dataset, hookimpl
 def segbench_datasets() -> list[type[Dataset]]:
     """Return the phantoms."""
     from segbench_phantoms.brain import Brain
+    from segbench_phantoms.heart import Heart
+    from segbench_phantoms.prostate import Prostate
+    from segbench_phantoms.thorax import Thorax
 
-    return [Brain]
+    return [Brain, Heart, Prostate, Thorax]

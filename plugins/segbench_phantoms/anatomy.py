@@ -14,10 +14,11 @@ from scipy.spatial import cKDTree
 
 from segbench_phantoms import atlas
 from segbench_phantoms.geometry import Array, Points, RandomField, inside_box, smooth_union
+from segbench_phantoms.grid import Grid, Size, Triple
 from segbench_phantoms.parcels import PARCELS, SMALLEST, WANDER
 from segbench_phantoms.schemes import Scheme
+from segbench_phantoms.tissues import Labels
 
-Labels = npt.NDArray[np.int16]
 Flags = npt.NDArray[np.bool_]
 MIDDLE = (0.0, 0.0, -3.0)
 """World coordinates x, y, z (mm) of the middle of every grid."""
@@ -42,40 +43,10 @@ class Surround(IntEnum):
     MUSCLE = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """Sampling of a case.
-
-    Args:
-        spacing: mm along z, y, x.
-        size: voxels along z, y, x.
-    """
-
-    spacing: tuple[float, float, float]
-    size: tuple[int, int, int]
-
-    @classmethod
-    def covering(cls, spacing: tuple[float, float, float]) -> Grid:
-        """Return the grid of this spacing (mm) that just covers the head."""
-        count = [int(np.ceil(extent / step - 1e-6)) for extent, step in zip(FIELD_OF_VIEW, spacing, strict=True)]
-        return cls(spacing, (count[0], count[1], count[2]))
-
-    def axes(self) -> Points:
-        """Return world coordinates (mm) of the voxel centres along x, y and z, one-dimensional."""
-        found = []
-        for axis, middle in zip((2, 1, 0), MIDDLE, strict=True):
-            steps = np.arange(self.size[axis]) - 0.5 * (self.size[axis] - 1)
-            found.append((steps * self.spacing[axis] + middle).astype(np.float32))
-        return found[0], found[1], found[2]
-
-    def affine(self) -> npt.NDArray[np.float64]:
-        """Return the (4, 4) matrix from array index (z, y, x) to world mm (x right, y front, z top)."""
-        matrix = np.eye(4)
-        matrix[:3, :3] = 0.0
-        for world, axis in enumerate((2, 1, 0)):
-            matrix[world, axis] = self.spacing[axis]
-            matrix[world, 3] = MIDDLE[world] - 0.5 * (self.size[axis] - 1) * self.spacing[axis]
-        return matrix
+def head_grid(spacing: Triple, size: Size | None = None) -> Grid:
+    """Return the grid of this spacing (mm along z, y, x) and size (voxels), by default one that covers the head."""
+    z, y, x = (float(step) for step in spacing)
+    return Grid.covering((z, y, x), FIELD_OF_VIEW, MIDDLE) if size is None else Grid((z, y, x), size, MIDDLE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,31 +1,19 @@
-"""From a label map to a T1-weighted image: tissue contrast, partial volume, texture, bias field and Rician noise."""
+"""From a label map to a T1-weighted image: tissue contrast, partial volume, texture, bias field and Rician noise.
+
+Brightness is in arbitrary units in which white matter is 110.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from segbench_phantoms.anatomy import Grid, Head, Surround
+from segbench_phantoms.anatomy import Head, Surround
 from segbench_phantoms.geometry import Array, RandomField
-
-
-@dataclass(frozen=True, slots=True)
-class Tissue:
-    """How bright a tissue is, in arbitrary units in which white matter is 110.
-
-    Args:
-        mean: typical brightness.
-        sd: of its texture within a head.
-        spread: standard deviation of its mean between heads.
-    """
-
-    mean: float
-    sd: float
-    spread: float
-
+from segbench_phantoms.grid import Grid
+from segbench_phantoms.tissues import Tissue, bias_field, rician
 
 FLUID = Tissue(28.0, 2.0, 2.5)
 WHITE = Tissue(110.0, 2.5, 1.5)
@@ -91,11 +79,9 @@ def render(entropy: tuple[int, ...], grid: Grid, head: Head, labels: Sequence[st
     axes = grid.axes()
     image = gaussian_filter(means[index], BLUR)
     image += gaussian_filter(sds[index], BLUR) * RandomField(streams[1], TEXTURE_KNOT).sample(axes)
-    image *= np.exp(np.float32(BIAS) * RandomField(streams[1], BIAS_KNOT).sample(axes))
+    image *= bias_field(axes, streams[1], BIAS_KNOT, BIAS)
     deviation = np.float32(noise * (WHITE.mean - FLUID.mean))
-    real = image + deviation * streams[2].standard_normal(grid.size, dtype=np.float32)
-    imaginary = deviation * streams[2].standard_normal(grid.size, dtype=np.float32)
-    magnitude = np.sqrt(real**2 + imaginary**2)
+    magnitude = rician(image, deviation, streams[2])
     gain = np.float32(np.exp(streams[0].normal(0.0, 0.15)))
     return np.asarray(np.maximum(magnitude * gain, np.float32(1e-3)), np.float32)
 

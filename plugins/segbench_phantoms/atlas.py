@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from segbench_phantoms.geometry import Blob, Shape, Tube
+from segbench_phantoms.geometry import Blob, Solid, Tube
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Part:
     """
 
     name: str
-    shapes: tuple[Shape, ...]
+    shapes: tuple[Solid, ...]
     vary: float = 0.08
     wander: float = 0.9
     paired: bool = True

@@ -16,6 +16,8 @@ Array = npt.NDArray[np.float32]
 Point = tuple[float, float, float]
 Points = tuple[Array, Array, Array]
 """Coordinates x, y, z in mm, three arrays of one shape."""
+Knots = tuple[tuple[float, float, float, float], ...]
+"""x, y, z and radius in mm along the centre line of a tube."""
 
 LATTICE_REACH = 160.0
 """Half the width (mm) of the cube that random fields cover; beyond it they continue with their border value."""
@@ -79,7 +81,7 @@ class Tube:
         flatten: (x, y, z) factors > 1 squeeze the cross section along that axis.
     """
 
-    knots: tuple[tuple[float, float, float, float], ...]
+    knots: Knots
     flatten: Point = (1.0, 1.0, 1.0)
 
     def reach(self) -> tuple[Point, Point]:
@@ -112,7 +114,40 @@ class Tube:
         return best
 
 
-Shape = Blob | Tube
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A superelliptic prism along z.
+
+    Args:
+        centre: x, y in mm.
+        radii: half axes in mm before rotation.
+        yaw: rotation about z in degrees.
+        power: 2 gives an ellipse, 4 a boxier shape.
+    """
+
+    centre: tuple[float, float]
+    radii: tuple[float, float]
+    yaw: float = 0.0
+    power: int = 4
+
+    def reach(self) -> tuple[Point, Point]:
+        """Return the lower and upper corner (mm) of a box that holds the shape."""
+        half = np.hypot(*self.radii) if self.yaw else max(self.radii)
+        x, y = self.centre
+        return (x - half, y - half, -np.inf), (x + half, y + half, np.inf)
+
+    def depth(self, points: Points) -> Array:
+        """Return the approximate depth in mm of points (mm), positive inside."""
+        x, y = points[0] - np.float32(self.centre[0]), points[1] - np.float32(self.centre[1])
+        if self.yaw:
+            x, y = _turn(x, y, -self.yaw)
+        squares = (x * np.float32(1.0 / self.radii[0])) ** 2, (y * np.float32(1.0 / self.radii[1])) ** 2
+        total = squares[0] + squares[1] if self.power == 2 else np.sqrt(squares[0] ** 2 + squares[1] ** 2)
+        return np.asarray((1.0 - np.sqrt(total)) * np.float32(min(self.radii)), np.float32)
+
+
+Solid = Blob | Tube
+Shape = Solid | Column
 
 
 def _turn(first: Array, second: Array, degrees: float) -> tuple[Array, Array]:

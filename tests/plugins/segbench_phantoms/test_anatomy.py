@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from segbench_phantoms.anatomy import Grid, build_head
+from segbench_phantoms.anatomy import build_head, head_grid
 from segbench_phantoms.measures import Summary, adjacency, summarise, volumes
 from segbench_phantoms.parcels import PARCELS
 from segbench_phantoms.schemes import SCHEMES
 
-GRID = Grid.covering((2.5, 2.5, 2.5))
+GRID = head_grid((2.5, 2.5, 2.5))
 
 
 def test_adjacency_counts_faces_and_corners() -> None:
