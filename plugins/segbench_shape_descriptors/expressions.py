@@ -1,0 +1,242 @@
+"""Constraints by hand, such as ``2 <= length(Myo)/length(LV) <= 3``: a small parser; nothing is ever run as code.
+
+::
+
+    constraint  sum ( ("<=" | ">=" | "==") sum )+
+    sum         product ( ("+" | "-") product )*
+    product     factor ( ("*" | "/") factor )*
+    factor      number | "-" factor | "(" sum ")" | descriptor "(" class [ "," axis ] ")"
+
+A class is a label name, in quotes if it holds a comma or a parenthesis; an axis is 0, 1 or 2.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from segbench import DataInvalid, DataMissing, did_you_mean
+
+DESCRIPTORS = ("volume", "centroid", "spread", "length", "elongation", "orientation")
+"""The descriptors by name; central moments are written ``moment_2_0``, an order for each axis, outside expressions."""
+_NUMBER = re.compile(r"\d+(\.\d*)?([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?")
+_WORD = re.compile(r"[A-Za-z_]\w*")
+_CLASS = re.compile(r"\"([^\"]*)\"|'([^']*)'|([^,()\"']+)")
+_COMPARISON = re.compile(r"<=|>=|==")
+_DEEPEST = 50
+"""Nested parentheses and signs allowed."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number that was written down."""
+
+    value: float
+
+
+@dataclass(frozen=True)
+class Term:
+    """A descriptor of a class.
+
+    Attributes:
+        function: one of ``DESCRIPTORS``.
+        label: the class's value.
+        axis: one component only, or None for all.
+    """
+
+    function: str
+    label: int
+    axis: int | None
+
+
+@dataclass(frozen=True)
+class Operation:
+    """Two expressions with ``+ - * /`` between them."""
+
+    sign: str
+    left: Expression
+    right: Expression
+
+
+Expression = Number | Term | Operation
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One comparison.
+
+    Attributes:
+        text: the constraint it comes from, as written.
+        left, right: what is compared; ``left <= right``, or equal within the margin.
+        equal: whether it is an equality.
+    """
+
+    text: str
+    left: Expression
+    right: Expression
+    equal: bool
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """Every descriptor it names."""
+        return (*_terms(self.left), *_terms(self.right))
+
+
+def read_rules(path: Path, labels: Sequence[str]) -> tuple[Rule, ...]:
+    """Read ``constraints = ["...", ...]`` from a TOML file.
+
+    Args:
+        path: the file.
+        labels: the task's label names; the position is the value.
+
+    Raises:
+        DataMissing: if there is no such file.
+        DataInvalid: if it is no such file, or a constraint is wrong: says which, where, and what was expected.
+    """
+    if not path.is_file():
+        raise DataMissing(f"rules {path}: expected a TOML file with constraints, found none. Check the path.")
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise DataInvalid(f"rules {path}: expected UTF-8 TOML, found {error}.") from error
+    texts = content.get("constraints")
+    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
+        raise DataInvalid(f'rules {path}: expected constraints = ["volume(A) >= 100", ...], found {texts!r}.')
+    return tuple(rule for text in texts for rule in parse_rule(text, labels))
+
+
+def parse_rule(text: str, labels: Sequence[str]) -> tuple[Rule, ...]:
+    """Return the comparisons of one constraint; ``a <= b <= c`` gives two.
+
+    Raises:
+        DataInvalid: with the position of the fault.
+    """
+    parser = _Parser(text, labels)
+    sides, signs = [parser.sum()], list[str]()
+    while sign := parser.take(_COMPARISON):
+        signs.append(sign)
+        sides.append(parser.sum())
+    if not signs or not parser.done():
+        raise parser.fault("<=, >= or ==" if not signs else "the end or a further comparison")
+    if len(set(signs)) > 1:
+        raise parser.fault("the same sign in a chain of comparisons", " and ".join(sorted(set(signs))))
+    rules = []
+    for sign, left, right in zip(signs, sides, sides[1:], strict=False):
+        low, high = (right, left) if sign == ">=" else (left, right)
+        rules.append(Rule(text, low, high, sign == "=="))
+        if not rules[-1].terms:
+            raise parser.fault("a descriptor such as volume(CLASS) on one side of every comparison", "numbers only")
+    return tuple(rules)
+
+
+def _terms(expression: Expression) -> tuple[Term, ...]:
+    if isinstance(expression, Operation):
+        return (*_terms(expression.left), *_terms(expression.right))
+    return (expression,) if isinstance(expression, Term) else ()
+
+
+class _Parser:
+    """Reads a constraint from left to right."""
+
+    def __init__(self, text: str, labels: Sequence[str]) -> None:
+        self.text, self.labels, self.at, self.depth = text, list(labels), 0, 0
+
+    def fault(self, expected: str, found: str = "") -> DataInvalid:
+        """Return the error for what stands here."""
+        rest = self.text[self.at : self.at + 12].strip()
+        found = found or (repr(rest) if rest else "the end")
+        return DataInvalid(f"constraint {self.text!r}: expected {expected} at position {self.at + 1}, found {found}.")
+
+    def done(self) -> bool:
+        """Say whether nothing is left but spaces."""
+        self._skip()
+        return self.at == len(self.text)
+
+    def _skip(self) -> None:
+        while self.at < len(self.text) and self.text[self.at].isspace():
+            self.at += 1
+
+    def take(self, pattern: re.Pattern[str]) -> str:
+        """Return what matches here and step over it, or ""."""
+        self._skip()
+        match = pattern.match(self.text, self.at)
+        if match is None:
+            return ""
+        self.at = match.end()
+        return match.group()
+
+    def sign(self, signs: str) -> str:
+        """Return the one of these characters that stands here and step over it, or ""."""
+        self._skip()
+        if self.at < len(self.text) and self.text[self.at] in signs:
+            self.at += 1
+            return self.text[self.at - 1]
+        return ""
+
+    def _expect(self, character: str) -> None:
+        if not self.sign(character):
+            raise self.fault(f"{character!r}")
+
+    def sum(self) -> Expression:
+        """Read a sum."""
+        result = self._product()
+        while sign := self.sign("+-"):
+            result = Operation(sign, result, self._product())
+        return result
+
+    def _product(self) -> Expression:
+        result = self._factor()
+        while sign := self.sign("*/"):
+            result = Operation(sign, result, self._factor())
+        return result
+
+    def _factor(self) -> Expression:
+        self.depth += 1
+        if self.depth > _DEEPEST:
+            raise self.fault(f"at most {_DEEPEST} nested parentheses and signs")
+        result: Expression
+        if self.sign("-"):
+            result = Operation("-", Number(0.0), self._factor())
+        elif self.sign("("):
+            result = self.sum()
+            self._expect(")")
+        elif number := self.take(_NUMBER):
+            result = Number(float(number))
+        else:
+            result = self._term()
+        self.depth -= 1
+        return result
+
+    def _term(self) -> Term:
+        self._skip()
+        start = self.at
+        word = self.take(_WORD)
+        if word not in DESCRIPTORS:
+            self.at = start
+            raise self.fault(f"a number or one of {', '.join(DESCRIPTORS)}", repr(word) if word else "")
+        self._expect("(")
+        label = self._label()
+        axis = self._axis(word) if self.sign(",") else None
+        self._expect(")")
+        return Term(word, label, axis)
+
+    def _label(self) -> int:
+        self._skip()
+        start = self.at
+        name = self.take(_CLASS).strip().strip("\"'")
+        if name not in self.labels:
+            self.at = start
+            raise self.fault(f"a class ({did_you_mean(name, self.labels).rstrip('.?')})", repr(name) if name else "")
+        return self.labels.index(name)
+
+    def _axis(self, function: str) -> int:
+        self._skip()
+        if function not in ("centroid", "spread"):
+            raise self.fault(f"no axis, since only centroid and spread have axes and not {function}")
+        axis = self.sign("012")
+        if not axis:
+            raise self.fault("the axis 0, 1 or 2")
+        return int(axis)

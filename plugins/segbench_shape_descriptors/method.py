@@ -1,0 +1,282 @@
+"""Training from shape descriptors: a constraint = descriptor + bounds + solver + schedule, each to be replaced.
+
+``L = L_base + sum_f w_f / N sum_k psi(tau - reach - f_k) + psi(f_k - tau - reach)``, N the voxels of a sample, mean
+over the batch; by default without any base loss, so that a few numbers per class are all the supervision there is.
+
+Source: Kervadec et al., Beyond pixel-wise supervision for segmentation, MIDL 2021.
+
+Differences: see the README.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from segbench import FIXED_SAMPLES, DataInvalid, Incompatible, Method, Task, parameter
+from segbench_shape_descriptors.expressions import DESCRIPTORS
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+    from segbench import Batch, Epoch, LabelMap, Stage, Step
+
+SOURCE = "https://proceedings.mlr.press/v143/kervadec21a.html"
+BIBTEX = """@inproceedings{kervadec2021shape,
+  author = {Kervadec, Hoel and Bahig, Houda and L{\\'e}tourneau-Guillon, Laurent and Dolz, Jose and Ben Ayed, Ismail},
+  title = {Beyond pixel-wise supervision for segmentation: A few global shape descriptors might be surprisingly good!},
+  booktitle = {Medical Imaging with Deep Learning (MIDL)}, series = {PMLR}, volume = {143}, year = {2021}
+}"""
+
+_MOMENT = re.compile(r"moment(_\d){2,3}")
+
+
+@dataclass
+class ShapeDescriptors(Method):
+    """Keeps volume, centroid, spread and length of every class within bounds, without looking at pixels."""
+
+    name: ClassVar[str] = "shape_descriptors"
+    summary: ClassVar[str] = "volume, centroid, spread and length of every class within bounds; no pixel-wise loss"
+    source: ClassVar[str] = SOURCE
+    bibtex: ClassVar[str] = BIBTEX
+    supervision: ClassVar[str] = "descriptors"
+    arms: ClassVar[Mapping[str, Mapping[str, Any]]] = {"control": {"solver": "off"}, "placebo": {"placebo": True}}
+
+    descriptors: tuple[str, ...] = parameter(
+        ("volume", "centroid", "spread", "length"), "what is constrained; also elongation, orientation, moment_2_0"
+    )
+    truths: bool = parameter(True, "bounds from the truth's numbers (or the table's); false = from rules only")
+    table: Path | None = parameter(None, "CSV of numbers per case and class instead of the truth's")
+    rules: Path | None = parameter(None, "TOML of constraints by hand, such as 2 <= length(Myo)/length(LV) <= 3")
+    margin: float = parameter(0.1, "relative margin of the bounds", low=0)
+    distance_margin: float = parameter(
+        0.0, "absolute margin of centroid and spread, voxels or mm; 0 = the relative one; the authors' code: 20", low=0
+    )
+    solver: Literal["log_barrier", "penalty", "augmented_lagrangian", "off"] = parameter(
+        "log_barrier", "how a bound becomes a loss; off = cross-entropy instead where there is no base loss"
+    )
+    weights: tuple[float, ...] = parameter((0.01,), "weight of each descriptor (rules last), or one for all", low=0)
+    base: Literal["none", "ce", "dice", "ce_dice"] = parameter("none", "pixel-wise loss beside the constraints")
+    physical: bool = parameter(False, "mm instead of voxels")
+    background: bool = parameter(False, "constrain the background too")
+    t_start: float = parameter(1.0, "first slope t of the log-barrier", low=1e-6)
+    t_growth: float = parameter(1.1, "factor of t per epoch", low=1)
+    mu: float = parameter(0.1, "quadratic weight and dual step of the augmented Lagrangian", low=1e-6)
+    placebo: bool = parameter(False, "every sample gets another one's numbers")
+
+    def __post_init__(self) -> None:
+        wrong = [name for name in self.descriptors if name not in DESCRIPTORS and not _MOMENT.fullmatch(name)]
+        if wrong or len(set(self.descriptors)) != len(self.descriptors):
+            raise ValueError(
+                f"descriptors: expected different ones out of {', '.join(DESCRIPTORS)}; found {wrong or 'two'}."
+            )
+        names = self._terms()
+        if not names:
+            raise ValueError("nothing is constrained; set descriptors, or rules where truths=false.")
+        if len(self.weights) not in (1, len(names)):
+            raise ValueError(f"weights: expected one or {len(names)} ({', '.join(names)}), found {len(self.weights)}.")
+        pixels = self._base() != "none"
+        vars(self)["supervision"] = "masks" if pixels else "descriptors" if self.truths else "none"
+        if self.solver == "augmented_lagrangian":
+            vars(self)["needs"] = frozenset({FIXED_SAMPLES})
+
+    def _base(self) -> str:
+        """Return the pixel-wise loss; without constraints there must be one."""
+        return "ce" if self.solver == "off" and self.base == "none" else self.base
+
+    def _terms(self) -> tuple[str, ...]:
+        """Return the names of the constraint terms, in the order of their weights."""
+        return (*(self.descriptors if self.truths else ()), *(("rules",) if self.rules else ()))
+
+    def incompatible(self, task: Task) -> str | None:
+        """Return why there is nothing to describe, or None."""
+        return None if len(task.labels) > 1 else "it needs a class besides the background"
+
+    def derive(self, truth: LabelMap) -> Mapping[str, NDArray[np.float32]]:
+        """Return where each voxel comes from, for numbers from a table; the labels are not looked at."""
+        if self.table is None:
+            return {}
+        from segbench_shape_descriptors.table import origin_map
+
+        return {"origin": origin_map(truth.array.shape)}
+
+    def prepare(self, stage: Stage) -> None:
+        """Read rules and table, set up t, the multipliers and the placebo's numbers."""
+        import torch
+
+        from segbench_shape_descriptors.bounds import Bounds
+        from segbench_shape_descriptors.expressions import read_rules
+
+        moments = [name for name in self.descriptors if name.startswith("moment_")]
+        if strange := [name for name in moments if name.count("_") != stage.dims]:
+            raise Incompatible(f"{strange[0]}: expected an order for each of the network's {stage.dims} axes.")
+        labels = stage.task.labels
+        rules = read_rules(self.rules, labels) if self.rules else ()
+        constrained = self.descriptors if self.truths else ()
+        self.bounds_ = Bounds(constrained, self.margin, self.distance_margin, self.background, rules)
+        self.labels_, self.t_ = len(labels), self.t_start
+        self.table_ = self._read_table(stage) if self.table and self.truths else None
+        self.multipliers_: torch.Tensor | None = None
+        self.samples_ = stage.samples
+        self.tally_ = torch.zeros(2, dtype=torch.float64, device="cpu" if stage.device.type == "mps" else stage.device)
+        self.bank_: torch.Tensor | None = None
+        self.drawn_ = 0
+        if self.placebo and self.solver != "off":
+            numbers = torch.cat([self.numbers(batch) for batch in stage.batches()])
+            order = torch.randperm(len(numbers), generator=stage.generator("shape descriptors placebo"))
+            self.bank_ = numbers[order.to(numbers.device)]
+
+    def _read_table(self, stage: Stage) -> Any:
+        from segbench_shape_descriptors.table import read_table
+
+        assert self.table is not None
+        table = read_table(self.table, stage.task.labels)
+        if table.sliced != (stage.dims == 2):
+            theirs, ours, column = ("slices", "volumes", "without") if table.sliced else ("cases", "slices", "with")
+            raise Incompatible(
+                f"table {self.table} speaks of {theirs}, but the network sees {ours}. The numbers of a case do not "
+                f"bound its slices: take another network, or a table {column} a slice column."
+            )
+        if table.physical != self.physical:
+            raise DataInvalid(
+                f"table {self.table}: it is in {'mm' if table.physical else 'voxels'}; set method.physical."
+            )
+        if missing := sorted({case.id for case in stage.cases()} - table.cases()):
+            raise DataInvalid(f"table {self.table}: no numbers for {len(missing)} training cases, e.g. {missing[0]}.")
+        return table
+
+    def numbers(self, batch: Batch) -> torch.Tensor:
+        """Return all that the constraints learn of a batch: ``(B, K, C)`` numbers, NaN where nothing is known.
+
+        From the table (the target is not looked at), from the target, or, with rules only, volumes of 1 (present).
+        """
+        import torch
+
+        from segbench_shape_descriptors.bounds import summarise
+        from segbench_shape_descriptors.descriptors import columns
+        from segbench_shape_descriptors.table import table_numbers
+
+        if self.table_ is not None:
+            layout = columns(self.bounds_.names, batch.target.ndim - 1)
+            return table_numbers(self.table_, batch, self.labels_, layout)
+        if not self.truths:
+            return torch.ones((len(batch.target), self.labels_, 1), device=batch.target.device)
+        spacing = batch.spacing if self.physical else None
+        return summarise(batch.target, batch.labelled, self.labels_, self.bounds_.names, spacing)
+
+    def loss(self, batch: Batch, logits: torch.Tensor) -> Mapping[str, torch.Tensor]:
+        """Return the base loss's terms, if there is one, and a term for each descriptor and for the rules."""
+        terms, probabilities = self._pixel_terms(batch, logits)
+        if self.solver == "off":
+            return terms
+        spacing = batch.spacing if self.physical else None
+        return terms | self.constraint_terms(probabilities, self._bounding_numbers(batch), spacing, batch.sample_ids)
+
+    def _pixel_terms(self, batch: Batch, logits: torch.Tensor) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        """Return the terms of the base loss and the probabilities; without a base loss the target is not touched."""
+        base = self._base()
+        if base == "none":
+            return {}, logits.float().contiguous().softmax(1)
+        from segbench import pixel_terms
+
+        pixel = pixel_terms(logits, batch.target)
+        terms = {"ce": pixel.cross_entropy} if base.startswith("ce") else {}
+        if base.endswith("dice"):
+            terms["dice"] = pixel.dice_loss()
+        return terms, pixel.probabilities
+
+    def _bounding_numbers(self, batch: Batch) -> torch.Tensor:
+        """Return the batch's own numbers, or the next ones of the shuffled bank for the placebo."""
+        if self.bank_ is None:
+            return self.numbers(batch)
+        import torch
+
+        rows = (torch.arange(len(batch.target)) + self.drawn_) % len(self.bank_)
+        self.drawn_ = (self.drawn_ + len(rows)) % len(self.bank_)
+        return self.bank_[rows.to(self.bank_.device)]
+
+    def constraint_terms(
+        self, probabilities: torch.Tensor, numbers: torch.Tensor, spacing: torch.Tensor | None, samples: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        """Return the weighted terms; of the truth only ``numbers`` come in here.
+
+        Args:
+            probabilities: ``(B, K, *S)``.
+            numbers: ``(B, K, C)``.
+            spacing: ``(B, d)`` mm, or None for voxels.
+            samples: stable number of each sample, for the multipliers.
+        """
+        import torch
+
+        from segbench_shape_descriptors.descriptors import Shape
+
+        shape = Shape(probabilities, spacing, length="length" in self.bounds_.descriptors)
+        found = self.bounds_.residuals(shape, numbers.to(probabilities.device))
+        z, active = (torch.cat([pair[part] for pair in found.values()], dim=1) for part in (0, 1))
+        psi = torch.where(active, self._solve(z, active, samples), torch.zeros_like(z))
+        self._count(z.detach(), active)
+        names = self._terms()
+        weights = self.weights * len(names) if len(self.weights) == 1 else self.weights
+        scale = 1 / (len(probabilities) * probabilities[0, 0].numel())
+        parts = torch.split(psi.sum(0), [found[name][0].shape[1] for name in names])
+        return {
+            name: (weight * scale * part.sum()).float()
+            for name, weight, part in zip(names, weights, parts, strict=True)
+        }
+
+    def _solve(self, z: torch.Tensor, active: torch.Tensor, samples: torch.Tensor) -> torch.Tensor:
+        from segbench_shape_descriptors import solvers
+
+        if self.solver == "log_barrier":
+            return solvers.log_barrier(z, self.t_)
+        if self.solver == "penalty":
+            return solvers.quadratic_penalty(z)
+        if self.multipliers_ is None:
+            self.multipliers_ = z.new_zeros((max(self.samples_, 1), z.shape[1]))
+        rows = samples.to(z.device).clamp(min=0)
+        multiplier = self.multipliers_[rows]
+        self.pending_ = (rows, solvers.next_multiplier(z.detach(), multiplier, self.mu), active)
+        return solvers.augmented_lagrangian(z, multiplier, self.mu)
+
+    def _count(self, z: torch.Tensor, active: torch.Tensor) -> None:
+        """Count active and violated constraints for the history, without waiting for the device."""
+        import torch
+
+        counts = torch.stack([((z > 0) & active).sum(), active.sum()])
+        self.tally_ += counts.to(self.tally_)
+
+    def after_step(self, step: Step) -> None:
+        """Take the dual step of the augmented Lagrangian, unless the update was skipped."""
+        if self.solver != "augmented_lagrangian" or step.skipped or self.multipliers_ is None:
+            return
+        import torch
+
+        rows, updated, active = self.pending_
+        self.multipliers_[rows] = torch.where(active, updated, self.multipliers_[rows])
+
+    def after_epoch(self, epoch: Epoch) -> None:
+        """Log t and the share of violated bounds, then let t grow."""
+        if self.solver == "off":
+            return
+        violated, total = self.tally_.tolist()
+        epoch.log("violated", violated / max(total, 1.0))
+        self.tally_.zero_()
+        if self.solver == "log_barrier":
+            epoch.log("t", self.t_)
+            self.t_ *= self.t_growth
+
+    def state(self) -> Mapping[str, Any]:
+        """Return t, the multipliers and the placebo's place in its bank."""
+        multipliers = {} if self.multipliers_ is None else {"multipliers": self.multipliers_.cpu()}
+        return {"t": self.t_, "drawn": self.drawn_, **multipliers}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back what ``state`` returned."""
+        self.t_, self.drawn_ = state["t"], state["drawn"]
+        if "multipliers" in state:
+            self.multipliers_ = state["multipliers"].to(self.tally_.device)
