@@ -106,11 +106,13 @@ def _recipe_fields() -> set[str]:
 
 
 def test_the_data_table_names_the_datasets_and_their_parameters() -> None:
-    rows = re.findall(r"^\| `(\w+)` \|.*\| (.*) \|$", README.split("## Data")[1].split("## Results")[0], re.MULTILINE)
-    assert [name for name, _ in rows] == sorted(CATALOGUE.names("datasets"), key=[name for name, _ in rows].index)
-    for name, parameters in rows:
-        for key in re.findall(r"`(?:dataset\.)?(\w+)`", parameters):
-            assert key in _fields("datasets", name), f"{name}: {key}"
+    section = README.split("## Data")[1].split("## Results")[0]
+    rows = re.findall(r"^\| (`[\w`, ]+`) \|.*\| (.*) \|$", section, re.MULTILINE)
+    assert sorted(name for names, _ in rows for name in re.findall(r"\w+", names)) == CATALOGUE.names("datasets")
+    for names, parameters in rows:
+        for name in re.findall(r"\w+", names):
+            for key in re.findall(r"`(?:dataset\.)?(\w+)`", parameters):
+                assert key in _fields("datasets", name), f"{name}: {key}"
 
 
 def test_the_configuration_file_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
