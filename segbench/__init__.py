@@ -38,6 +38,14 @@ if TYPE_CHECKING:
     from segbench.errors import did_you_mean as did_you_mean
     from segbench.errors import safe_name as safe_name
     from segbench.evaluation.folders import evaluate as evaluate
+    from segbench.files.cases import CaseFiles as CaseFiles
+    from segbench.files.cases import check_grid as check_grid
+    from segbench.files.cases import content_revision as content_revision
+    from segbench.files.cases import read_case as read_case
+    from segbench.files.cases import renumber as renumber
+    from segbench.files.filenames import voxel_file as voxel_file
+    from segbench.files.folders import FolderDataset as FolderDataset
+    from segbench.files.folders import visible as visible
     from segbench.files.images import image_header as image_header
     from segbench.files.images import read_image as read_image
     from segbench.files.images import read_label_map as read_label_map
@@ -51,6 +59,8 @@ if TYPE_CHECKING:
     from segbench.losses import pixel_terms as pixel_terms
     from segbench.losses import soft_dice as soft_dice
     from segbench.losses import soft_dice_loss as soft_dice_loss
+    from segbench.names import case_id as case_id
+    from segbench.names import first_few as first_few
     from segbench.names import folder_task_name as folder_task_name
     from segbench.names import patient_of as patient_of
     from segbench.params import parameter as parameter
@@ -67,6 +77,7 @@ if TYPE_CHECKING:
     from segbench.types import LabelMap as LabelMap
     from segbench.types import Peer as Peer
     from segbench.types import Score as Score
+    from segbench.types import Split as Split
     from segbench.types import Structure as Structure
     from segbench.types import Task as Task
     from segbench.types import Violation as Violation
@@ -107,9 +118,12 @@ _HOME = {
     "segbench.evaluation.folders": ("evaluate",),
     "segbench.hookspecs": ("hookimpl",),
     "segbench.host": ("Catalogue", "load_catalogue"),
+    "segbench.files.cases": ("CaseFiles", "check_grid", "content_revision", "read_case", "renumber"),
+    "segbench.files.filenames": ("voxel_file",),
+    "segbench.files.folders": ("FolderDataset", "visible"),
     "segbench.files.images": ("image_header", "read_image", "read_label_map", "write_image", "write_label_map"),
     "segbench.losses": ("cross_entropy", "median_frequency_weights", "pixel_terms", "soft_dice", "soft_dice_loss"),
-    "segbench.names": ("folder_task_name", "patient_of"),
+    "segbench.names": ("case_id", "first_few", "folder_task_name", "patient_of"),
     "segbench.params": ("parameter",),
     "segbench.results": ("read_scores",),
     "segbench.runner": ("run",),
@@ -125,6 +139,7 @@ _HOME = {
         "LabelMap",
         "Peer",
         "Score",
+        "Split",
         "Structure",
         "Task",
         "Violation",

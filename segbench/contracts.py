@@ -395,7 +395,8 @@ class Stage(Protocol):
         dims: 2 or 3.
         epochs, steps_per_epoch: the budget.
         device: where training happens.
-        folder: a folder of this run for files of the method's own (memory maps); survives a resume.
+        folder: a folder of this run for files of the method's own; survives a resume and is kept with the results,
+            all but what lies in its sub-folder ``scratch`` (memory maps, say), which goes when the run is complete.
         samples: number of fixed samples (FIXED_SAMPLES methods), else 0.
     """
 

@@ -1,11 +1,35 @@
-"""Names that datasets of every kind derive from what they find on disk: the patient of a case, the name of a task."""
+"""Names that datasets derive from what they find on disk (of cases, patients, tasks), and names in messages."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
-from segbench.errors import UsageError
+from segbench.errors import DataInvalid, UsageError, safe_name
+
+
+def first_few(names: Iterable[object], most: int = 5) -> str:
+    """Return the first few names for a message, and how many more there are; "" if there is none."""
+    listed = [str(name) for name in names]
+    more = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return ", ".join(listed[:most]) + more
+
+
+def case_id(text: str, where: Path) -> str:
+    """Return a case's id as a dataset gives it, if it is safe as a file name.
+
+    Args:
+        text: the id.
+        where: the file or folder it was found in, for the message.
+
+    Raises:
+        DataInvalid: see ``segbench.safe_name``.
+    """
+    try:
+        return safe_name(text, "case")
+    except UsageError as error:
+        raise DataInvalid(f"{where}: {error}") from error
 
 
 def patient_of(case_id: str, group_pattern: str) -> str:

@@ -59,6 +59,7 @@ def test_what_a_run_leaves_behind(tmp_path: Path) -> None:
         *("scores.parquet", "history.parquet", "run.json", "predictions", "checkpoint", "method")
     }
     assert [path.name for path in (outcome.folder / "checkpoint").iterdir()] == ["network.pt"]
+    assert [path.name for path in (outcome.folder / "method").iterdir()] == ["kept"], "scratch goes"
     assert record["run_id"] == outcome.run_id and record["config"]["recipe"]["epochs"] == 2
     assert record["task"]["revision"] == "1" and record["parameters"] == 8 * 9 + 8 + 8 * 3 + 3
     splits = record["splits"]

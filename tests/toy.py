@@ -244,6 +244,9 @@ class Witness(Method):
             "draw": torch.rand(3, generator=stage.generator("x")).tolist(),
             "folder": stage.folder,
         }
+        (stage.folder / "scratch").mkdir(exist_ok=True)
+        for name in ("kept", "scratch/lost"):
+            (stage.folder / name).write_text("mine")
         helper = torch.nn.Linear(1, 1)
         one = torch.ones(1, 1)
         self.helper_losses_ = stage.fit(

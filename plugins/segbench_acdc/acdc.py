@@ -9,24 +9,18 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from segbench import Case, CaseRef, DataInvalid, DataMissing, Dataset, Task, did_you_mean, parameter
+from segbench import CaseFiles, DataInvalid, DataMissing, FolderDataset, Split, Task, parameter
 from segbench_acdc import lists
 from segbench_acdc.layout import TESTING, TRAINING, Frame, find_frames
 
-Role = Literal["train", "val", "test", "unlabelled", ""]
-_REMEDY = (
-    "Download https://humanheart-project.creatis.insa-lyon.fr/database/api/v1/folder/637218e573e9f0047faa00fc/download "
-    "(one zip; its terms: cite Bernard et al. 2018, do not pass the data on), unpack it (with "
-    "UNZIP_DISABLE_ZIPBOMB_DETECTION=TRUE), and run with --set dataset.path=DIR/database"
-)
+_NOTE = "A case is one frame (ED or ES); both frames of a patient stand in the same split."
 
 
 @dataclasses.dataclass
-class ACDC(Dataset):
+class ACDC(FolderDataset):
     """The ED and ES frames of ACDC; case ``patient001_ED``, group ``patient001``."""
 
     name: ClassVar[str] = "acdc"
@@ -38,6 +32,12 @@ class ACDC(Dataset):
         "Clement and Cervenansky, Frederick and others}, journal={IEEE Transactions on Medical Imaging}, volume={37}, "
         "number={11}, pages={2514--2525}, year={2018}, doi={10.1109/TMI.2018.2837502}}"
     )
+    kind: ClassVar[str] = "a folder with ACDC"
+    remedy: ClassVar[str] = (
+        "Download https://humanheart-project.creatis.insa-lyon.fr/database/api/v1/folder/637218e573e9f0047faa00fc/"
+        "download (one zip; its terms: cite Bernard et al. 2018, do not pass the data on) and unpack it (with "
+        "UNZIP_DISABLE_ZIPBOMB_DETECTION=TRUE)."
+    )
 
     path: Path | None = parameter(None, "the folder that holds training and testing", content=False)
     split: Literal["70/10/20", "random", "official"] = parameter(
@@ -48,8 +48,6 @@ class ACDC(Dataset):
     use_test_images: bool = parameter(
         False, "offer the testing patients' frames as unlabelled cases (with official they are the test cases)"
     )
-    frames_: dict[str, Frame] = dataclasses.field(init=False, repr=False, default_factory=dict)
-    task_: Task | None = dataclasses.field(init=False, repr=False, default=None)
 
     def prepare(self, root: Path) -> None:
         """Find the frames and check the folder.
@@ -60,36 +58,31 @@ class ACDC(Dataset):
         """
         from segbench_acdc.reading import LABELS, revision
 
-        folder = self._folder()
+        folder = self.locate()
         with_testing = self.use_test_images or self.split == "official"
         frames = find_frames(folder, (TRAINING, TESTING) if with_testing else (TRAINING,))
         testing = [frame for frame in frames if frame.part == TESTING]
         if with_testing and not testing:
-            raise DataMissing(f"{folder}: expected testing patients, found none. {_REMEDY}, or choose another split.")
+            raise DataMissing(f"{folder}: expected testing patients, found none. {self.remedy} Or take another split.")
         if self.split == "official" and (bare := [frame.name for frame in testing if frame.label is None]):
             raise DataMissing(
                 f"{folder}: expected label maps of the testing patients, found none of {len(bare)} frames "
-                f"({bare[0]}, ...): releases before 2022 keep them back. {_REMEDY}, or choose another split."
+                f"({bare[0]}, ...): releases before 2022 keep them back. {self.remedy} Or take another split."
             )
-        self.frames_ = {frame.name: frame for frame in frames}
+        roles = [self._role(frame) for frame in frames]
+        self.cases_ = {
+            frame.name: CaseFiles((frame.image,), None if role == "unlabelled" else frame.label, role, frame.patient)
+            for frame, role in zip(frames, roles, strict=True)
+        }
         self.task_ = Task(
             name=self.name,
-            revision=revision([frame for frame in frames if self._role(frame) != "unlabelled"]),
+            revision=revision(self.cases_),
             labels=LABELS,
             channels=("cine MR",),
-            notes=("A case is one frame (ED or ES); both frames of a patient stand in the same split.", *self._gaps()),
+            notes=(_NOTE, *self._gaps(frames)),
         )
 
-    def _folder(self) -> Path:
-        if self.path is None:
-            raise DataMissing(f"Expected a folder with ACDC, but dataset.path is not set. {_REMEDY}.")
-        folder = self.path.expanduser()
-        if not folder.is_dir():
-            found = "a file" if folder.exists() else "nothing"
-            raise DataMissing(f"Expected a folder with ACDC at {folder}, found {found} there. {_REMEDY}.")
-        return folder.resolve()
-
-    def _role(self, frame: Frame) -> Role:
+    def _role(self, frame: Frame) -> Split:
         """Return the split of a frame."""
         if frame.part == TESTING:
             return "test" if self.split == "official" else "unlabelled"
@@ -100,9 +93,9 @@ class ACDC(Dataset):
             return "train"
         return "val" if number in lists.VALIDATION else "test"
 
-    def _gaps(self) -> list[str]:
+    def _gaps(self, frames: list[Frame]) -> list[str]:
         """Return a note, and warn, where the published list and the folder do not speak of the same patients."""
-        here = {int(frame.patient.removeprefix("patient")) for frame in self.frames_.values() if frame.part == TRAINING}
+        here = {int(frame.patient.removeprefix("patient")) for frame in frames if frame.part == TRAINING}
         if self.split != "70/10/20" or here == set(lists.PATIENTS):
             return []
         note = f"The published 70/10/20 list names 100 patients; {len(here & set(lists.PATIENTS))} of them are here."
@@ -113,32 +106,6 @@ class ACDC(Dataset):
             )
         logging.getLogger(__name__).warning("acdc: %s Do not compare with published results.", note)
         return [note]
-
-    @property
-    def task(self) -> Task:
-        """What is to be segmented; valid after ``prepare``."""
-        if self.task_ is None:
-            raise DataMissing("Expected a prepared dataset, found a fresh one. Call prepare(root) first.")
-        return self.task_
-
-    def refs(self) -> Sequence[CaseRef]:
-        """Return the frames by patient, ED before ES, training before testing."""
-        from segbench_acdc.reading import stamp
-
-        return [CaseRef(name, frame.patient, self._role(frame), stamp(frame)) for name, frame in self.frames_.items()]
-
-    def load(self, ref: CaseRef) -> Case:
-        """Read one frame; the label maps of unlabelled cases are not read.
-
-        Raises:
-            DataInvalid: unreadable files, grids that differ, labels out of range.
-        """
-        from segbench_acdc.reading import load_frame
-
-        if ref.id not in self.frames_:
-            raise DataInvalid(f"case {ref.id!r}: expected a case of {self.name}. {did_you_mean(ref.id, self.frames_)}")
-        frame = self.frames_[ref.id]
-        return load_frame(frame, labelled=self._role(frame) != "unlabelled")
 
     def forge(self, root: Path) -> ACDC:
         """Write made-up patients in the official layout below ``root``; see ``forging.py``."""

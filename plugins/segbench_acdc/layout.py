@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from segbench import DataInvalid
+from segbench import DataInvalid, first_few, visible
 
 TRAINING, TESTING = "training", "testing"
 PHASES = ("ED", "ES")
 _ENDINGS = (".nii", ".nii.gz")
 _RENAMED = {"ED": 1, "ES": 2}
-SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -40,22 +39,6 @@ class Frame:
         return f"{self.patient}_{self.phase}"
 
 
-def visible(folder: Path) -> list[Path]:
-    """Return what is in a folder by name, without AppleDouble files, ``.DS_Store`` and ``__MACOSX``; [] if no folder.
-
-    Raises:
-        DataInvalid: a folder that may not be read.
-    """
-    try:
-        return sorted(path for path in folder.iterdir() if not path.name.startswith((".", "_")))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise DataInvalid(
-            f"{folder}: expected a readable folder, found: {error.strerror}. Check its rights."
-        ) from error
-
-
 def find_frames(folder: Path, parts: Sequence[str]) -> list[Frame]:
     """Return the ED and ES frames of all patients, by part and patient.
 
@@ -71,7 +54,7 @@ def find_frames(folder: Path, parts: Sequence[str]) -> list[Frame]:
     names = [patient.name.lower() for patient, _ in folders]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise DataInvalid(
-            f"{folder}: expected every patient once, found {', '.join(twice[:SHOWN])} twice. Unpack the archive afresh."
+            f"{folder}: expected every patient once, found {first_few(twice)} twice. Unpack the archive afresh."
         )
     return [frame for patient, part in folders for frame in _frames(patient, part)]
 

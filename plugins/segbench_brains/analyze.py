@@ -11,8 +11,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segbench import DataInvalid
-from segbench_brains.files import voxels_of
+from segbench import DataInvalid, voxel_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,7 +72,7 @@ def _read(path: Path, directions: Directions) -> tuple[NDArray[Any], tuple[float
     if not all(0 < zoom < 1e3 for zoom in zooms):
         raise DataInvalid(f"{path}: expected voxel sizes above 0 mm, found {zooms}. {_REPLACE}")
     total = int(header.get_data_offset()) + int(np.prod(lengths, dtype=np.int64)) * dtype.itemsize
-    holder = voxels_of(path)
+    holder = voxel_file(path)
     if holder is None or total > LARGEST:
         found = "no voxel file" if holder is None else f"a header that claims {total:,} bytes"
         raise DataInvalid(f"{path}: expected a header with its voxels, found {found}. {_REPLACE}")

@@ -1,45 +1,21 @@
-"""Cases as files, and cases as arrays: what all brain datasets share once they know which file is what."""
+"""Images and label maps of the brain datasets as arrays, Analyze pairs among them."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segbench import CaseRef, DataInvalid, LabelMap, read_image, read_label_map
+from segbench import CaseFiles, DataInvalid, LabelMap, check_grid, read_image, read_label_map, renumber
 from segbench_brains.analyze import Directions, is_pair, read_pair
-from segbench_brains.files import all_of
-from segbench_brains.label_values import LabelValues
 
 if TYPE_CHECKING:
-    from typing import Literal
-
     import numpy as np
     from numpy.typing import NDArray
 
 DIRECTIONS: Directions = (-1, 1, 1)
 """Analyze's default: the first voxel lies right, posterior and inferior."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """The files of one case.
-
-    Attributes:
-        images: one per channel, headers of pairs.
-        label: label map, or None for unlabelled cases.
-        split: the official one, "" where there is none.
-        beside: other files on which the truth depends (a transform, a mask).
-    """
-
-    images: tuple[Path, ...]
-    label: Path | None
-    split: Literal["train", "val", "test", "unlabelled", ""] = ""
-    beside: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,44 +27,13 @@ class Scan:
     affine: NDArray[np.float64]
     path: Path
 
-
-@contextlib.contextmanager
-def _readable(case: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise DataInvalid(
-            f"case {case}: expected readable files, found: {error.strerror} ({error.filename}). "
-            f"Unpack the whole distribution, or mend its rights."
-        ) from error
-
-
-def make_ref(case: str, entry: Entry) -> CaseRef:
-    """Return a case by name: every case is a patient of its own, and its stamp changes with any of its files."""
-    label = () if entry.label is None else (entry.label,)
-    files = [file for path in (*entry.images, *label, *entry.beside) for file in all_of(path)]
-    with _readable(case):
-        stats = [file.stat() for file in files]
-    return CaseRef(case, case, entry.split, ",".join(f"{stat.st_size}-{stat.st_mtime_ns}" for stat in stats))
-
-
-def revision(facts: object, entries: Mapping[str, Entry]) -> str:
-    """Return 12 hex digits over the labelled cases: ids, sizes of images, bytes of label maps, and ``facts``.
-
-    Args:
-        facts: whatever else shapes the data; its ``repr`` counts.
-        entries: case -> files.
-    """
-    digest = hashlib.sha256(repr(facts).encode())
-    for case, entry in sorted(entries.items()):
-        if entry.label is None:
-            continue
-        with _readable(case):
-            sizes = [file.stat().st_size for path in entry.images for file in all_of(path)]
-            digest.update(f"\n{case} {sizes} ".encode())
-            for file in (file for path in (entry.label, *entry.beside) for file in all_of(path)):
-                digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()[:12]
+    def check(self, case: str, path: Path, other: Scan | LabelMap) -> None:
+        """Make sure that what was read from ``path`` lies on this grid; see ``segbench.check_grid``."""
+        check_grid(
+            case,
+            (self.path, self.array.shape, self.spacing, self.affine),
+            (path, other.array.shape, other.spacing, other.affine),
+        )
 
 
 def read_scan(path: Path, directions: Directions = DIRECTIONS) -> Scan:
@@ -130,48 +75,26 @@ def read_labels(path: Path, directions: Directions = DIRECTIONS) -> LabelMap:
     return LabelMap(whole, spacing, affine)
 
 
-def check_grid(case: str, image: Scan, path: Path, grid: Scan | LabelMap) -> None:
-    """Compare a grid with that of an image: shape and spacing must agree, origin and direction had better.
-
-    Raises:
-        DataInvalid: another shape or spacing.
-    """
-    import numpy as np
-
-    if image.array.shape != grid.array.shape or not np.allclose(image.spacing, grid.spacing, rtol=1e-3):
-        raise DataInvalid(
-            f"case {case}: expected one grid, found {image.array.shape} at {image.spacing} mm in {image.path} and "
-            f"{grid.array.shape} at {tuple(grid.spacing)} mm in {path}. Resample one onto the other."
-        )
-    if grid.affine is not None and not np.allclose(image.affine, grid.affine, rtol=1e-3, atol=1e-2):
-        warnings.warn(
-            f"case {case}: {image.path.name} and {path.name} have the same shape and spacing but differ in origin or "
-            f"direction; the image's is used.",
-            UserWarning,
-            stacklevel=3,
-        )
-
-
-def read_images(case: str, entry: Entry, directions: Directions = DIRECTIONS) -> tuple[Scan, NDArray[np.float32]]:
+def read_images(case: str, files: CaseFiles, directions: Directions = DIRECTIONS) -> tuple[Scan, NDArray[np.float32]]:
     """Read all channels; return the first as the grid, and the stack ``(C, D, H, W)``.
 
     Raises:
-        DataInvalid: see ``read_scan`` and ``check_grid``.
+        DataInvalid: see ``read_scan`` and ``segbench.check_grid``.
     """
     import numpy as np
 
-    first, *others = (read_scan(path, directions) for path in entry.images)
+    first, *others = (read_scan(path, directions) for path in files.images)
     for other in others:
-        check_grid(case, first, other.path, other)
+        first.check(case, other.path, other)
     return first, np.stack([first.array, *(other.array for other in others)])
 
 
-def read_truth(case: str, path: Path, grid: Scan, values: LabelValues, directions: Directions) -> LabelMap:
+def read_truth(case: str, path: Path, grid: Scan, values: Mapping[int, int], directions: Directions) -> LabelMap:
     """Read a label map that lies on the grid of an image and renumber it.
 
     Raises:
         DataInvalid: another grid, or values that are not in the table.
     """
     stored = read_labels(path, directions)
-    check_grid(case, grid, path, stored)
-    return LabelMap(values.renumber(stored.array, case, path), grid.spacing, grid.affine)
+    grid.check(case, path, stored)
+    return LabelMap(renumber(stored.array, values, case, path), grid.spacing, grid.affine)

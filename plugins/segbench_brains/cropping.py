@@ -30,7 +30,7 @@ def crop(case: Case, size: tuple[int, int, int]) -> Case:
     affine[:3, 3] += affine[:3, :3] @ np.array(starts, dtype=np.float64)
     if case.truth is None:
         return Case(case.id, image, case.spacing, affine)
-    array = np.full(size, UNKNOWN, dtype=case.truth.array.dtype)
+    array = np.full(size, UNKNOWN, dtype=np.result_type(case.truth.array.dtype, np.int8))  # one that holds -1
     array[target] = case.truth.array[source]
     lost = int((case.truth.array > 0).sum()) - int((array > 0).sum())
     if lost:

@@ -9,16 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from segbench import DataInvalid, parameter
+from segbench import CaseFiles, DataInvalid, Split, parameter, visible
 from segbench_brains import cma, files
 from segbench_brains.brain_folder import BrainFolder
-from segbench_brains.cases import Entry
 from segbench_brains.label_values import LabelValues, label_values
-
-if TYPE_CHECKING:
-    Part = Literal["train", "val", "test"]
 
 CASES = tuple(f"IBSR_{number:02d}" for number in range(1, 19))
 
@@ -48,19 +44,19 @@ class Ibsr(BrainFolder):
     )
     stripped: bool = parameter(True, "images without skull (ana_strip) rather than whole heads (ana)")
 
-    def find(self, folder: Path) -> dict[str, Entry]:
+    def find(self, folder: Path) -> dict[str, CaseFiles]:
         """Return the scans in order: 10 train, 3 validate, 5 test."""
         image = "ana_strip" if self.stripped else "ana"
         label = "seg_ana" if self.labels == "structures" else "segTRI_ana"
         entries = {}
-        for case in (path.name for path in files.visible(folder) if path.is_dir() and path.name.startswith("IBSR_")):
+        for case in (path.name for path in visible(folder) if path.is_dir() and path.name.startswith("IBSR_")):
             if case not in CASES:
                 raise DataInvalid(f"{folder}: expected {self.kind}, found {case}. Move it elsewhere.")
             home = folder / case
             scan = files.pick(f"{case}_{image}", home, home / "images" / "analyze")
             truth = files.pick(f"{case}_{label}", home, home / "segmentation" / "analyze")
             hint = " (or set dataset.stripped=false)" if self.stripped else ""
-            entries[case] = Entry(
+            entries[case] = CaseFiles(
                 (files.needed(scan, case, f"{case}_{image}{hint}"),),
                 files.needed(truth, case, f"{case}_{label}"),
                 _part(CASES.index(case)),
@@ -84,5 +80,5 @@ class Ibsr(BrainFolder):
         return dataclasses.replace(self, path=forge_ibsr(root))
 
 
-def _part(index: int) -> Part:
+def _part(index: int) -> Split:
     return "train" if index < 10 else "val" if index < 13 else "test"

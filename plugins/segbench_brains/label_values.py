@@ -4,18 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from segbench import UNKNOWN, DataInvalid, UsageError, did_you_mean
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-MOST = 65_535
-SHOWN = 10
-_ABSENT = UNKNOWN - 1
+from segbench import UNKNOWN, UsageError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -29,33 +19,6 @@ class LabelValues:
 
     names: tuple[str, ...]
     index: Mapping[int, int]
-
-    def renumber(self, array: NDArray[np.integer[Any]], case: str, path: Path) -> NDArray[np.int16]:
-        """Return the indices of stored values, int16, same shape.
-
-        Args:
-            array: stored values, any integer dtype.
-            case: whose label map it is, for messages.
-            path: where it came from, for messages.
-
-        Raises:
-            DataInvalid: values that are not in the table.
-        """
-        import numpy as np
-
-        table = np.full(max(self.index) + 1, _ABSENT, dtype=np.int16)
-        table[list(self.index)] = list(self.index.values())
-        outside = (array < 0) | (array >= len(table))
-        truth: NDArray[np.int16] = table[np.where(outside, 0, array)]
-        truth[outside] = _ABSENT
-        if (strange := truth == _ABSENT).any():
-            values = [str(value) for value in np.unique(array[strange])]
-            more = f" and {len(values) - SHOWN} more" if len(values) > SHOWN else ""
-            raise DataInvalid(
-                f"case {case}: expected values of the label protocol ({len(self.index)} are known), found "
-                f"{', '.join(values[:SHOWN])}{more} in {path}. Is it a label map of another protocol?"
-            )
-        return truth
 
 
 def label_values(

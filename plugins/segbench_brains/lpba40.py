@@ -10,18 +10,15 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from segbench import Case, CaseRef, DataInvalid, LabelMap, parameter
+from segbench import Case, CaseFiles, CaseRef, DataInvalid, LabelMap, Split, parameter, renumber, visible
 from segbench_brains import cases, files
 from segbench_brains.analyze import Directions
 from segbench_brains.brain_folder import BrainFolder
-from segbench_brains.cases import Entry, Scan
+from segbench_brains.cases import Scan
 from segbench_brains.label_values import LabelValues, choose, label_values
 from segbench_brains.loni import STRUCTURES
-
-if TYPE_CHECKING:
-    Part = Literal["train", "val", "test"]
 
 CASES = tuple(f"S{number:02d}" for number in range(1, 41))
 VALIDATION = ("S14", "S16", "S19", "S26", "S39")
@@ -65,10 +62,10 @@ class Lpba40(BrainFolder):
         None, "cut or pad every case to D,H,W voxels around its middle; none = as it is", low=1
     )
 
-    def find(self, folder: Path) -> dict[str, Entry]:
+    def find(self, folder: Path) -> dict[str, CaseFiles]:
         """Return the heads in order, 25 train, 5 validate, 10 test, as in the registration code SITReg."""
-        native = self.locate((_NATIVE,)) if self.space == "native" else None
-        homes = [path for path in files.visible(folder) if path.is_dir() and path.name in CASES]
+        native = self.locate(_NATIVE) if self.space == "native" else None
+        homes = [path for path in visible(folder) if path.is_dir() and path.name in CASES]
         return {home.name: _entry(home, native and native / home.name) for home in homes}
 
     def meaning(self) -> LabelValues:
@@ -92,29 +89,29 @@ class Lpba40(BrainFolder):
 
         return crop(case, self.crop)
 
-    def truth(self, case: str, entry: Entry, label: Path, grid: Scan, values: LabelValues) -> LabelMap:
+    def truth(self, case: str, files: CaseFiles, label: Path, grid: Scan) -> LabelMap:
         """Return the truth, in native space by the nearest neighbour.
 
         Raises:
             DataInvalid: see ``BrainFolder.truth``; or the labels do not fall into the native brain mask.
         """
-        if not entry.beside:
-            return super().truth(case, entry, label, grid, values)
+        if not files.beside:
+            return super().truth(case, files, label, grid)
         from segbench_brains.air import read_air, to_standard
 
-        transform, *masks = entry.beside
+        transform, *masks = files.beside
         drawn = cases.read_labels(label, self.directions).array
         moved = to_standard(drawn, read_air(transform), grid.array.shape, grid.spacing, transform)
         for mask in masks:
             brain = cases.read_labels(mask, self.directions)
-            cases.check_grid(case, grid, mask, brain)
+            grid.check(case, mask, brain)
             inside = float((brain.array > 0)[moved > 0].mean()) if (moved > 0).any() else 0.0
             if inside < LEAST_INSIDE:
                 raise DataInvalid(
                     f"case {case}: expected labels inside the native brain mask, found {inside:.0%} of them there "
                     f"after {transform}. Do image, label map and transform belong together?"
                 )
-        return LabelMap(values.renumber(moved, case, label), grid.spacing, grid.affine)
+        return LabelMap(renumber(moved, self.values_, case, label), grid.spacing, grid.affine)
 
     def forge(self, root: Path) -> Lpba40:
         """Write made-up heads in both spaces below ``root``; see ``forging.py``."""
@@ -123,7 +120,7 @@ class Lpba40(BrainFolder):
         return dataclasses.replace(self, path=forge_lpba40(root), crop=None)
 
 
-def _entry(home: Path, native: Path | None) -> Entry:
+def _entry(home: Path, native: Path | None) -> CaseFiles:
     """Return the files of one head.
 
     Args:
@@ -131,11 +128,11 @@ def _entry(home: Path, native: Path | None) -> Entry:
         native: its folder in native space, or None if that is not wanted.
     """
     case = home.name
-    part: Part = "test" if case in TEST else "val" if case in VALIDATION else "train"
+    part: Split = "test" if case in TEST else "val" if case in VALIDATION else "train"
     label = files.needed(files.pick(f"{case}.delineation.structure.label", home), case, "a label map")
     if native is None:
         stem = f"{case}.delineation.skullstripped"
-        return Entry((files.needed(files.pick(stem, home), case, f"{stem} in {home}"),), label, part)
+        return CaseFiles((files.needed(files.pick(stem, home), case, f"{stem} in {home}"),), label, part)
     stem = f"{case}.native.mri"
     image = files.needed(files.pick(stem, native), case, f"{stem} in {native}")
     name = f"{case}.delineation.to.native.air"
@@ -144,4 +141,4 @@ def _entry(home: Path, native: Path | None) -> Entry:
         raise DataInvalid(f"case {case}: expected {native / 'transforms' / name}, found none. Unpack the native data.")
     mask = files.pick(f"{case}.native.brain.mask", native)
     beside = (transform, files.needed(mask, case, "voxels of the mask")) if mask else (transform,)
-    return Entry((image,), label, part, beside)
+    return CaseFiles((image,), label, part, beside=beside)

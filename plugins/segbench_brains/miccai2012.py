@@ -10,19 +10,15 @@ from __future__ import annotations
 import dataclasses
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from segbench import DataInvalid
+from segbench import CaseFiles, DataInvalid, Split, first_few, visible
 from segbench_brains import files
 from segbench_brains.brain_folder import BrainFolder
 from segbench_brains.braincolor import IGNORED, STRUCTURES
-from segbench_brains.cases import Entry
 from segbench_brains.label_values import LabelValues, label_values
 
-if TYPE_CHECKING:
-    from typing import Literal
-
-_SPLITS: dict[Literal["train", "val", "test"], str] = {
+_SPLITS: dict[Split, str] = {
     "train": "1000 1001 1002 1006 1007 1008 1009 1010 1011 1012",
     "val": "1013 1014 1015 1017 1036",
     "test": "1003 1004 1005 1018 1019 1023 1024 1025 1038 1039 1101 1104 1107 1110 1113 1116 1119 1122 1125 1128",
@@ -54,11 +50,11 @@ class Miccai2012(BrainFolder):
     markers: ClassVar[tuple[str, ...]] = ("training-labels/*_glm.nii*", "[0-9][0-9][0-9][0-9]*_glm.nii*")
     complete: ClassVar[int] = len(SPLITS)
 
-    def find(self, folder: Path) -> dict[str, Entry]:
+    def find(self, folder: Path) -> dict[str, CaseFiles]:
         """Return the scans in official order; the folder a scan lies in does not matter, its subject does."""
         parts = [part for name in _PARTS if (part := folder / name).is_dir()] or [folder]
         found: dict[tuple[str, bool], Path] = {}
-        for path in (path for part in parts for path in files.visible(part)):
+        for path in (path for part in parts for path in visible(part)):
             if not (match := _FILE.fullmatch(path.name)):
                 continue
             key = (match[1], bool(match[3]))
@@ -68,11 +64,11 @@ class Miccai2012(BrainFolder):
             found[key] = path
         if strange := sorted({case for case, _ in found} - SPLITS.keys()):
             raise DataInvalid(
-                f"{folder}: expected the {self.complete} subjects of the challenge, found {files.some(strange)} too. "
+                f"{folder}: expected the {self.complete} subjects of the challenge, found {first_few(strange)} too. "
                 f"Move other scans elsewhere."
             )
         return {
-            case: Entry(
+            case: CaseFiles(
                 (files.needed(found.get((case, False)), case, f"an image {case}_3"),),
                 files.needed(found.get((case, True)), case, f"a label map {case}_3_glm"),
                 split,

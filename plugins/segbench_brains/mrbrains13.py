@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from segbench import UNKNOWN, DataMissing, parameter
+from segbench import UNKNOWN, CaseFiles, DataMissing, parameter, visible
 from segbench_brains import files
-from segbench_brains.cases import Entry
 from segbench_brains.channels import ChannelFolder
 from segbench_brains.label_values import LabelValues, label_values
 from segbench_brains.mrbrains_values import STRUCTURES, TISSUES, TISSUES_OF_STRUCTURES
@@ -48,21 +47,21 @@ class MrBrains13(ChannelFolder):
     )
     use_test_images: bool = parameter(False, "offer the heads of TestData as unlabelled cases")
 
-    def find(self, folder: Path) -> dict[str, Entry]:
+    def find(self, folder: Path) -> dict[str, CaseFiles]:
         """Return ``training_1`` ... and, if asked for, ``test_1`` ..., which are unlabelled."""
         stem = "LabelsForTesting" if self.labels == "tissues" else "LabelsForTraining"
         entries = {}
         for home in _homes(folder / "TrainingData"):
             case = f"training_{home.name}"
             label = files.needed(files.pick(stem, home), case, f"{stem} in {home}")
-            entries[case] = Entry(self.images(case, home), label)
+            entries[case] = CaseFiles(self.images(case, home), label)
         if self.use_test_images:
             homes = _homes(folder / "TestData")
             if not homes:
                 raise DataMissing(f"{folder}: expected TestData/1 ..., found none. Set dataset.use_test_images=false.")
             for home in homes:
                 case = f"test_{home.name}"
-                entries[case] = Entry(self.images(case, home), None, "unlabelled")
+                entries[case] = CaseFiles(self.images(case, home))
         return entries
 
     def meaning(self) -> LabelValues:
@@ -86,6 +85,6 @@ class MrBrains13(ChannelFolder):
 def _homes(folder: Path) -> list[Path]:
     """Return the folders of the heads by number."""
     return sorted(
-        (path for path in files.visible(folder) if path.name.isdecimal() and path.is_dir()),
+        (path for path in visible(folder) if path.name.isdecimal() and path.is_dir()),
         key=lambda path: int(path.name),
     )

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
+from segbench import CaseFiles, visible
 from segbench_brains import files
-from segbench_brains.cases import Entry
 from segbench_brains.channels import ChannelFolder
 from segbench_brains.label_values import LabelValues, label_values
 from segbench_brains.mrbrains_values import PATHOLOGY, STRUCTURES
@@ -40,14 +40,14 @@ class MrBrains18(ChannelFolder):
     complete: ClassVar[int] = 7
     stems: ClassVar[Mapping[str, str]] = {"T1": "reg_T1", "T1_IR": "reg_IR", "FLAIR": "FLAIR"}
 
-    def find(self, folder: Path) -> dict[str, Entry]:
+    def find(self, folder: Path) -> dict[str, CaseFiles]:
         """Return ``training_1`` ... by number."""
-        homes = [path for path in files.visible(folder) if path.name.isdecimal() and path.is_dir()]
+        homes = [path for path in visible(folder) if path.name.isdecimal() and path.is_dir()]
         entries = {}
         for home in sorted(homes, key=lambda path: int(path.name)):
             case = f"training_{home.name}"
             label = files.needed(files.pick("segm", home), case, f"segm in {home}")
-            entries[case] = Entry(self.images(case, home / "pre"), label)
+            entries[case] = CaseFiles(self.images(case, home / "pre"), label)
         return entries
 
     def meaning(self) -> LabelValues:

@@ -10,23 +10,31 @@ needed. A sidecar ``CASE.json`` with the spacing of a TIFF is not read.
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from segbench import DataInvalid, DataMissing, Task, folder_task_name, parameter
+from segbench import (
+    UNKNOWN,
+    CaseFiles,
+    DataInvalid,
+    DataMissing,
+    Task,
+    case_id,
+    content_revision,
+    first_few,
+    folder_task_name,
+    parameter,
+    visible,
+)
 from segbench_decathlon import folder as folders
-from segbench_decathlon.folder import Entry
 from segbench_decathlon.nnunet_labels import read_labels
 from segbench_decathlon.task_folder import TaskFolder
 
 _KIND = "an nnU-Net raw folder (DatasetXXX_Name with dataset.json, imagesTr and labelsTr)"
-_REMEDY = (
-    "Convert your data as documentation/dataset_format.md of github.com/MIC-DKFZ/nnUNet says (the data keep their own "
-    "licence), and run with --set dataset.path=DIR/nnUNet_raw/DatasetXXX_Name"
-)
 _SPLITS = "splits_final.json"
 _PICTURES = (".png", ".bmp", ".tif", ".tiff", ".jpg")
 """Formats of which one file may hold several channels."""
@@ -45,6 +53,11 @@ class NNUNet(TaskFolder):
         "Maier-Hein, Klaus H.}, journal={Nature Methods}, volume={18}, pages={203--211}, year={2021}, "
         "doi={10.1038/s41592-020-01008-z}}"
     )
+    kind: ClassVar[str] = _KIND
+    remedy: ClassVar[str] = (
+        "Convert your data as documentation/dataset_format.md of github.com/MIC-DKFZ/nnUNet says (the data keep their "
+        "own licence)."
+    )
 
     splits: Path | None = parameter(None, "splits_final.json; none = the one in the raw folder, if there is one")
     folds_: list[dict[str, list[str]]] = dataclasses.field(init=False, repr=False, default_factory=list)
@@ -56,7 +69,7 @@ class NNUNet(TaskFolder):
             DataMissing: no folder; says what is expected.
             DataInvalid: a folder, dataset.json or splits_final.json that is not as it should be.
         """
-        folder = folders.locate(self.path, _KIND, _REMEDY)
+        folder = self.locate(folders.DESCRIPTION)
         where = folder / folders.DESCRIPTION
         description = _version_two(folder, folders.read_description(folder))
         labels = read_labels(description, where)
@@ -71,12 +84,15 @@ class NNUNet(TaskFolder):
         if self.use_test_images:
             entries |= _unlabelled(folder, ending, len(channels), entries)
         folders.check_files(entries, where)
-        self.entries_, self.ignore_ = entries, labels.ignore
+        self.cases_ = entries
+        self.values_ = {value: value for value in range(len(labels.names))}
+        if labels.ignore is not None:
+            self.values_[labels.ignore] = UNKNOWN
         self.folds_ = _read_folds(self.splits or folder / _SPLITS, entries, needed=self.splits is not None)
         facts = [labels.names, channels, {name: list(values) for name, values in labels.regions.items()}, labels.ignore]
         self.task_ = Task(
             name=folder_task_name(self.name, folder),
-            revision=folders.revision(facts, entries),
+            revision=content_revision(json.dumps(facts, sort_keys=True), entries),
             labels=labels.names,
             channels=channels,
             regions=labels.regions,
@@ -112,7 +128,7 @@ def _version_two(folder: Path, description: dict[str, Any]) -> dict[str, Any]:
     return {"labels": labels, "channel_names": description["modality"], "file_ending": ".nii.gz"}
 
 
-def _mapped(folder: Path, table: object) -> dict[str, Entry]:
+def _mapped(folder: Path, table: object) -> dict[str, CaseFiles]:
     """Read the ``dataset`` map: paths relative to the folder, absolute, or with $VARIABLES; never a case's name."""
     where = folder / folders.DESCRIPTION
     if not isinstance(table, dict):
@@ -125,22 +141,17 @@ def _mapped(folder: Path, table: object) -> dict[str, Entry]:
         if not all(isinstance(text, str) and text and "\0" not in text for text in texts):
             raise DataInvalid(f'{where}: case {name!r}: expected {{"images": [...], "label": ...}}, found {item!r}.')
         *found, truth = (folder / os.path.expandvars(str(text)) for text in texts)
-        entries[folders.case_name(name, where)] = Entry(tuple(found), truth)
+        entries[case_id(name, where)] = CaseFiles(tuple(found), truth)
     return entries
-
-
-def _visible(folder: Path) -> list[Path]:
-    """Return the files of a folder that are data, by name; nothing if there is no such folder."""
-    return sorted(path for path in folder.iterdir() if not folders.hidden(path.name)) if folder.is_dir() else []
 
 
 def _scan(folder: Path, ending: str, channels: int) -> dict[str, tuple[Path, ...]]:
     """Return case -> channel files of an images folder; a case lacks no channel between 0 and ``channels``."""
     pattern = re.compile(rf"(.+)_(\d{{4}}){re.escape(ending)}")
     found: dict[str, dict[int, Path]] = {}
-    for path in _visible(folder):
+    for path in visible(folder):
         if match := pattern.fullmatch(path.name):
-            found.setdefault(folders.case_name(match[1], folder), {})[int(match[2])] = path
+            found.setdefault(case_id(match[1], folder), {})[int(match[2])] = path
     for case, files in found.items():
         one = ending.lower() in _PICTURES and sorted(files) == [0]
         if not one and sorted(files) != list(range(channels)):
@@ -152,39 +163,35 @@ def _scan(folder: Path, ending: str, channels: int) -> dict[str, tuple[Path, ...
     return {case: tuple(files[channel] for channel in sorted(files)) for case, files in found.items()}
 
 
-def _listed(folder: Path, ending: str, channels: int) -> dict[str, Entry]:
+def _listed(folder: Path, ending: str, channels: int) -> dict[str, CaseFiles]:
     images = _scan(folder / "imagesTr", ending, channels)
     labels = folder / "labelsTr"
     truths = {
-        folders.case_name(path.name.removesuffix(ending), labels): path
-        for path in _visible(labels)
-        if path.name.endswith(ending)
+        case_id(path.name.removesuffix(ending), labels): path for path in visible(labels) if path.name.endswith(ending)
     }
     bare, lost = sorted(set(images) - set(truths)), sorted(set(truths) - set(images))
     if bare or lost:
         raise DataInvalid(
             f"{folder}: expected one label map for every case, found images without label: "
-            f"{folders.some(bare) or 'none'}; labels without image: {folders.some(lost) or 'none'} "
+            f"{first_few(bare) or 'none'}; labels without image: {first_few(lost) or 'none'} "
             f"(CASE_0000{ending} in imagesTr and CASE{ending} in labelsTr). "
             f"Complete the folder, or move unlabelled images to imagesTs."
         )
-    return {case: Entry(images[case], truths[case]) for case in images}
+    return {case: CaseFiles(images[case], truths[case]) for case in images}
 
 
-def _unlabelled(folder: Path, ending: str, channels: int, entries: dict[str, Entry]) -> dict[str, Entry]:
+def _unlabelled(folder: Path, ending: str, channels: int, entries: dict[str, CaseFiles]) -> dict[str, CaseFiles]:
     images = _scan(folder / "imagesTs", ending, channels)
     if clash := sorted(set(images) & set(entries)):
-        raise DataInvalid(
-            f"{folder}: expected test cases apart from training cases, found {folders.some(clash)} in both."
-        )
+        raise DataInvalid(f"{folder}: expected test cases apart from training cases, found {first_few(clash)} in both.")
     if not images:
         raise DataMissing(
-            f"{folder}: expected images in imagesTs, found none. Run with --set dataset.use_test_images=no."
+            f"{folder}: expected images in imagesTs, found none. Run with --set dataset.use_test_images=false."
         )
-    return {case: Entry(files, None) for case, files in images.items()}
+    return {case: CaseFiles(files) for case, files in images.items()}
 
 
-def _read_folds(path: Path, entries: dict[str, Entry], *, needed: bool) -> list[dict[str, list[str]]]:
+def _read_folds(path: Path, entries: dict[str, CaseFiles], *, needed: bool) -> list[dict[str, list[str]]]:
     """Read and check splits_final.json: a list of ``{"train": ids, "val": ids}`` of labelled cases, disjoint."""
     path = path.expanduser()
     if not path.is_file():
@@ -200,11 +207,7 @@ def _read_folds(path: Path, entries: dict[str, Entry], *, needed: bool) -> list[
             raise DataInvalid(f'{path}: expected [{{"train": [ids], "val": [ids]}}, ...], found another fold {index}.')
         train, val = (set(part or ()) for part in parts)
         if unknown := sorted((train | val) - known):
-            raise DataInvalid(
-                f"{path}: expected labelled cases, found {folders.some(unknown)} in fold {index}. Mend it."
-            )
+            raise DataInvalid(f"{path}: expected labelled cases, found {first_few(unknown)} in fold {index}. Mend it.")
         if both := sorted(train & val):
-            raise DataInvalid(
-                f"{path}: expected train and val apart, found {folders.some(both)} in both (fold {index})."
-            )
+            raise DataInvalid(f"{path}: expected train and val apart, found {first_few(both)} in both (fold {index}).")
     return [{"train": list(fold["train"]), "val": list(fold["val"])} for fold in folds]

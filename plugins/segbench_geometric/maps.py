@@ -31,6 +31,7 @@ class Store:
     """
 
     def __init__(self, folder: Path, samples: int, fields: Mapping[str, tuple[Sequence[int], type[Any]]]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         self.files = {
             name: _file(folder / f"{name}.maps", (samples, 2, *shape), dtype) for name, (shape, dtype) in fields.items()
         }

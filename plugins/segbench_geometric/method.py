@@ -73,7 +73,7 @@ class Geometric(Method):
         first = next(iter(stage.batches()))
         size, foreground = tuple(first.target.shape[1:]), self.labels_ - 1
         self.store_ = Store(
-            stage.folder,
+            stage.folder / "scratch",
             stage.samples,
             {
                 "pair": ((2, foreground, *size), np.float32),
@@ -81,7 +81,7 @@ class Geometric(Method):
             },
         )
         self.signatures_ = np.zeros(stage.samples, dtype=np.int64)
-        self.targets_ = Store(stage.folder, stage.samples, {"target": (size, np.int16)}) if self.placebo else None
+        self.targets_ = Store(stage.folder / "scratch", stage.samples, {"target": (size, np.int16)}) if self.placebo else None
         for batch in stage.batches():
             self.signatures_[batch.sample_ids.numpy()] = signatures(batch.target)
             if self.targets_ is not None:

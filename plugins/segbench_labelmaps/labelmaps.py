@@ -7,7 +7,6 @@ is in a head.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -15,19 +14,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from segbench import (
     Case,
+    CaseFiles,
     CaseRef,
     DataInvalid,
     DataMissing,
-    Dataset,
+    FolderDataset,
     LabelMap,
     Task,
     UsageError,
-    did_you_mean,
+    case_id,
+    content_revision,
     folder_task_name,
     parameter,
     patient_of,
     read_label_map,
-    safe_name,
 )
 from segbench_labelmaps.names import find_table, read_table
 from segbench_labelmaps.synthesis import Appearance, synthesise
@@ -37,14 +37,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MOST_LABELS = 65_535
-_REMEDY = (
-    "Put label maps (.nii.gz, one integer per voxel) into one folder, for example the training_label_maps of "
-    "https://github.com/BBillot/SynthSeg (Apache-2.0), and run with --set dataset.path=DIR."
-)
 
 
 @dataclasses.dataclass
-class LabelMaps(Dataset):
+class LabelMaps(FolderDataset):
     """A folder of label maps, with intensities synthesised from them."""
 
     name: ClassVar[str] = "labelmaps"
@@ -54,6 +50,11 @@ class LabelMaps(Dataset):
         "@article{billot2023synthseg, title={SynthSeg: Segmentation of brain MRI scans of any contrast and resolution "
         "without retraining}, author={Billot, Benjamin and others}, journal={Medical Image Analysis}, volume={86}, "
         "pages={102789}, year={2023}, doi={10.1016/j.media.2023.102789}}"
+    )
+    kind: ClassVar[str] = "a folder of label maps"
+    remedy: ClassVar[str] = (
+        "Put label maps (.nii.gz, one integer per voxel) into one folder, for example the training_label_maps of "
+        "https://github.com/BBillot/SynthSeg (Apache-2.0)."
     )
 
     path: Path | None = parameter(None, "the folder of label maps", content=False)
@@ -68,10 +69,8 @@ class LabelMaps(Dataset):
     blur: float = parameter(0.6, "sd of the partial volume blur, voxels", low=0, high=10)
     seed: int = parameter(0, "seed of the intensities", low=0)
     group_pattern: str = parameter("", "regular expression whose first group in a case id is the patient; '' = the id")
-    files_: dict[str, Path] = dataclasses.field(init=False, repr=False, default_factory=dict)
-    values_: tuple[int, ...] = dataclasses.field(init=False, repr=False, default=())
+    chosen_: tuple[int, ...] = dataclasses.field(init=False, repr=False, default=())
     names_: dict[int, str] = dataclasses.field(init=False, repr=False, default_factory=dict)
-    task_: Task | None = dataclasses.field(init=False, repr=False, default=None)
 
     def prepare(self, root: Path) -> None:
         """Find the maps and settle which values are segmented.
@@ -81,7 +80,7 @@ class LabelMaps(Dataset):
             DataInvalid: names that collide, a table or label maps that cannot be read.
             UsageError: ``labels`` or ``pattern`` that mean nothing.
         """
-        folder = self._folder()
+        folder = self.locate()
         files = _find(folder, self.pattern)
         table = self.table.expanduser() if self.table else find_table(folder)
         names = read_table(table) if table else {}
@@ -91,25 +90,17 @@ class LabelMaps(Dataset):
         labels = [
             f"{name} ({value})" if name in twice else name for name, value in zip(labels, (0, *values), strict=True)
         ]
-        self.files_, self.values_, self.names_ = files, values, names
+        self.cases_ = {case: CaseFiles((), path) for case, path in files.items()}
+        self.chosen_, self.names_ = values, names
+        look = (self.version, self.contrast, self.noise, self.bias, self.blur, self.seed, values, labels)
         self.task_ = Task(
             name=folder_task_name(self.name, folder),
-            revision=self._revision(labels),
+            revision=content_revision(repr((look, sorted(names.items()))), self.cases_),
             labels=tuple(labels),
             channels=("synthesised T1" if self.contrast == "t1" else "synthesised",),
             synthetic=True,
             notes=("intensities synthesised from real label maps",),
         )
-
-    def _folder(self) -> Path:
-        kind = "a folder of label maps"
-        if self.path is None:
-            raise DataMissing(f"Expected {kind}, but dataset.path is not set. {_REMEDY}")
-        folder = self.path.expanduser()
-        if not folder.is_dir():
-            found = "a file" if folder.exists() else "nothing"
-            raise DataMissing(f"Expected {kind} at {folder}, found {found} there. {_REMEDY}")
-        return folder.resolve()
 
     def _chosen(self, files: dict[str, Path], names: dict[int, str]) -> tuple[int, ...]:
         """Return the values to segment in ascending order, background left out."""
@@ -133,28 +124,13 @@ class LabelMaps(Dataset):
             )
         return tuple(sorted(values))
 
-    def _revision(self, labels: Sequence[str]) -> str:
-        """Return 12 hex digits over the maps' bytes and everything that shapes the images."""
-        look = (self.version, self.contrast, self.noise, self.bias, self.blur, self.seed, self.values_, list(labels))
-        digest = hashlib.sha256(repr((look, sorted(self.names_.items()))).encode())
-        for case, path in sorted(self.files_.items()):
-            digest.update(f"\n{case} ".encode() + hashlib.sha256(path.read_bytes()).digest())
-        return digest.hexdigest()[:12]
-
-    @property
-    def task(self) -> Task:
-        """What is to be segmented; valid after ``prepare``."""
-        if self.task_ is None:
-            raise DataMissing("Expected a prepared dataset, found a fresh one. Call prepare(root) first.")
-        return self.task_
-
     def refs(self) -> Sequence[CaseRef]:
-        """Return the cases by name."""
-        refs = []
-        for case, path in self.files_.items():
-            stat = path.stat()
-            refs.append(CaseRef(case, patient_of(case, self.group_pattern), "", f"{stat.st_size}-{stat.st_mtime_ns}"))
-        return refs
+        """Return the cases by name.
+
+        Raises:
+            UsageError: see ``segbench.patient_of``.
+        """
+        return [dataclasses.replace(ref, group=patient_of(ref.id, self.group_pattern)) for ref in super().refs()]
 
     def load(self, ref: CaseRef) -> Case:
         """Read one label map and synthesise its image.
@@ -162,14 +138,14 @@ class LabelMaps(Dataset):
         Raises:
             DataInvalid: an unreadable map, or values below 0 or above 65535.
         """
-        if ref.id not in self.files_:
-            raise DataInvalid(f"case {ref.id!r}: expected a case of {self.name}. {did_you_mean(ref.id, self.files_)}")
         import numpy as np
 
-        label_map = _read(self.files_[ref.id])
-        table = np.zeros(max(int(label_map.array.max()), self.values_[-1]) + 1, dtype=np.int32)
-        table[list(self.values_)] = np.arange(1, len(self.values_) + 1)
-        table = table.astype(np.uint8 if len(self.values_) < 256 else np.int32)
+        label = self.files_of(ref).label
+        assert label is not None
+        label_map = _read(label)
+        table = np.zeros(max(int(label_map.array.max()), self.chosen_[-1]) + 1, dtype=np.int32)
+        table[list(self.chosen_)] = np.arange(1, len(self.chosen_) + 1)
+        table = table.astype(np.uint8 if len(self.chosen_) < 256 else np.int32)
         look = Appearance(self.contrast, self.noise, self.bias, self.blur, self.seed)
         image = synthesise(label_map.array, self.names_, ref.id, look)
         spacing = (label_map.spacing[0], label_map.spacing[1], label_map.spacing[2])
@@ -203,11 +179,7 @@ def _find(folder: Path, pattern: str) -> dict[str, Path]:
         )
     files: dict[str, Path] = {}
     for path in found:
-        case = re.sub(r"\.(nii|nii\.gz|mgz|mha|mhd|nrrd|hdr|img)$", "", path.name)
-        try:
-            safe_name(case, "case")
-        except UsageError as error:
-            raise DataInvalid(f"{path}: {error}") from error
+        case = case_id(re.sub(r"\.(nii|nii\.gz|mgz|mha|mhd|nrrd|hdr|img)$", "", path.name), path)
         if case in files:
             raise DataInvalid(
                 f"{folder}: expected different names, found {files[case]} and {path}. Narrow dataset.pattern."

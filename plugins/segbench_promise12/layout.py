@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from segbench import DataInvalid
+from segbench import DataInvalid, visible, voxel_file
 
 TRAINING, TEST = "training", "test"
 _FOLDERS = {
@@ -40,28 +38,6 @@ class Scan:
     def name(self) -> str:
         """The case's id."""
         return f"{self.part}_{self.number}"
-
-    def files(self) -> list[Path]:
-        """Return headers and voxel files.
-
-        Raises:
-            DataInvalid: see ``voxel_file``.
-        """
-        return [file for path in (self.image, self.label) if path for file in (path, voxel_file(path))]
-
-
-def visible(folder: Path) -> list[Path]:
-    """Return what is in a folder by name, without AppleDouble files, ``.DS_Store`` and ``__MACOSX``.
-
-    Raises:
-        DataInvalid: a folder that may not be read.
-    """
-    try:
-        return sorted(path for path in folder.iterdir() if not path.name.startswith((".", "_")))
-    except OSError as error:
-        raise DataInvalid(
-            f"{folder}: expected a readable folder, found: {error.strerror}. Check its rights."
-        ) from error
 
 
 def find_scans(folder: Path) -> dict[str, Scan]:
@@ -125,10 +101,10 @@ def _cases(folder: Path, part: str) -> list[Scan]:
 
 
 def read_header(path: Path) -> dict[str, str]:
-    """Return the entries of a ``.mhd`` header.
+    """Return the entries of a ``.mhd`` header whose voxels lie in a file beside it.
 
     Raises:
-        DataInvalid: no such header.
+        DataInvalid: no such header, a voxel file outside the folder, or none.
     """
     try:
         with path.open("rb") as file:
@@ -140,39 +116,9 @@ def read_header(path: Path) -> dict[str, str]:
         raise DataInvalid(
             f"{path}: expected a MetaImage header with DimSize and ElementDataFile, found none. Get an intact copy."
         )
-    return entries
-
-
-def voxel_file(path: Path) -> Path:
-    """Return the file that holds the voxels of a ``.mhd``: the one its header names, which lies beside it.
-
-    Raises:
-        DataInvalid: no header, a name that leads out of the folder, or no such file.
-    """
-    listed = read_header(path)["ElementDataFile"]
-    file = path.with_name(listed) if listed and listed == Path(listed).name and "\\" not in listed else None
-    if file is None:
+    listed = entries["ElementDataFile"]
+    if not listed or listed != Path(listed).name or "\\" in listed:
         raise DataInvalid(f"{path}: expected voxels in a file beside it, found {listed!r}. Do not trust this copy.")
-    if not file.is_file():
-        raise DataInvalid(f"{path}: expected the voxels in {file.name}, found no such file. Unpack the archive afresh.")
-    return file
-
-
-def revision(facts: object, scans: Mapping[str, Scan], labelled: Iterable[str]) -> str:
-    """Return 12 hex digits over the labelled cases: ids, image sizes, bytes of masks, and ``facts``."""
-    digest = hashlib.sha256(repr(facts).encode())
-    for name in sorted(labelled):
-        scan = scans[name]
-        header = read_header(scan.image)
-        size = voxel_file(scan.image).stat().st_size
-        digest.update(f"\n{name} {size} {header['DimSize']} {header.get('ElementSpacing')} ".encode())
-        if scan.label is not None:
-            digest.update(_sha256(voxel_file(scan.label)))
-    return digest.hexdigest()[:12]
-
-
-def _sha256(path: Path) -> bytes:
-    try:
-        return hashlib.sha256(path.read_bytes()).digest()
-    except OSError as error:
-        raise DataInvalid(f"{path}: expected a readable file, found: {error.strerror}. Check its rights.") from error
+    if voxel_file(path) is None:
+        raise DataInvalid(f"{path}: expected the voxels in {listed}, found no such file. Unpack the archive afresh.")
+    return entries

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from segbench import DataInvalid
+from segbench import DataInvalid, first_few, visible
 
 _PATIENT = re.compile(r"Patient_\d{2}")
 _ENDINGS = (".nii.gz", ".nii")
@@ -38,27 +38,6 @@ class Scan:
     label: Path | None
     extra: tuple[Path, ...] = ()
 
-    @property
-    def files(self) -> list[Path]:
-        """The files that are read."""
-        return [self.image] if self.label is None else [self.image, self.label]
-
-
-def visible(folder: Path) -> list[Path]:
-    """Return what is in a folder by name, without AppleDouble files, ``.DS_Store`` and ``__MACOSX``; [] if no folder.
-
-    Raises:
-        DataInvalid: a folder that may not be read.
-    """
-    try:
-        return sorted(path for path in folder.iterdir() if not path.name.startswith((".", "_")))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise DataInvalid(
-            f"{folder}: expected a readable folder, found: {error.strerror}. Check its rights."
-        ) from error
-
 
 def find_base(folder: Path) -> Path:
     """Return the folder that holds ``train``: the folder itself, its parent if it is ``train``, or the one inside it.
@@ -73,7 +52,7 @@ def find_base(folder: Path) -> Path:
     inner = [path for path in visible(folder) if path.is_dir() and _train(path)]
     if len(inner) == 1:
         return inner[0]
-    found = f"several ({', '.join(path.name for path in inner[:5])})" if inner else "no such folder"
+    found = f"several ({first_few(path.name for path in inner)})" if inner else "no such folder"
     raise DataInvalid(
         f"{folder}: expected SegTHOR with train/Patient_01/GT.nii.gz and so on, found {found}. "
         f"Point dataset.path at the folder that holds train."
@@ -135,15 +114,6 @@ def altered_archives(base: Path) -> Iterator[tuple[Path, str]]:
     for path in (*visible(base), *visible(base.parent)):
         if _ARCHIVE.fullmatch(path.name) and path.is_file() and (digest := _sha256(path)) in ALTERED:
             yield path, ALTERED[digest]
-
-
-def revision(labels: Sequence[str], scans: Sequence[Scan]) -> str:
-    """Return 12 hex digits over the labelled cases: ids, sizes of images, bytes of label maps, and label names."""
-    digest = hashlib.sha256(repr(list(labels)).encode())
-    for scan in scans:
-        if scan.label is not None:
-            digest.update(f"\n{scan.name} {scan.image.stat().st_size} {_sha256(scan.label)}".encode())
-    return digest.hexdigest()[:12]
 
 
 def _sha256(path: Path) -> str:

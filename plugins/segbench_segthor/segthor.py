@@ -13,21 +13,28 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from segbench import Case, CaseRef, DataInvalid, DataMissing, Dataset, Task, UnknownName, did_you_mean, parameter
+from segbench import (
+    Case,
+    CaseFiles,
+    CaseRef,
+    DataInvalid,
+    FolderDataset,
+    Task,
+    UnknownName,
+    content_revision,
+    did_you_mean,
+    first_few,
+    parameter,
+)
 from segbench_segthor import layout
 from segbench_segthor.layout import Scan
 
 ORGANS = ("esophagus", "heart", "trachea", "aorta")
 """Organs in the order of their values 1 to 4 in ``GT.nii.gz``."""
-_REMEDY = (
-    "Register at https://competitions.codalab.org/competitions/21145 (no public licence: not to be passed on), get "
-    "SegTHOR_train.zip (1.8 GB) and the test images, unpack them into one folder DIR with train and test, and run with "
-    "--set dataset.path=DIR"
-)
 
 
 @dataclasses.dataclass
-class SegTHOR(Dataset):
+class SegTHOR(FolderDataset):
     """The scans of SegTHOR; case and group ``Patient_01``."""
 
     name: ClassVar[str] = "segthor"
@@ -39,13 +46,15 @@ class SegTHOR(Dataset):
         "Conference on Image Processing Theory, Tools and Applications (IPTA)}, year={2020}, "
         "doi={10.1109/IPTA50016.2020.9286453}}"
     )
+    kind: ClassVar[str] = "a folder with SegTHOR"
+    remedy: ClassVar[str] = (
+        "Register at https://competitions.codalab.org/competitions/21145 (no public licence: not to be passed on), get "
+        "SegTHOR_train.zip (1.8 GB) and the test images, and unpack them into one folder DIR with train and test."
+    )
 
     path: Path | None = parameter(None, "the folder that holds train and test", content=False)
     organs: str = parameter("aorta", "organs to segment: all, or names such as aorta,heart; the others are background")
     use_test_images: bool = parameter(True, "offer the test scans, if they are there, as unlabelled cases")
-    scans_: dict[str, Scan] = dataclasses.field(init=False, repr=False, default_factory=dict)
-    values_: tuple[int, ...] = dataclasses.field(init=False, repr=False, default=())
-    task_: Task | None = dataclasses.field(init=False, repr=False, default=None)
 
     def prepare(self, root: Path) -> None:
         """Find the scans, check that they are complete and warn of altered copies.
@@ -56,42 +65,22 @@ class SegTHOR(Dataset):
             UnknownName: an organ that SegTHOR does not have.
         """
         values = _values(self.organs)
-        base = layout.find_base(self._folder())
+        base = layout.find_base(self.locate())
         scans = layout.training_scans(base)
         unlabelled = layout.unlabelled_scans(base) if self.use_test_images else []
         if both := sorted({scan.name for scan in scans} & {scan.name for scan in unlabelled}):
             raise DataInvalid(f"{base}: expected train and test apart, found {both[0]} in both. Unpack afresh.")
         labels = ("background", *(ORGANS[value - 1] for value in values))
-        self.scans_, self.values_ = {scan.name: scan for scan in (*scans, *unlabelled)}, values
+        self.cases_ = {scan.name: CaseFiles((scan.image,), scan.label) for scan in (*scans, *unlabelled)}
+        chosen = {value: index for index, value in enumerate(values, start=1)}
+        self.values_ = dict.fromkeys(range(len(ORGANS) + 1), 0) | chosen
         self.task_ = Task(
             name=self.name,
-            revision=layout.revision(labels, scans),
+            revision=content_revision(repr(labels), self.cases_),
             labels=labels,
             channels=("CT",),
             notes=tuple(_suspicions(base, scans)),
         )
-
-    def _folder(self) -> Path:
-        if self.path is None:
-            raise DataMissing(f"Expected a folder with SegTHOR, but dataset.path is not set. {_REMEDY}.")
-        folder = self.path.expanduser()
-        if not folder.is_dir():
-            found = "a file" if folder.exists() else "nothing"
-            raise DataMissing(f"Expected a folder with SegTHOR at {folder}, found {found} there. {_REMEDY}.")
-        return folder.resolve()
-
-    @property
-    def task(self) -> Task:
-        """What is to be segmented; valid after ``prepare``."""
-        if self.task_ is None:
-            raise DataMissing("Expected a prepared dataset, found a fresh one. Call prepare(root) first.")
-        return self.task_
-
-    def refs(self) -> Sequence[CaseRef]:
-        """Return the scans by patient; the split of the labelled ones is left to the host."""
-        return [
-            CaseRef(name, name, "" if scan.label else "unlabelled", _stamp(scan)) for name, scan in self.scans_.items()
-        ]
 
     def load(self, ref: CaseRef) -> Case:
         """Read one scan; ground truths other than ``GT.nii.gz`` are never read.
@@ -99,11 +88,19 @@ class SegTHOR(Dataset):
         Raises:
             DataInvalid: unreadable files, grids that differ, values above 4, or an organ without a voxel.
         """
-        from segbench_segthor.reading import load_scan
+        import numpy as np
 
-        if ref.id not in self.scans_:
-            raise DataInvalid(f"case {ref.id!r}: expected a case of {self.name}. {did_you_mean(ref.id, self.scans_)}")
-        return load_scan(self.scans_[ref.id], self.values_)
+        case = super().load(ref)
+        if case.truth is None:
+            return case
+        counts = np.bincount(case.truth.array.ravel(), minlength=len(self.task.labels))
+        if absent := [organ for organ, count in zip(self.task.labels[1:], counts[1:], strict=True) if not count]:
+            raise DataInvalid(
+                f"case {case.id}: expected every organ in every labelled scan, found no voxel of label "
+                f"{ORGANS.index(absent[0]) + 1} ({absent[0]}) in {self.files_of(ref).label}. Is it an altered copy? "
+                f"Get the official one."
+            )
+        return case
 
     def forge(self, root: Path) -> SegTHOR:
         """Write made-up scans in the native layout below ``root``; see ``forging.py``."""
@@ -130,14 +127,9 @@ def _suspicions(base: Path, scans: Sequence[Scan]) -> list[str]:
     ]
     if extra := [f"{scan.name}/{path.name}" for scan in scans for path in scan.extra]:
         notes.append(
-            f"Found {', '.join(extra[:5])}, which the official copy does not have and which are not read: an altered "
+            f"Found {first_few(extra)}, which the official copy does not have and which are not read: an altered "
             f"copy is going round whose GT.nii.gz are wrong on purpose; compare with a copy from codalab."
         )
     for note in notes:
         logging.getLogger(__name__).warning("segthor: %s", note)
     return notes
-
-
-def _stamp(scan: Scan) -> str:
-    stats = [path.stat() for path in scan.files]
-    return ",".join(f"{stat.st_size}-{stat.st_mtime_ns}" for stat in stats)

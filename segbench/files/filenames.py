@@ -16,11 +16,18 @@ ENDINGS = (
     *(".png", ".bmp", ".tif", ".tiff", ".npz"),
 )
 """Endings of files that may be label maps; of a header with a voxel file beside it, the header."""
-COMPANIONS = {".mhd": (".raw", ".zraw", ".raw.gz"), ".nhdr": (".raw", ".raw.gz"), ".hdr": (".img", ".img.gz")}
-"""Ending of a header -> endings of the voxel file beside it."""
+COMPANIONS = {
+    ".mhd": (".raw", ".zraw", ".raw.gz"),
+    ".nhdr": (".raw", ".raw.gz"),
+    ".hdr": (".img", ".img.gz"),
+    ".hdr.gz": (".img.gz", ".img"),
+}
+"""Ending of a header -> endings of the voxel file beside it, best first."""
 _SUFFIXES = "prediction|pred|segmentation|seg|dseg|mask|labelmap|labels|label|groundtruth|gt|truth|manual"
 _SUFFIX = re.compile(rf"[._-]({_SUFFIXES})$", re.IGNORECASE)
 _CHANNEL = re.compile(r"_0000$")
+_HOLDER = re.compile(rb"^\s*(?:ElementDataFile *=|data ?file *:)[ \t]*([^\r\n]*?)\s*$", re.MULTILINE | re.IGNORECASE)
+_LONGEST_HEADER = 1 << 16
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+@-]+")
 _DERIVED = ("desc", "space", "res", "atlas", "seg", "label")
 """BIDS entities that tell derivatives of one image apart, not images."""
@@ -142,16 +149,39 @@ def _unusable(path: Path) -> str:
         return f"cannot be looked at ({error.strerror})"
 
 
+def voxel_file(path: Path) -> Path | None:
+    """Return the file that holds an image's voxels: itself, or the one beside a header; None if that is not there.
+
+    A MetaImage or NRRD header names the file; else it is the one that is called like the header.
+    """
+    lower = path.name.lower()
+    header = next((ending for ending in COMPANIONS if lower.endswith(ending)), "")
+    if not header:
+        return path
+    stem = path.name[: -len(header)]
+    names = [stem + ending for ending in COMPANIONS[header]]
+    if header in (".mhd", ".nhdr") and (listed := _listed_holder(path)) is not None:
+        names = [listed] if listed == Path(listed).name else []  # nothing outside the header's folder is looked at
+    return next((found for name in names if (found := path.with_name(name)).is_file()), None)
+
+
+def _listed_holder(path: Path) -> str | None:
+    """Return the file that a header names, or None if it names none or cannot be read."""
+    try:
+        with path.open("rb") as file:
+            match = _HOLDER.search(file.read(_LONGEST_HEADER))
+    except OSError:
+        return None
+    return match[1].decode("utf-8", "surrogateescape") if match else None
+
+
 def content_hash(path: Path) -> str:
     """Return SHA-256 over the bytes of a file and of its voxel file, or "unreadable"."""
     digest = hashlib.sha256()
-    beside = COMPANIONS.get(path.suffix.lower(), ())
-    base = path.name[: -len(path.suffix)]
     try:
-        for file in (path, *(path.with_name(base + ending) for ending in beside)):
-            if file == path or file.is_file():
-                with file.open("rb") as stream:
-                    digest.update(hashlib.file_digest(stream, "sha256").digest())
+        for file in dict.fromkeys((path, voxel_file(path) or path)):
+            with file.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
     except OSError:
         return "unreadable"
     return digest.hexdigest()

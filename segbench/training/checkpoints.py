@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ def drop_checkpoints(folder: Path) -> None:
     for pattern in ("last.pt", "best.pt", ".*.part"):
         for path in (folder / "checkpoint").glob(pattern):
             path.unlink(missing_ok=True)
+    shutil.rmtree(folder / "method" / "scratch", ignore_errors=True)
 
 
 def check_plain(value: Any, where: str) -> None:

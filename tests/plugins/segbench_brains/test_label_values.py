@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segbench import DataInvalid, UsageError
+from segbench import DataInvalid, UsageError, renumber
 from segbench_brains import braincolor, cma, loni, mrbrains_values
 from segbench_brains.label_values import choose, label_values
 
@@ -19,25 +19,25 @@ def test_values_are_numbered_in_ascending_order():
     values = label_values(PROTOCOL, ignored=(5,), same={8: 7})
     assert values.names == ("background", "left x", "right x", "middle")
     array = np.array([[[0, 3, 7, 200, 5, 8]]], np.uint8)
-    truth = values.renumber(array, "a", HERE)
+    truth = renumber(array, values.index, "a", HERE)
     assert truth.tolist() == [[[0, 1, 2, 3, -1, 2]]] and truth.dtype == np.int16
 
 
 def test_structures_that_are_not_chosen_are_background():
     values = label_values(PROTOCOL, chosen=(200,), same={8: 7}, ignored=(5,))
     assert values.names == ("background", "middle")
-    assert values.renumber(np.array([3, 7, 8, 200, 5]), "a", HERE).tolist() == [0, 0, 0, 1, -1]
+    assert renumber(np.array([3, 7, 8, 200, 5]), values.index, "a", HERE).tolist() == [0, 0, 0, 1, -1]
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int64])
 def test_other_values_are_refused_by_name(dtype):
-    with pytest.raises(DataInvalid, match=r"case a: .*4 are known.*found -1, 4, 100 in map"):
-        label_values(PROTOCOL).renumber(np.array([0, 3, -1, 100, 4], dtype), "a", HERE)
+    with pytest.raises(DataInvalid, match=r"case a: expected labels 0, 3, 7, 200, found -1, 4, 100 in map"):
+        renumber(np.array([0, 3, -1, 100, 4], dtype), label_values(PROTOCOL).index, "a", HERE)
 
 
 def test_values_beyond_the_table_are_refused():
     with pytest.raises(DataInvalid, match="found 201, 70000"):
-        label_values(PROTOCOL).renumber(np.array([201, 70000]), "a", HERE)
+        renumber(np.array([201, 70000]), label_values(PROTOCOL).index, "a", HERE)
 
 
 @pytest.mark.parametrize(

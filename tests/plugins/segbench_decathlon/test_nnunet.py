@@ -114,7 +114,7 @@ def test_ignored_voxels_are_unknown(folder):
     assert (truth[0, 0, :4] == UNKNOWN).all() and (truth == UNKNOWN).sum() == 4
     array[0, 0, 0] = 4
     write_label_map(folder / "labelsTr" / "forged_000.nii.gz", LabelMap(array, case.spacing, case.affine))
-    with pytest.raises(DataInvalid, match=r"forged_000: expected labels 0 to 2 or 3 \(ignore\), found 4 in"):
+    with pytest.raises(DataInvalid, match=r"forged_000: expected labels 0 to 2 or 3 \(ignored\), found 4 in"):
         dataset.load(dataset.refs()[0])
 
 
@@ -131,7 +131,7 @@ def test_channels_that_are_missing_or_too_many(folder):
 def test_channels_on_different_grids(folder):
     write_image(folder / "imagesTr" / "forged_000_0001.nii.gz", np.zeros((2, 3, 4), np.float32), (1, 1, 1))
     dataset = prepared(folder)
-    with pytest.raises(DataInvalid, match="case forged_000: expected one shape"):
+    with pytest.raises(DataInvalid, match="case forged_000: expected one grid"):
         dataset.load(dataset.refs()[0])
 
 

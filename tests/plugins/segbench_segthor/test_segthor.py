@@ -243,7 +243,7 @@ def test_damaged_files(folder):
     label = folder / "train" / "Patient_01" / "GT.nii.gz"
     truth = read_label_map(label)
     write_label_map(label, LabelMap(truth.array + 1, truth.spacing, truth.affine))
-    with pytest.raises(DataInvalid, match="case Patient_01: expected labels 0 to 4, found 1 to 5"):
+    with pytest.raises(DataInvalid, match="case Patient_01: expected labels 0 to 4, found 5 in"):
         dataset.load(ref)
     write_label_map(label, LabelMap(truth.array[1:], truth.spacing, truth.affine))
     with pytest.raises(DataInvalid, match="case Patient_01: expected one grid"):
@@ -252,7 +252,7 @@ def test_damaged_files(folder):
     with pytest.raises(DataInvalid, match=r"GT\.nii\.gz"):
         dataset.load(ref)
     write_image(folder / "train" / "Patient_01" / "Patient_01.nii.gz", np.zeros((2, 3, 4, 5), np.int16), SPACING)
-    with pytest.raises(DataInvalid, match="case Patient_01: expected one channel, found 2"):
+    with pytest.raises(DataInvalid, match=r"case Patient_01: expected one channel .*found 2"):
         dataset.load(ref)
     with pytest.raises(DataInvalid, match="Did you mean"):
         dataset.load(CaseRef("Patient_1", ""))
