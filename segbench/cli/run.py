@@ -348,6 +348,12 @@ def _unlike(key: str, value: Any) -> str | None:
 
 
 def read_split(path: Path | None) -> dict[str, tuple[str, ...]] | None:
+    """Read the JSON file of ``--split``: lists of cases by role.
+
+    Raises:
+        DataMissing: no such file.
+        UsageError: other roles, or something else than lists of names.
+    """
     if path is None:
         return None
     import json
