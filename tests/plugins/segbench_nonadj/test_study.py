@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from segbench import Choice, load_catalogue
-from segbench_nonadj.study import PENALISED, PLACEBO, SUPERVISED, Ganaye2018
+from segbench_nonadj.study import PENALISED, SHORT_RUN, SUPERVISED, Ganaye2018
 
 PHANTOM = Choice("brain")
 
@@ -16,11 +16,11 @@ def rows(dataset=PHANTOM, **parameters):
 
 def test_rows_of_the_table():
     cells = rows()
-    semi = ["NonAdjLoss(5)", "NonAdjLoss(10)", "NonAdjLoss(20)"]
-    assert list(cells) == [SUPERVISED, PENALISED, *semi, PLACEBO]
-    assert [cell.role for cell in cells.values()] == ["control", *["method"] * 4, "placebo"]
-    assert [cell.config.arm for cell in cells.values()] == ["control", *["method"] * 4, "placebo"]
-    assert [cells[row].config.method.parameters["unlabelled"] for row in semi] == [5, 10, 20]
+    semi = ["NonAdjLoss(6)", "NonAdjLoss(12)"]
+    assert list(cells) == [SUPERVISED, PENALISED, *semi, "placebo(12)"]
+    assert [cell.role for cell in cells.values()] == ["control", *["method"] * 3, "placebo"]
+    assert [cell.config.arm for cell in cells.values()] == ["control", *["method"] * 3, "placebo"]
+    assert [cells[row].config.method.parameters["unlabelled"] for row in semi] == [6, 12]
     assert all(cell.config.recipe.labelled == 4 and cell.config.seed == 0 for cell in cells.values())
     assert all(cell.config.metrics == () for cell in cells.values())
 
@@ -34,14 +34,20 @@ def test_nothing_is_trained_twice():
 def test_arms_of_a_protocol_share_everything_but_the_prior():
     for protocol in ("fair", "paper"):
         cells = rows(protocol=protocol)
-        weights = [{**cell.config.method.parameters, "unlabelled": 0} for cell in cells.values()]
-        assert all(one == weights[0] for one in weights)
+        settings = [{**cell.config.method.parameters, "unlabelled": 0} for cell in cells.values()]
+        schedules = [one.pop("schedule", None) for one in settings]
+        assert all(one == settings[0] for one in settings)
+        assert all(one == schedules[1] for one in schedules[1:]), "the control has no lambda to steer"
         assert len({cell.config.recipe for cell in cells.values()}) == 1
 
 
 def test_protocols():
     fair, paper = rows()[PENALISED].config, rows(protocol="paper", labelled=10)[PENALISED].config
-    assert (fair.network.name, fair.recipe_name, fair.method.parameters) == ("unet25d", "fair", {})
+    assert (fair.network.name, fair.recipe_name, fair.method.parameters) == (
+        "unet25d",
+        "fair",
+        {"schedule": dict(SHORT_RUN)},
+    )
     assert (paper.network.name, paper.recipe_name, paper.recipe.labelled) == ("modsegnet", "ganaye2018", 10)
     assert paper.method.parameters == {"dice_weight": 5.0, "class_weighting": "median"}
     recipe = Ganaye2018().recipe()
@@ -76,7 +82,8 @@ def test_comparisons_name_rows():
     labels = {cell.label for cell in study.cells(PHANTOM)}
     pairs = study.comparisons()
     assert {label for pair in pairs for label in pair} <= labels
-    assert (PENALISED, SUPERVISED) in pairs and ("NonAdjLoss(7)", PENALISED) in pairs and (PENALISED, PLACEBO) in pairs
+    assert (PENALISED, SUPERVISED) in pairs and ("NonAdjLoss(7)", PENALISED) in pairs
+    assert ("NonAdjLoss(7)", "placebo(7)") in pairs
 
 
 def test_parts_and_parameters_exist():
