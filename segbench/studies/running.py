@@ -89,7 +89,7 @@ def planned(plan: Plan, catalogue: Catalogue) -> Iterator[tuple[str, Cell]]:
                 raise UnknownName(f"Study {study.name} has no row {wanted!r}. {did_you_mean(wanted, labels)}")
         for cell in cells:
             if not plan.only or cell.label in plan.only:
-                config = _completed(cell.config, plan)
+                config = _completed(cell.config, plan, catalogue.defaults("metrics"))
                 for seed in range(seeds):
                     yield dataset.name, replace(cell, config=replace(config, seed=seed))
 
@@ -115,9 +115,14 @@ def cells_of(study: Study, dataset: Choice, catalogue: Catalogue) -> Sequence[Ce
     return cells
 
 
-def _completed(config: RunConfig, plan: Plan) -> RunConfig:
-    """Return a cell's configuration with the study's metrics and what the user changed for all cells alike."""
+def _completed(config: RunConfig, plan: Plan, defaults: Sequence[str]) -> RunConfig:
+    """Return a cell's configuration with the study's metrics and what the user changed for all cells alike.
+
+    Metrics that are computed anyway are not asked for: the cell is then the same run as one made without the study.
+    """
     metrics = tuple(Choice(name, plan.metrics.get(name, {})) for name in plan.study.metrics) or config.metrics
+    if not plan.metrics and {metric.name for metric in metrics} <= set(defaults):
+        metrics = ()
     base = config.base or (None if config.recipe_name == "fair" else config.recipe)
     return replace(config, metrics=metrics, recipe=merged_recipe(config.recipe, plan.recipe), base=base, **plan.others)
 

@@ -93,10 +93,10 @@ def tables(plan: Plan, attempts: Sequence[Attempt], catalogue: Catalogue) -> lis
         values = [row for row in published if row.get("dataset") == dataset]
         labels = dict.fromkeys(str(row.get("label") or "") for row in values)
         boards = {id(one): _board(one) for one in mine if one.finished}
-        whole, notes = _table(mine, boards, "", values), _departures(plan)
+        whole, notes = _table(mine, boards, "", values, plan.study.metrics), _departures(plan)
         comparisons = _compared(mine, pairs, list(whole.metrics), notes)
         found.append(replace(whole, comparisons=tuple(comparisons), notes=tuple(notes)))
-        found += [_table(mine, boards, label, values) for label in labels if label not in MEAN]
+        found += [_table(mine, boards, label, values, plan.study.metrics) for label in labels if label not in MEAN]
     return found
 
 
@@ -140,13 +140,18 @@ def _board(one: Attempt) -> Board:
 
 
 def _table(
-    attempts: Sequence[Attempt], boards: Mapping[int, Board], label: str, published: Sequence[Mapping[str, Any]]
+    attempts: Sequence[Attempt],
+    boards: Mapping[int, Board],
+    label: str,
+    published: Sequence[Mapping[str, Any]],
+    wanted: Sequence[str],
 ) -> StudyTable:
     first = next(iter(boards.values()))
+    known = {name: measure for board in boards.values() for name, measure in board.metrics.items()}
     metrics = {
-        name: (measure.unit, "higher" if measure.direction > 0 else "lower")
-        for board in boards.values()
-        for name, measure in board.metrics.items()
+        name: (known[name].unit, "higher" if known[name].direction > 0 else "lower")
+        for name in wanted or known
+        if name in known
     }
     rows = []
     for name in dict.fromkeys(one.cell.label for one in attempts):
