@@ -155,7 +155,7 @@ class RunConfig:
         changes = [
             f"{part}.{key}={_plain(value)}"
             for part, choice in parts
-            for key, value in sorted(choice.parameters.items())
+            for key, value in sorted(_flat(choice.parameters).items())
         ]
         if self.unlabelled:
             changes.append(f"unlabelled={self.unlabelled.name}")

@@ -230,13 +230,19 @@ def changes(part: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the parameters that differ from their defaults, as JSON values: those that can change results, the others.
 
     A parameter declared with ``content=False`` is among the others. So is a file, which counts with the digest of its
-    bytes instead: where it lies does not matter, what it holds does.
+    bytes instead: where it lies does not matter, what it holds does. Of parameters within a parameter likewise only
+    those that differ.
     """
     content: dict[str, Any] = {}
     local: dict[str, Any] = {}
     for field in sorted(dataclasses.fields(part), key=lambda field: field.name):
         value = getattr(part, field.name, None)
         if not field.init or _is_default(value, field):
+            continue
+        if field.default_factory is type(value) and dataclasses.is_dataclass(value):
+            inner = changes(value)
+            content |= {field.name: inner[0]} if inner[0] else {}
+            local |= {field.name: {**inner[0], **inner[1]}} if inner[1] else {}
             continue
         full, reduced = _jsonable(value, False), _jsonable(value, True)
         if isinstance(value, Path) and value.is_file():

@@ -337,13 +337,15 @@ def test_changes_of_nested_parts() -> None:
     class Reader:
         jobs: int = parameter(1, "processes", content=False)
         size: int = parameter(2, "size")
+        depth: int = parameter(1, "stays out as long as it is the default")
 
     @dataclass(frozen=True)
     class Outer:
         reader: Reader = field(default_factory=Reader)
 
+    assert changes(Outer(Reader(size=3))) == ({"reader": {"size": 3}}, {})
     content, local = changes(Outer(Reader(jobs=4, size=3)))
-    assert content == {"reader": {"size": 3}} and local == {"reader": {"jobs": 4, "size": 3}}
+    assert content == {"reader": {"size": 3}} and {**local["reader"], **content["reader"]} == {"jobs": 4, "size": 3}
 
 
 # ----------------------------------------------------------------------------------------------------------- names
@@ -375,3 +377,8 @@ def test_a_variant_names_the_recipe_and_what_was_changed_of_it() -> None:
     longer = dataclasses.replace(same, recipe=Recipe(epochs=9))
     assert (same.variant(), longer.variant()) == ("recipe=paper", "recipe=paper epochs=9")
     assert same.run_id("r") == dataclasses.replace(same, base=None).run_id("r")
+
+
+def test_a_variant_names_only_what_differs_within_a_parameter() -> None:
+    method = CATALOGUE.settle("methods", Choice("nonadj", {"schedule": {"ratio": 0.1}}))
+    assert dataclasses.replace(config(), method=method).variant() == "method.schedule.ratio=0.1"

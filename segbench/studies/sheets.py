@@ -42,7 +42,8 @@ def _shown(value: Value, seeds: int) -> str:
 
 
 def _with_sd(mean: float, sd: float | None) -> str:
-    digits = 3 if max(abs(mean), sd or 0.0) < 10 else 1
+    largest = max(abs(mean), sd or 0.0)
+    digits = 1 if largest >= 10 else 3 if largest >= 0.02 else 5  # shares of contacts are of the order of 1e-4
     return f"{mean:.{digits}f}" + ("" if sd is None else f" ± {sd:.{digits}f}")
 
 
