@@ -41,7 +41,7 @@ def make(folder: Path, metrics: int) -> int:
     for m in range(METHODS):
         for seed in range(SEEDS):
             gone = generator.random(rows) < 0.002
-            words = {"run_id": f"run{m:02d}{seed}", "dataset": "big", "method": f"method{m:02d}", "arm": "method"}
+            words = {"run_id": f"run{m:02d}{seed}", "dataset": "big", "method": f"method{m:02d}", "arm": "method", "variant": ""}
             words |= {"dataset_revision": "1", "network": "unet3d", "metric_version": "1", "unit": ""}
             words |= {"source": "trained", "supervision": "masks"}
             columns = {name: coded(constant, [word]) for name, word in words.items()}
@@ -102,7 +102,7 @@ def bootstrap_seconds() -> dict[str, float]:
     codes |= {"method": k.astype(np.int32), "case_id": c.astype(np.int32), "metric": q.astype(np.int32)}
     words = {name: ["x"] for name in COLUMNS} | {"better": ["higher"], "status": ["ok"], "synthetic": [False]}
     words |= {"method": [f"m{i:02d}" for i in range(20)], "case_id": [f"c{i:03d}" for i in range(300)]}
-    words |= {"metric": ["p", "q", "r"], "arm": ["method"], "seed": [0], "fold": [0]}
+    words |= {"metric": ["p", "q", "r"], "arm": ["method"], "variant": [""], "seed": [0], "fold": [0]}
     scores = Scores(words, [Chunk(k.size, codes, value)])
     return {
         scheme: best(lambda scheme=scheme: rank_scores(scores, Request(scheme=scheme, bootstrap=1000)))

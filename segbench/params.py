@@ -239,7 +239,7 @@ def changes(part: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         value = getattr(part, field.name, None)
         if not field.init or _is_default(value, field):
             continue
-        if field.default_factory is type(value) and dataclasses.is_dataclass(value):
+        if dataclasses.is_dataclass(value) and field.default_factory is type(value):
             inner = changes(value)
             content |= {field.name: inner[0]} if inner[0] else {}
             local |= {field.name: {**inner[0], **inner[1]}} if inner[1] else {}

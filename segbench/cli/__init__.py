@@ -2,7 +2,37 @@
 
 from __future__ import annotations
 
-from segbench.cli import audit, doctor, evaluate, figure, leaderboard, parts, prior, run, study
+from segbench.cli import (
+    audit,
+    cite,
+    compare,
+    doctor,
+    evaluate,
+    figure,
+    leaderboard,
+    parts,
+    prior,
+    publish,
+    report,
+    run,
+    study,
+)
 from segbench.cli.application import app, main
 
-__all__ = ["app", "audit", "doctor", "evaluate", "figure", "leaderboard", "main", "parts", "prior", "run", "study"]
+__all__ = [
+    "app",
+    "audit",
+    "cite",
+    "compare",
+    "doctor",
+    "evaluate",
+    "figure",
+    "leaderboard",
+    "main",
+    "parts",
+    "prior",
+    "publish",
+    "report",
+    "run",
+    "study",
+]

@@ -15,8 +15,8 @@ from typer.core import TyperGroup
 from segbench.errors import EXIT_DATA, EXIT_SOME_FAILED, SegbenchError
 
 ORDER = (
-    *("run", "study", "evaluate", "audit", "prior", "leaderboard", "compare", "figure"),
-    *("import", "list", "info", "check"),
+    *("run", "study", "evaluate", "audit", "prior", "leaderboard", "compare", "report", "figure"),
+    *("import", "submit", "verify", "cite", "list", "info", "check"),
 )
 """Commands in the order in which they are helpful to a newcomer; others follow."""
 

@@ -1,4 +1,4 @@
-"""``segbench leaderboard``, ``compare`` and ``import``: read results, rank them, print them; bring tables in."""
+"""``segbench leaderboard`` and ``import``: read results, rank them, print or publish them; bring tables in."""
 
 from __future__ import annotations
 
@@ -60,10 +60,21 @@ class Cases(StrEnum):
 
 @app.command("leaderboard")
 def leaderboard(
+    folder: Annotated[
+        Path | None, typer.Argument(help="With --write: folder of boards.  [default: leaderboards]", show_default=False)
+    ] = None,
     dataset: Annotated[list[str] | None, typer.Option(help="Dataset, or NAME@REVISION; may be repeated.")] = None,
     metric: Annotated[list[str] | None, typer.Option(help="Metric; may be repeated.")] = None,
     label: Annotated[list[str] | None, typer.Option(help="Label; may be repeated.")] = None,
     by_label: Annotated[bool, typer.Option("--by-label", help="One table per label.")] = False,
+    by_seed: Annotated[bool, typer.Option("--by-seed", help="Also the ranking by each seed alone.")] = False,
+    headline: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Metric the order rests on; may be repeated; all = every one. Default: one overlap and one boundary "
+            "metric where both are there, or what --metric names."
+        ),
+    ] = None,
     format: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.table,  # noqa: A002
     json: Json = False,
     scheme: Annotated[Scheme, typer.Option(help="How a task is ranked.")] = Scheme.rank_then_mean,
@@ -87,11 +98,23 @@ def leaderboard(
     ] = False,
     schemes: Annotated[
         bool | None,
-        typer.Option("--schemes/--no-schemes", help="Compare the order with other schemes'. Default: if it is quick."),
+        typer.Option(
+            "--schemes/--no-schemes", help="Also by other schemes, seeds and policies. Default: if it is quick."
+        ),
     ] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Publish all finished runs: one folder of DIR per dataset revision.")
+    ] = False,
     results: Results = Path("results"),
 ) -> None:
     """Rank what has been run, evaluated or imported: per dataset, label and metric."""
+    if write:
+        _publish(folder or Path("leaderboards"), results, dataset or [], without or [], json)
+        return
+    if folder is not None:
+        raise UsageError(
+            f"{folder}: a folder of boards is only named with --write. Results are named by --results DIR."
+        )
     from segbench.ranking.boards import Request
     from segbench.ranking.chunks import load_chunks
     from segbench.ranking.grid import COLUMNS
@@ -105,28 +128,45 @@ def leaderboard(
         scheme=scheme.value,
         ties=ties.value if ties else None,
         adjustment=adjust.value,
-        missing=_missing(missing),
+        missing=missing_policy(missing),
         cases=cases.value if cases else None,
         bootstrap=bootstrap,
         seed=seed,
         decimals=None if exact_differences else 10,
         schemes=schemes,
+        headline=tuple(headline) if headline else None,
     )
-    _show(rank_scores(load_chunks(results, COLUMNS), request), Format.json if json else format, by_label)
+    _show(rank_scores(load_chunks(results, COLUMNS), request), Format.json if json else format, by_label, by_seed)
 
 
-def _show(board: Leaderboard, wanted: Format, by_label: bool) -> None:
+def _publish(folder: Path, results: Path, datasets: list[str], without: list[str], json: bool) -> None:
+    from segbench.publishing.boards import write_boards
+
+    written = write_boards(results, folder, datasets, without)
+    if json:
+        print_json({"boards": [str(path) for path in written]})
+        return
+    for path in written:
+        stdout().print(f"Written: {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _show(board: Leaderboard, wanted: Format, by_label: bool, by_seed: bool) -> None:
     from segbench.ranking import exports, tables
 
     if wanted is Format.json:
         print_json(exports.document(board))
     elif wanted is Format.table:
-        tables.draw_tables(board, stdout(), by_label)
+        tables.draw_tables(board, stdout(), by_label, by_seed)
     else:
-        typer.echo(exports.WRITERS[wanted.value](board, by_label), nl=False)
+        typer.echo(exports.WRITERS[wanted.value](board, by_label, by_seed), nl=False)
 
 
-def _missing(text: str | None) -> float | Literal["worst", "drop"] | None:
+def missing_policy(text: str | None) -> float | Literal["worst", "drop"] | None:
+    """Return what ``--missing`` says.
+
+    Raises:
+        UsageError: it is neither worst nor drop nor a number.
+    """
     if text is None:
         return None
     if text == "worst":
@@ -140,43 +180,6 @@ def _missing(text: str | None) -> float | Literal["worst", "drop"] | None:
     if number != number:
         raise UsageError(f"--missing {text!r}: expected worst, drop or a number.")
     return number
-
-
-@app.command("compare")
-def compare(
-    methods: Annotated[list[str], typer.Argument(help="Two or more methods, as the leaderboard names them.")],
-    metric: Annotated[str, typer.Option(help="Metric.")],
-    rope: Annotated[
-        float, typer.Option(help="Differences up to this are of no importance, in the metric's unit.")
-    ] = 0.0,
-    dataset: Annotated[list[str] | None, typer.Option(help="Dataset, or NAME@REVISION; may be repeated.")] = None,
-    label: Annotated[list[str] | None, typer.Option(help="Label; may be repeated. Default: the mean of all.")] = None,
-    alpha: Annotated[float, typer.Option(min=0.0, max=1.0, help="Level of the verdicts.")] = 0.05,
-    missing: Annotated[str | None, typer.Option(help="Missing values: worst, drop or a NUMBER.")] = None,
-    cases: Annotated[Cases | None, typer.Option(help="Methods with different cases, as in leaderboard.")] = None,
-    without: Annotated[list[str] | None, typer.Option(help="Run to leave out; may be repeated.")] = None,
-    json: Json = False,
-    results: Results = Path("results"),
-) -> None:
-    """Say whether methods differ: better, worse, practically equal, or no evidence; and what would decide."""
-    from segbench.ranking import verdicts
-    from segbench.ranking.boards import Request
-    from segbench.ranking.chunks import load_chunks
-    from segbench.ranking.comparisons import comparison_document, draw_comparisons
-    from segbench.ranking.grid import COLUMNS
-
-    request = Request(
-        datasets=tuple(dataset or ()),
-        labels=tuple(label or ()),
-        without=tuple(without or ()),
-        missing=_missing(missing),
-        cases=cases.value if cases else None,
-    )
-    found = verdicts.compare(load_chunks(results, COLUMNS), methods, metric, rope, request, alpha)
-    if json:
-        print_json(comparison_document(found, rope, alpha))
-    else:
-        draw_comparisons(found, stdout(), rope, alpha)
 
 
 @app.command("import")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from segbench.ranking.grid import Cases, Measure
@@ -26,7 +26,9 @@ class Request:
         bootstrap: resamples of cases for rank intervals; 0 = none.
         seed: of the bootstrap.
         decimals: rounding of paired differences, None for exact parity with R.
-        schemes: also rank by all other schemes; None = if that takes no noticeable time.
+        schemes: also rank by all other schemes, seeds and policies; None = if that takes no noticeable time.
+        headline: metrics the order rests on, or ``("all",)``; None = those asked for by ``metrics``, or else one
+            overlap and one boundary metric where both are there (see ``headline``).
     """
 
     datasets: tuple[str, ...] = ()
@@ -42,6 +44,7 @@ class Request:
     seed: int = 0
     decimals: int | None = DECIMALS
     schemes: bool | None = None
+    headline: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,28 @@ class Summary:
 
 
 @dataclass(frozen=True)
+class SeedStanding:
+    """One competitor in one task by the trainings of one seed: the value's mean, the scheme's aggregate and rank."""
+
+    seed: int
+    mean: float
+    aggregate: float
+    rank: float
+
+
+@dataclass(frozen=True)
 class Standing:
-    """One competitor in one task. ``aggregate`` is what the scheme ranked."""
+    """One competitor in one task.
+
+    Attributes:
+        method: its name.
+        aggregate: what the scheme ranked.
+        rank: 1 = best.
+        n, missing: cases, and how many values are missing.
+        summary: of the values.
+        group: letters; methods that share one cannot be told apart (see ``grouping``). "" = not tested.
+        by_seed: what each seed alone would give.
+    """
 
     method: str
     aggregate: float
@@ -63,14 +86,23 @@ class Standing:
     n: int
     missing: int
     summary: Summary
+    group: str = ""
+    by_seed: tuple[SeedStanding, ...] = ()
 
 
 @dataclass(frozen=True)
 class TaskBoard:
-    """One task: a metric of a label; standings in rank order."""
+    """One task: a metric of a label; standings in rank order.
+
+    ``smallest_p`` is the smallest one-sided p that so many cases can give, ``smallest_adjusted_p`` the same after Holm
+    over all ordered pairs; ``headline`` says whether the board's order rests on it.
+    """
 
     measure: Measure
     standings: tuple[Standing, ...]
+    smallest_p: float = 1.0
+    smallest_adjusted_p: float = 1.0
+    headline: bool = True
 
 
 @dataclass(frozen=True)
@@ -87,12 +119,24 @@ class Place:
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of a board: the place, and each metric averaged over the labels of a case."""
+    """One row of a board.
+
+    Attributes:
+        place: on the board.
+        seeds, missed: number of seeds, and of structures that were missed.
+        summaries: metric -> its values, averaged over the labels of a case.
+        group: letters; methods that share one cannot be told apart. "" = not tested.
+        by_seed: ``(seed, place)`` if only that seed is looked at.
+        seed_sd: metric -> sd over seeds of the mean of all its values; empty with one seed.
+    """
 
     place: Place
     seeds: int
     missed: int
     summaries: dict[str, Summary]
+    group: str = ""
+    by_seed: tuple[tuple[int, Place], ...] = ()
+    seed_sd: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -105,8 +149,34 @@ class Agreement:
 
 
 @dataclass(frozen=True)
+class Policy:
+    """The board under another policy for empty masks and missing values (see ``robustness``).
+
+    ``survives`` says whether the board's first is still (or also) first, ``number`` what replaced missing values.
+    """
+
+    name: Literal["worst", "drop", "exclude", "number"]
+    survives: bool
+    tau: float
+    places: tuple[Place, ...]
+    number: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Board:
-    """One dataset revision."""
+    """One dataset revision.
+
+    Attributes:
+        dataset, revision, synthetic: what was segmented.
+        cases, labels, metrics: how many, and which; ``headline`` are the metrics the order rests on.
+        entries: rows, best first.
+        tasks: labels and metrics, ranked one by one.
+        notes: what a reader must know.
+        agreement: the order by other schemes, if asked for.
+        taus: Kendall's tau between every two schemes.
+        policies: the order under other policies; empty = not asked for, or every value is there and no mask is empty.
+        seeds: number of seeds whose boards were looked at one by one, 0 = none.
+    """
 
     dataset: str
     revision: str
@@ -118,6 +188,10 @@ class Board:
     tasks: tuple[TaskBoard, ...]
     notes: tuple[str, ...]
     agreement: tuple[Agreement, ...] = ()
+    headline: tuple[str, ...] = ()
+    taus: dict[tuple[Scheme, Scheme], float] = field(default_factory=dict)
+    policies: tuple[Policy, ...] = ()
+    seeds: int = 0
 
 
 @dataclass(frozen=True)

@@ -3,33 +3,42 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from segbench.ranking.boards import Board, Leaderboard, Place, TaskBoard
-from segbench.ranking.tables import sheets
+from segbench.ranking.boards import Board, Entry, Leaderboard, Place, Standing, TaskBoard
+from segbench.ranking.robustness import spread
+from segbench.ranking.tables import firmness_notes, sheets
 
 
-def markdown(leaderboard: Leaderboard, by_label: bool = False) -> str:
+def markdown(leaderboard: Leaderboard, by_label: bool = False, by_seed: bool = False) -> str:
     """Return the tables in GitHub's Markdown."""
-
-    def escape(text: str) -> str:
-        for mark in "\\`*_|<>[]":
-            text = text.replace(mark, "\\" + mark)
-        return text
-
     blocks = []
-    for sheet in sheets(leaderboard, by_label):
-        rule = ["---" if index in sheet.left else "---:" for index in range(len(sheet.header))]
-        lines = [[escape(cell) for cell in sheet.header], rule]
-        lines += [
-            [_bold(escape(c), (i, j) in sheet.bold, "**{}**") for j, c in enumerate(r)]
-            for i, r in enumerate(sheet.rows)
-        ]
-        table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-        blocks.append("\n\n".join([f"### {escape(sheet.title)}", table, *[escape(note) for note in sheet.notes]]))
-    return "\n\n".join([*blocks, *[escape(note) for note in leaderboard.notes]]) + "\n"
+    for sheet in sheets(leaderboard, by_label, by_seed=by_seed):
+        table = markdown_table(sheet.header, sheet.rows, sheet.left, sheet.bold)
+        blocks.append("\n\n".join([f"### {_escaped(sheet.title)}", table, *map(_escaped, sheet.notes)]))
+    return "\n\n".join([*blocks, *map(_escaped, leaderboard.notes)]) + "\n"
+
+
+def markdown_table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    left: Collection[int] = (),
+    bold: Collection[tuple[int, int]] = (),
+) -> str:
+    """Return one table; ``left`` are the columns aligned to the left, ``bold`` the places of the best values."""
+    rule = ["---" if index in left else "---:" for index in range(len(header))]
+    lines = [[_escaped(cell) for cell in header], rule]
+    lines += [[_bold(_escaped(c), (i, j) in bold, "**{}**") for j, c in enumerate(r)] for i, r in enumerate(rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _escaped(text: str) -> str:
+    for mark in "\\`*_|<>[]":
+        text = text.replace(mark, "\\" + mark)
+    return text.replace("\n", " ")
 
 
 _LATEX = {"\\": r"\textbackslash{}", "±": r"$\pm$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "·": r"$\cdot$"}
@@ -37,14 +46,14 @@ _LATEX |= {mark: "\\" + mark for mark in "&%$#_{}"} | {"~": r"\textasciitilde{}"
 _LATEX |= {"<": r"\textless{}", ">": r"\textgreater{}"}
 
 
-def latex(leaderboard: Leaderboard, by_label: bool = False) -> str:
+def latex(leaderboard: Leaderboard, by_label: bool = False, by_seed: bool = False) -> str:
     """Return the tables for LaTeX's booktabs."""
 
     def escape(text: str) -> str:
         return "".join(_LATEX.get(character, character) for character in text)
 
     blocks = []
-    for sheet in sheets(leaderboard, by_label):
+    for sheet in sheets(leaderboard, by_label, by_seed=by_seed):
         align = "".join("l" if index in sheet.left else "r" for index in range(len(sheet.header)))
         body = [
             [_bold(escape(c), (i, j) in sheet.bold, r"\textbf{{{}}}") for j, c in enumerate(r)]
@@ -70,17 +79,19 @@ def _bold(text: str, wanted: bool, pattern: str) -> str:
     return pattern.format(text) if wanted else text
 
 
-def comma_separated(leaderboard: Leaderboard, by_label: bool = False) -> str:
-    """Return one line per board, method and metric (and label); numbers in full precision."""
+def comma_separated(leaderboard: Leaderboard, by_label: bool = False, by_seed: bool = False) -> str:
+    """Return one line per board, method and metric (and label, or seed); numbers in full precision."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     shared = ["dataset", "revision", "synthetic", "scheme", "label", "metric", "better", "unit", "rank", "method"]
-    if by_label:
+    if by_seed:
+        writer.writerow([*shared, "seed", "mean", "aggregate"])
+    elif by_label:
         writer.writerow([*shared, "aggregate", "mean", "sd", "n", "missing", "undefined"])
     else:
         writer.writerow([*shared, "mean_rank", "mean", "sd", "n", "missed", "undefined", "seeds"])
     for board in leaderboard.boards:
-        lines = _task_lines(board) if by_label else _board_lines(board)
+        lines = _seed_lines(board) if by_seed else _task_lines(board) if by_label else _board_lines(board)
         for label, metric, rest in lines:
             measure = board.metrics[metric]
             better = "higher" if measure.direction > 0 else "lower"
@@ -101,6 +112,15 @@ def _task_lines(board: Board) -> list[tuple[str, str, list[Any]]]:
     ]
 
 
+def _seed_lines(board: Board) -> list[tuple[str, str, list[Any]]]:
+    return [
+        (task.measure.label, task.measure.metric, [one.rank, s.method, one.seed, one.mean, one.aggregate])
+        for task in board.tasks
+        for s in task.standings
+        for one in s.by_seed
+    ]
+
+
 def _board_lines(board: Board) -> list[tuple[str, str, list[Any]]]:
     lines: list[tuple[str, str, list[Any]]] = []
     for entry in board.entries:
@@ -111,7 +131,28 @@ def _board_lines(board: Board) -> list[tuple[str, str, list[Any]]]:
 
 
 def document(leaderboard: Leaderboard) -> dict[str, Any]:
-    """Return the JSON document: ``tasks``, ``overall``, and beyond the schema ``boards`` and ``notes``."""
+    """Return the JSON document; a number that is undefined or infinite becomes null where it is written.
+
+    ::
+
+        {"tasks":   [{"dataset", "revision", "label", "metric", "better", "unit", "scheme", "headline",
+                      "smallest_p", "smallest_adjusted_p",
+                      "rows": [{"method", "aggregate", "rank", "n", "missing", "undefined", "mean", "sd", "group",
+                                "mean_seed_sd", "aggregate_seed_sd",
+                                "seeds": [{"seed", "mean", "aggregate", "rank"}]}]}],
+         "overall": [{"method", "mean_rank", "rank", "rank_low", "rank_high", "p_first"}],
+         "boards":  [{"dataset", "revision", "synthetic", "cases", "labels", "metrics", "headline",
+                      "rows": [a place as in "overall", with "seeds", "missed", "group", "seed_sd": {metric: sd},
+                               "by_seed": [{"seed", "mean_rank", "rank"}]],
+                      "schemes": [{"scheme", "tau", "rows": [place]}],
+                      "tau": [{"schemes": [a, b], "tau"}],
+                      "policies": [{"policy", "survives", "tau", "number", "rows": [place]}],
+                      "winner_survives": true, false or null, "notes": [sentence]}],
+         "notes":   [sentence]}
+
+    ``aggregate`` is what the scheme ranked (a mean rank for rank-then-mean); ``sd`` is over cases, the ``seed_sd`` are
+    over seeds; the last three of a place are null without a bootstrap; ``group`` is "" where nothing was tested.
+    """
     return {
         "tasks": [_task_document(leaderboard, board, task) for board in leaderboard.boards for task in board.tasks],
         "overall": [_place_document(place) for place in leaderboard.overall],
@@ -129,24 +170,34 @@ def _task_document(leaderboard: Leaderboard, board: Board, task: TaskBoard) -> d
         "better": "higher" if task.measure.direction > 0 else "lower",
         "unit": task.measure.unit,
         "scheme": leaderboard.request.scheme,
-        "rows": [
-            {
-                "method": s.method,
-                "aggregate": s.aggregate,
-                "rank": s.rank,
-                "n": s.n,
-                "missing": s.missing,
-                "undefined": s.summary.undefined,
-                "mean": s.summary.mean,
-                "sd": s.summary.sd,
-            }
-            for s in task.standings
-        ],
+        "headline": task.headline,
+        "smallest_p": task.smallest_p,
+        "smallest_adjusted_p": task.smallest_adjusted_p,
+        "rows": [_standing_document(standing) for standing in task.standings],
+    }
+
+
+def _standing_document(standing: Standing) -> dict[str, Any]:
+    return {
+        **{name: getattr(standing, name) for name in ("method", "aggregate", "rank", "n", "missing")},
+        "undefined": standing.summary.undefined,
+        "mean": standing.summary.mean,
+        "sd": standing.summary.sd,
+        "group": standing.group,
+        "mean_seed_sd": spread([one.mean for one in standing.by_seed]),
+        "aggregate_seed_sd": spread([one.aggregate for one in standing.by_seed]),
+        "seeds": [dataclasses.asdict(one) for one in standing.by_seed],
     }
 
 
 def _place_document(place: Place) -> dict[str, Any]:
     return {name: getattr(place, name) for name in ("method", "mean_rank", "rank", "rank_low", "rank_high", "p_first")}
+
+
+def _entry_document(entry: Entry) -> dict[str, Any]:
+    by_seed = [{"seed": seed, "mean_rank": place.mean_rank, "rank": place.rank} for seed, place in entry.by_seed]
+    rest = {"seeds": entry.seeds, "missed": entry.missed, "group": entry.group}
+    return {**_place_document(entry.place), **rest, "seed_sd": entry.seed_sd, "by_seed": by_seed}
 
 
 def _board_document(board: Board) -> dict[str, Any]:
@@ -157,15 +208,23 @@ def _board_document(board: Board) -> dict[str, Any]:
         "cases": board.cases,
         "labels": list(board.labels),
         "metrics": list(board.metrics),
-        "rows": [
-            _place_document(entry.place) | {"seeds": entry.seeds, "missed": entry.missed} for entry in board.entries
-        ],
-        "notes": list(board.notes),
+        "headline": list(board.headline),
+        "rows": [_entry_document(entry) for entry in board.entries],
+        "notes": [*firmness_notes(board), *board.notes],
         "schemes": [
             {"scheme": a.scheme, "tau": a.tau, "rows": [_place_document(place) for place in a.places]}
             for a in board.agreement
         ],
+        "tau": [{"schemes": list(pair), "tau": tau} for pair, tau in board.taus.items()],
+        "policies": [
+            {
+                **{"policy": one.name, "survives": one.survives, "tau": one.tau, "number": one.number},
+                "rows": [_place_document(place) for place in one.places],
+            }
+            for one in board.policies
+        ],
+        "winner_survives": all(one.survives for one in board.policies) if board.policies else None,
     }
 
 
-WRITERS: dict[str, Callable[[Leaderboard, bool], str]] = {"md": markdown, "csv": comma_separated, "latex": latex}
+WRITERS: dict[str, Callable[[Leaderboard, bool, bool], str]] = {"md": markdown, "csv": comma_separated, "latex": latex}

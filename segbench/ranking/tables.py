@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from segbench.ranking.boards import Board, Leaderboard, Place, Summary
+from segbench.ranking.robustness import firsts
 from segbench.ranking.schemes import rank_aggregates
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ class Sheet:
     notes: list[str] = field(default_factory=list)
 
 
-def sheets(board: Leaderboard, by_label: bool = False, level: int = FULL, most: int | None = None) -> list[Sheet]:
+def sheets(
+    board: Leaderboard, by_label: bool = False, level: int = FULL, most: int | None = None, by_seed: bool = False
+) -> list[Sheet]:
     """Return the tables of a leaderboard.
 
     Args:
@@ -46,6 +49,7 @@ def sheets(board: Leaderboard, by_label: bool = False, level: int = FULL, most: 
         by_label: one table per label instead of one per dataset.
         level: FULL, SHORT or BARE cells.
         most: number of metric columns at most, None = all; a note names the others.
+        by_seed: also a table of what each seed alone would say, where there are several.
     """
     result = []
     for each in board.boards:
@@ -53,6 +57,8 @@ def sheets(board: Leaderboard, by_label: bool = False, level: int = FULL, most: 
             result += [label_sheet(board, each, label, level, most) for label in each.labels]
         else:
             result.append(board_sheet(board, each, level, most))
+        if by_seed and each.seeds:
+            result.append(seed_sheet(each, level, most))
     if len(board.boards) > 1 and board.overall:
         result.append(overall_sheet(board))
     return result
@@ -62,14 +68,16 @@ def board_sheet(leaderboard: Leaderboard, board: Board, level: int = FULL, most:
     """Return the compact table of a dataset: one row per method, each metric averaged over labels."""
     shown = list(board.metrics)[:most]
     counts = sorted({entry.seeds for entry in board.entries})
-    header = ["#", "method"] + (["seeds"] if len(counts) > 1 else [])
+    lettered = any(entry.group for entry in board.entries)
+    header = ["#", "method"] + (["group"] if lettered else []) + (["seeds"] if len(counts) > 1 else [])
     columns = {metric: [entry.summaries[metric] for entry in board.entries] for metric in shown}
     cells = {metric: _cells(columns[metric], board.metrics[metric].direction, level) for metric in shown}
     first_metric = len(header)
     header += [_metric_head(board, metric) for metric in shown]
     sheet = Sheet(_title(board), [*header, "mean rank", *_firm_head(board.entries[0].place), "missed"], [])
+    sheet.left |= {2} if lettered else set()
     for i, entry in enumerate(board.entries):
-        seeds = [str(entry.seeds)] if len(counts) > 1 else []
+        seeds = ([entry.group] if lettered else []) + ([str(entry.seeds)] if len(counts) > 1 else [])
         values = [cells[metric][i] for metric in shown]
         place = entry.place
         ranks = [f"{place.mean_rank:.2f}", *_firm_cells(place)]
@@ -102,8 +110,27 @@ def label_sheet(
         sheet.rows.append([f"{ranks[i]:.0f}", name, *values, f"{mean[name]:.2f}", str(missed)])
     for j, metric in enumerate(shown):
         sheet.bold |= {(i, 2 + j) for i in _best(columns[metric], board.metrics[metric].direction)}
-    sheet.notes = _notes(leaderboard, replace(board, agreement=()), columns, shown, level)
+    sheet.notes = _notes(leaderboard, board, columns, shown, level, whole=False)
     return sheet
+
+
+def seed_sheet(board: Board, level: int = FULL, most: int | None = None) -> Sheet:
+    """Return the ranking by each seed alone, and how much each metric's mean varies over seeds."""
+    seeds = sorted({seed for entry in board.entries for seed, _ in entry.by_seed})
+    shown = list(board.headline)[:most]
+    sheet = Sheet(f"{board.dataset}@{board.revision} · seed by seed", ["#", "method"], [])
+    sheet.header += [f"seed {seed}" for seed in seeds] + [f"{metric} sd" for metric in shown]
+    for entry in board.entries:
+        ranks = {seed: str(place.rank) for seed, place in entry.by_seed}
+        spreads = [_small(entry.seed_sd.get(metric, math.nan)) for metric in shown]
+        cells = [ranks.get(seed, "-") for seed in seeds]
+        sheet.rows.append([str(entry.place.rank), entry.place.method, *cells, *spreads])
+    sheet.notes = ["Rank if that seed's trainings were all there is; sd over seeds of the mean over cases and labels."]
+    return sheet
+
+
+def _small(number: float) -> str:
+    return "-" if math.isnan(number) else f"{number:.2g}"
 
 
 def overall_sheet(leaderboard: Leaderboard) -> Sheet:
@@ -177,7 +204,12 @@ def _best(summaries: Sequence[Summary], direction: int) -> list[int]:
 
 
 def _notes(
-    leaderboard: Leaderboard, board: Board, columns: dict[str, list[Summary]], shown: list[str], level: int
+    leaderboard: Leaderboard,
+    board: Board,
+    columns: dict[str, list[Summary]],
+    shown: list[str],
+    level: int,
+    whole: bool = True,
 ) -> list[str]:
     request = leaderboard.request
     scheme = request.scheme + (f", {request.adjustment}" if request.scheme == "test-then-rank" else "")
@@ -190,6 +222,18 @@ def _notes(
     hidden = [metric for metric in board.metrics if metric not in shown]
     if hidden:
         notes.append(f"Ranked but not shown, for width: {', '.join(hidden)} (--metric NAME or --format md shows them).")
+    return [*notes, *(firmness_notes(board) if whole else []), *board.notes]
+
+
+def firmness_notes(board: Board) -> list[str]:
+    """Return what is said of a board's order: what it rests on, who cannot be told apart, what would change it."""
+    notes = []
+    if len(board.headline) < len(board.metrics):
+        others = [metric for metric in board.metrics if metric not in board.headline]
+        notes.append(f"Mean rank over {' and '.join(board.headline)}; {', '.join(others)} not counted (--headline).")
+    if any(entry.group for entry in board.entries):
+        what = "" if len(board.labels) * len(board.headline) == 1 else " of each case's mean rank"
+        notes.append(f"Methods that share a letter cannot be told apart (signed rank test{what}, Holm, 5 %).")
     if board.agreement:
         first = board.entries[0].place.method
         others = [
@@ -198,15 +242,56 @@ def _notes(
             for a in board.agreement
         ]
         notes.append(f"Kendall's tau with the order by other schemes: {', '.join(others)}.")
-    return [*notes, *board.notes]
+    return [*notes, *_policy_notes(board), *_seed_notes(board)]
 
 
-def draw_tables(leaderboard: Leaderboard, console: Console, by_label: bool = False) -> None:
+_POLICIES = {
+    "worst": "counted as worst",
+    "drop": "dropped",
+    "exclude": "excluded for all",
+    "number": "given a number",
+}
+
+
+def _policy_notes(board: Board) -> list[str]:
+    if not board.policies:
+        return []
+    winners = " and ".join(firsts(tuple(entry.place for entry in board.entries)))
+    lost = [
+        f"{_POLICIES[policy.name]} ({' and '.join(firsts(policy.places))} first)"
+        for policy in board.policies
+        if not policy.survives
+    ]
+    if lost:
+        return [
+            f"The first place depends on the policy: not {winners} if empty masks and gaps are {' or '.join(lost)}."
+        ]
+    names = ", ".join(_POLICIES[policy.name] for policy in board.policies)
+    return [f"{winners} would also be first if empty masks and gaps were {names}."]
+
+
+def _seed_notes(board: Board) -> list[str]:
+    if not board.seeds:
+        return []
+    first = board.entries[0]
+    wins = sum(place.rank == 1 for _, place in first.by_seed)
+    spreads = []
+    for metric in board.headline:
+        numbers = [entry.seed_sd[metric] for entry in board.entries if metric in entry.seed_sd]
+        if numbers:
+            spreads.append(f"{metric} {_small(min(numbers))} to {_small(max(numbers))}")
+    sds = f" Sd over seeds: {', '.join(spreads)}." if spreads else ""
+    return [f"{first.place.method} is first with {wins} of {len(first.by_seed)} seeds taken alone (--by-seed).{sds}"]
+
+
+def draw_tables(leaderboard: Leaderboard, console: Console, by_label: bool = False, by_seed: bool = False) -> None:
     """Print the tables on a console, of each as much as fits the width."""
     wide = console.options.update(max_width=10_000)
     widest = max(len(board.metrics) for board in leaderboard.boards)
     attempts = [(FULL, None), (SHORT, None), (BARE, None), *((BARE, most) for most in range(widest - 1, 0, -1))]
-    for versions in zip(*(sheets(leaderboard, by_label, level, most) for level, most in attempts), strict=True):
+    for versions in zip(
+        *(sheets(leaderboard, by_label, level, most, by_seed) for level, most in attempts), strict=True
+    ):
         for (level, _), sheet in zip(attempts, versions, strict=True):
             table = _rich(sheet, level)
             if console.measure(table, options=wide).maximum <= console.width:

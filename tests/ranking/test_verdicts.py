@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from segbench.cli import app
 from segbench.errors import UnknownName, UsageError
+from segbench.ranking.boards import Request
 from segbench.ranking.chunks import chunks_of_table
 from segbench.ranking.grid import COLUMNS
 from segbench.ranking.verdicts import Comparison, compare
@@ -67,6 +68,17 @@ def test_one_between_case_sd_is_found_with_thirty_cases(seeds, offset) -> None:
     rng = np.random.default_rng(12)
     found = [verdicts(simulated(rng, 30, seeds, 1.0, offset))[0].verdict for _ in range(40)]
     assert found.count("better") >= 38
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("seeds", "offset"), [(1, 0.0), (3, 0.1)])
+def test_error_rates_over_two_hundred_repeats(seeds, offset) -> None:
+    rng = np.random.default_rng(13)
+    quick = {"request": Request(schemes=False)}
+    same = [verdicts(simulated(rng, 30, seeds, 0.0, offset), **quick)[0].verdict for _ in range(200)]
+    assert sum(verdict in ("no evidence", "practically equal") for verdict in same) >= 190
+    apart = [verdicts(simulated(rng, 30, seeds, 1.0, offset), **quick)[0].verdict for _ in range(200)]
+    assert apart.count("better") >= 190
 
 
 def test_worse_is_the_mirror_of_better() -> None:

@@ -1,0 +1,137 @@
+"""``segbench submit`` and ``verify``: hand a run over, and check one that was handed over."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from segbench.cli.application import app
+from segbench.cli.console import Json, Plugins, ResultsOnly, catalogue, print_json, stderr, stdout
+from segbench.errors import EXIT_VERIFICATION, UsageError
+
+if TYPE_CHECKING:
+    from segbench.publishing.verification import Report
+
+SHOWN = 30
+
+
+@app.command("submit")
+def submit(
+    run: Annotated[str, typer.Argument(help="A run's folder, or the first digits of its name.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File to write.  [default: DATASET-METHOD-RUN.zip]", show_default=False)
+    ] = None,
+    predictions: Annotated[
+        Path | None, typer.Option("--predictions", help="Folder of the predictions, if the run keeps none.")
+    ] = None,
+    enclose: Annotated[bool, typer.Option("--enclose", help="Put the predictions in, not only their hashes.")] = False,
+    results: ResultsOnly = Path("results"),
+    json: Json = False,
+) -> None:
+    """Pack a finished run: scores, record, and the SHA-256 of every prediction."""
+    from segbench.publishing.submissions import pack
+    from segbench.runs import find_runs
+
+    found = find_runs(run, results)
+    if len(found) > 1:
+        raise UsageError(f"{run} holds {len(found)} runs; a submission is one. Name one, such as {found[0]}.")
+    packed = pack(found[0], out, predictions, enclose)
+    if json:
+        print_json(asdict(packed))
+        return
+    what = "enclosed" if packed.enclosed else "named by their hashes"
+    stdout().print(
+        f"{packed.path}: {packed.about['method']} on {packed.about['dataset']}, "
+        f"{packed.predictions} predictions {what}.",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+    if not packed.predictions:
+        stderr().print("Without predictions nobody can verify the scores: they stay self-reported.", markup=False)
+
+
+@app.command("verify")
+def verify(
+    submission: Annotated[Path, typer.Argument(help="File written by `segbench submit`.")],
+    predictions: Annotated[
+        Path | None, typer.Option("--predictions", help="Folder of the predictions, if none are enclosed.")
+    ] = None,
+    references: Annotated[
+        Path | None, typer.Option("--references", help="Folder of the references, to compute the scores again.")
+    ] = None,
+    results: Annotated[
+        Path | None, typer.Option("--results", help="Also add the run to these results if it verifies.")
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes.")] = 1,
+    json: Json = False,
+    plugin: Plugins = None,
+) -> None:
+    """Check hashes and structure of a submission, and score it again; mark what is self-reported and re-scored.
+
+    Exit code 0: nothing differs; 5: something does (a table says what).
+    """
+    from segbench.publishing.verification import add_to_results
+    from segbench.publishing.verification import verify as check
+
+    offered = catalogue(plugin) if references is not None else None
+    report = check(submission, predictions, references, offered, jobs)
+    added = add_to_results(report, results) if results is not None and not report.differences else None
+    if json:
+        print_json(_document(report, added))
+    else:
+        _print(report, added)
+    if report.differences:
+        raise typer.Exit(EXIT_VERIFICATION)
+
+
+def _document(report: Report, added: Path | None) -> dict[str, Any]:
+    return {
+        **report.about,
+        "state": report.state,
+        "rescored": list(report.rescored),
+        "self_reported": list(report.self_reported),
+        "rows": {"rescored": report.rows[0], "self_reported": report.rows[1]},
+        "differences": [asdict(one) for one in report.differences],
+        "notes": list(report.notes),
+        "folder": None if added is None else str(added),
+    }
+
+
+def _print(report: Report, added: Path | None) -> None:
+    console = stdout()
+
+    def line(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    line(f"{report.about['method']} on {report.about['dataset']}, run {report.about['run_id']}: {report.state}")
+    for count, word, names in zip(
+        report.rows, ("re-scored", "self-reported"), (report.rescored, report.self_reported), strict=True
+    ):
+        if count:
+            line(f"  {count} values {word}: {', '.join(names)}")
+    for note in report.notes:
+        line(note)
+    if added is not None:
+        line(f"Added: {added}")
+    if report.differences:
+        console.print(_table(report))
+        if len(report.differences) > SHOWN:
+            line(f"... and {len(report.differences) - SHOWN} more (--json lists all)")
+
+
+def _table(report: Report) -> Any:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for head in ("what", "case", "label", "metric", "submitted", "found"):
+        table.add_column(head, overflow="fold")
+    for one in report.differences[:SHOWN]:
+        cells = (one.what, one.case, one.label, one.metric, one.reported, one.found)
+        table.add_row(*(Text(cell) for cell in cells))
+    return table

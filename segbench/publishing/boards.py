@@ -1,0 +1,203 @@
+"""Published boards: one folder ``<dataset>@<revision>`` with ``scores.parquet``, ``runs.jsonl`` and ``README.md``.
+
+The README is computed from the other two and from nothing else, so that anybody can see whether it is stale.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from segbench.atomic import atomically
+from segbench.errors import DataInvalid, DataMissing, UnknownName, did_you_mean, safe_name
+from segbench.publishing.records import provenance_of, public_record, read_record
+from segbench.ranking.boards import Leaderboard, Request
+from segbench.ranking.exports import markdown, markdown_table
+from segbench.ranking.leaderboard import leaderboard
+from segbench.results import RECORD, SCORES, complete_runs, read_scores, write_table
+
+README, RUNS = "README.md", "runs.jsonl"
+RESAMPLES = 1000
+_ROLES = ("train", "unlabelled", "val", "test")
+_ORDER = ("method", "network", "arm", "variant", "seed", "fold", "run_id")
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One finished run: where its rows belong, and its rows."""
+
+    record: dict[str, Any]
+    key: tuple[Any, ...]
+    table: pa.Table
+
+
+def write_boards(results: Path, root: Path, datasets: Sequence[str] = (), without: Sequence[str] = ()) -> list[Path]:
+    """Write the boards of all finished runs; what is there of the same dataset revisions is replaced.
+
+    Args:
+        results: a results root.
+        root: folder of boards.
+        datasets: names or ``name@revision``; empty = all.
+        without: runs left out.
+
+    Returns:
+        The folders of the boards, sorted.
+
+    Raises:
+        DataMissing: there is no finished run.
+        UnknownName: a dataset or run that does not occur.
+        VerificationError: runs that must not be compared.
+    """
+    boards: dict[str, list[_Run]] = {}
+    folders = complete_runs(results)
+    if not folders:
+        raise DataMissing(f"{results} holds no finished run ({RECORD}) to publish. Run `segbench run` first.")
+    for folder in folders:
+        for name, run in _runs_in(folder):
+            boards.setdefault(name, []).append(run)
+    _check(datasets, [*boards, *(name.partition("@")[0] for name in boards)], "dataset")
+    _check(without, [run.record["run_id"] for runs in boards.values() for run in runs], "run")
+    written = []
+    for name, runs in sorted(boards.items()):
+        kept = [run for run in runs if run.record["run_id"] not in without]
+        if kept and (not datasets or name in datasets or name.partition("@")[0] in datasets):
+            written.append(_write(root / safe_name(name, "board"), kept))
+    return written
+
+
+def _check(wanted: Sequence[str], known: Sequence[str], what: str) -> None:
+    for name in wanted:
+        if name not in known:
+            raise UnknownName(f"The results have no {what} {name!r}. {did_you_mean(name, set(known))}")
+
+
+def _runs_in(folder: Path) -> list[tuple[str, _Run]]:
+    """Return (board, run) of a run's folder; nothing for a run without rows."""
+    table, record = read_scores(folder), public_record(read_record(folder))
+    if not table.num_rows:
+        return []
+    first = table.slice(0, 1).to_pylist()[0]
+    key = tuple("" if first[name] is None else first[name] for name in _ORDER)
+    return [(f"{first['dataset']}@{first['dataset_revision']}", _Run(record, key, table))]
+
+
+def _write(folder: Path, runs: list[_Run]) -> Path:
+    """Write one board; the README, which says what the others are, comes last."""
+    runs = sorted(runs, key=lambda run: run.key)
+    table = pa.concat_tables([run.table for run in runs]).unify_dictionaries()
+    records = [run.record for run in runs]
+    text = readme_text(folder.name, table, records)  # refuses before anything is written
+    lines = "".join(json.dumps(record, sort_keys=True, ensure_ascii=False) + "\n" for record in records)
+    write_table(folder / SCORES, table)
+    atomically(folder / RUNS, lambda part: part.write_text(lines, encoding="utf-8"))
+    atomically(folder / README, lambda part: part.write_text(text, encoding="utf-8"))
+    return folder
+
+
+def board_folders(root: Path) -> list[Path]:
+    """Return the folders of boards below ``root``, sorted."""
+    return sorted(file.parent for file in root.glob(f"*@*/{SCORES}"))
+
+
+def staleness(folder: Path) -> str:
+    """Say why a board's README does not belong to its scores and runs; "" if it does.
+
+    Raises:
+        DataInvalid: scores or runs cannot be read.
+    """
+    for name in (SCORES, RUNS, README):
+        if not (folder / name).is_file():
+            return f"{folder.name} has no {name}"
+    table, records = read_scores(folder / SCORES), _records(folder / RUNS)
+    scored = set(pc.unique(table.column("run_id")).to_pylist())
+    if (listed := {record["run_id"] for record in records}) != scored:
+        return f"{folder.name}: {SCORES} and {RUNS} speak of different runs ({len(scored)} and {len(listed)})"
+    if (folder / README).read_text(encoding="utf-8") != readme_text(folder.name, table, records):
+        return f"{folder.name}: {README} is not what {SCORES} and {RUNS} give"
+    return ""
+
+
+def _records(file: Path) -> list[dict[str, Any]]:
+    try:
+        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    except ValueError as error:
+        raise DataInvalid(
+            f"{file}: expected one JSON document per line, found {error}. Write the board again."
+        ) from error
+
+
+def readme_text(name: str, table: pa.Table, records: Sequence[dict[str, Any]]) -> str:
+    """Return the README of a board: the order and how firm it is, seed by seed, and the runs behind it.
+
+    Args:
+        name: ``<dataset>@<revision>``.
+        table: the scores.
+        records: published records of the runs.
+    """
+    ranked = leaderboard(table, Request(bootstrap=RESAMPLES, schemes=True))
+    board = ranked.boards[0]
+    parts = [f"# {name}", "Generated by `segbench leaderboard --write` from the two files beside it; do not edit."]
+    if board.synthetic:
+        parts.append("**Synthetic phantom: these results say nothing about patients.**")
+    parts += [_budget(records), markdown(ranked, by_seed=True).strip(), "## Labels", _labels(ranked)]
+    parts += ["## Runs", _runs_table(table, records)]
+    parts.append(
+        f"95 % rank intervals and P(first): {RESAMPLES} resamples of cases. Label by label: "
+        f"`segbench leaderboard --results {SCORES} --by-label`."
+    )
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _labels(ranked: Leaderboard) -> str:
+    """Return a table of each label's mean of the headline's metrics, method by method."""
+    board = ranked.boards[0]
+    methods = [entry.place.method for entry in board.entries]
+    rows = []
+    for task in board.tasks:
+        if task.headline:
+            means = {standing.method: standing.summary.mean for standing in task.standings}
+            cells = [f"{means[method]:.3g}" if means[method] == means[method] else "-" for method in methods]
+            rows.append([task.measure.label, task.measure.metric, *cells])
+    return markdown_table(["label", "metric", *methods], rows, left=(0, 1))
+
+
+def _budget(records: Sequence[dict[str, Any]]) -> str:
+    """Say how long the runs were trained and on how much, where they agree."""
+    budgets = set()
+    for record in records:
+        recipe = record.get("config", {}).get("recipe")
+        if recipe:
+            steps = record.get("training", {}).get("steps")
+            splits = record.get("splits", {})
+            words = ", ".join(f"{len(splits[role])} {role}" for role in _ROLES if splits.get(role))
+            budgets.add(f"{recipe['epochs']} epochs, {steps} optimiser steps, cases: {words}")
+    if not budgets:
+        return ""
+    if len(budgets) == 1:
+        return f"Budget of every trained run: {budgets.pop()}."
+    return f"Budgets differ between runs ({RUNS} has them): " + "; ".join(sorted(budgets)) + "."
+
+
+def _runs_table(table: pa.Table, records: Sequence[dict[str, Any]]) -> str:
+    columns = ("run_id", "method", "network", "arm", "variant", "seed", "fold")
+    named = {row["run_id"]: row for row in table.select(columns).group_by(list(columns)).aggregate([]).to_pylist()}
+    rows = []
+    for record in records:
+        own = named[record["run_id"]]
+        shown = own["method"] + (f":{own['arm']}" if own["arm"] not in ("method", "", None) else "")
+        shown += f" [{own['variant']}]" if own["variant"] else ""
+        seconds, memory = record.get("seconds"), record.get("peak_memory_bytes")
+        train = f"{seconds['train']:.0f}" if isinstance(seconds, dict) and "train" in seconds else "-"
+        peak = f"{memory / 2**20:.0f}" if isinstance(memory, int | float) else "-"
+        count = record.get("parameters")
+        size = f"{count:,}" if isinstance(count, int) else "-"
+        facts = [own["network"] or "-", str(own["seed"]), str(own["fold"]), train, peak, size, provenance_of(record)]
+        rows.append([shown, *facts, record["run_id"]])
+    head = ["method", "network", "seed", "fold", "training s", "peak MiB", "parameters", "scores", "run"]
+    return markdown_table(head, rows, left=(0, 1, 7, 8))

@@ -1,0 +1,67 @@
+"""What of a run's record may be published: what determines and describes the run, and no path of a machine."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from segbench.errors import DataInvalid
+from segbench.results import RECORD
+
+KEPT = (
+    *("run_id", "source", "dataset", "dataset_revision", "revision", "config", "task", "network", "method"),
+    *("parameters", "splits", "training", "seconds", "peak_memory_bytes", "hardware", "failed_scores", "versions"),
+    *("plugins", "git_commit", "verification", "structures", "metrics", "ignore_label", "geometry", "on_missing"),
+    *("name", "layout", "seeds", "rows"),
+)
+_PATH = re.compile(r"(file://|~|/|\\\\|[A-Za-z]:[\\/])\S.*")
+SELF_REPORTED, RESCORED, SCORED_HERE = "self-reported", "re-scored", "scored here"
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """Return the record of a run.
+
+    Raises:
+        DataInvalid: it cannot be read, or is none.
+    """
+    return parsed_record((folder / RECORD).read_bytes(), folder / RECORD)
+
+
+def parsed_record(content: bytes, where: Path) -> dict[str, Any]:
+    """Return a record from its bytes; ``where`` names it in the error."""
+    try:
+        record = json.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise DataInvalid(f"{where} cannot be read as JSON: {error}. Restore it, or run again.") from error
+    if not isinstance(record, dict) or not isinstance(record.get("run_id"), str):
+        raise DataInvalid(f"{where}: expected the record of a run with its run_id. Restore it, or run again.")
+    return record
+
+
+def public_record(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a record that is published; of absolute paths only the last name is left."""
+    return {key: _without_paths(record[key]) for key in KEPT if key in record}
+
+
+def _without_paths(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _without_paths(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_paths(item) for item in value]
+    if isinstance(value, str) and _PATH.fullmatch(value):
+        return re.split(r"[\\/]", value.rstrip("\\/"))[-1]
+    return value
+
+
+def provenance_of(record: Mapping[str, Any]) -> str:
+    """Return who computed a run's scores: "self-reported", "re-scored", both with counts, or "scored here"."""
+    marked = record.get("verification")
+    if isinstance(marked, Mapping):
+        rescored, reported = marked.get(RESCORED) or [], marked.get(SELF_REPORTED) or []
+        if rescored and reported:
+            return f"{RESCORED}: {', '.join(map(str, rescored))}; {SELF_REPORTED}: {', '.join(map(str, reported))}"
+        return RESCORED if rescored else SELF_REPORTED
+    return SELF_REPORTED if record.get("source") == "imported" else SCORED_HERE

@@ -1,0 +1,89 @@
+"""``segbench submit``: one finished run in one file, with a hash of everything that its scores were computed from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from segbench.atomic import atomically
+from segbench.errors import DataInvalid, DataMissing, UsageError, safe_name
+from segbench.publishing.packages import FORMAT, MANIFEST, PREDICTIONS, sha256_of, write_package
+from segbench.publishing.records import public_record, read_record
+from segbench.results import RECORD, SCORES, read_scores
+
+ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".npz", ".hdr", ".img", ".raw", ".zraw", ".png", ".tif", ".tiff")
+_ABOUT = ("run_id", "dataset", "dataset_revision", "method", "network", "arm", "variant", "seed", "fold", "source")
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What was packed: the file, the run, and how many predictions are named and enclosed."""
+
+    path: Path
+    about: dict[str, Any]
+    predictions: int
+    enclosed: bool
+
+
+def pack(folder: Path, out: Path | None = None, predictions: Path | None = None, enclose: bool = False) -> Submission:
+    """Pack a finished run.
+
+    Args:
+        folder: of the run.
+        out: the file to write, by default ``<dataset>-<method>-<run>.zip`` here.
+        predictions: where the predictions lie, by default in the run's folder.
+        enclose: put the predictions into the file, not only their hashes.
+
+    Raises:
+        DataMissing, DataInvalid: the run or its predictions are not there or cannot be used.
+        UsageError: predictions are to be enclosed and there are none.
+    """
+    table = read_scores(folder)
+    if not table.num_rows:
+        raise DataInvalid(f"{folder / SCORES} holds no scores: there is nothing to submit.")
+    first = table.slice(0, 1).to_pylist()[0]
+    about = {name: first[name] for name in _ABOUT}
+    files = prediction_files(folder / "predictions" if predictions is None else predictions, predictions is not None)
+    if enclose and not files:
+        raise UsageError(f"{folder} keeps no predictions to enclose: say where they are with --predictions DIR.")
+    record = _json(public_record(read_record(folder)))
+    hashes = {SCORES: sha256_of(folder / SCORES), RECORD: hashlib.sha256(record).hexdigest()}
+    manifest = {
+        "format": FORMAT,
+        **about,
+        "segbench": version("segbench"),
+        "files": hashes,
+        "enclosed": enclose,
+        "predictions": [{"file": name, "sha256": sha256_of(path)} for name, path in files.items()],
+    }
+    target = out or Path(f"{about['dataset']}-{about['method']}-{about['run_id']}.zip")
+    enclosed = {PREDICTIONS + name: path for name, path in files.items()} if enclose else {}
+    members = {SCORES: folder / SCORES, **enclosed}
+    texts = {MANIFEST: _json(manifest), RECORD: record}
+    atomically(target, lambda part: write_package(part, texts, members))
+    return Submission(target, about, len(files), enclose)
+
+
+def prediction_files(folder: Path, needed: bool) -> dict[str, Path]:
+    """Return the label maps of a folder by file name, sorted.
+
+    Args:
+        folder: flat; hidden files and other endings do not count.
+        needed: whether it must hold some.
+
+    Raises:
+        DataMissing: it is needed and not there, or holds none.
+    """
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    files = {p.name: p for p in found if p.is_file() and p.name.lower().endswith(ENDINGS) and p.name[0] != "."}
+    if needed and not files:
+        raise DataMissing(f"{folder} holds no predictions. Name the folder that holds one label map per case.")
+    return {safe_name(name, "prediction"): path for name, path in files.items()}
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()

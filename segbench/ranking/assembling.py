@@ -1,0 +1,210 @@
+"""A ranked grid -> its board: places, tasks, summaries, groups, and how firm the order is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segbench.ranking.boards import Board, Entry, Place, Request, SeedStanding, Standing, Summary, TaskBoard
+from segbench.ranking.chunks import Scores
+from segbench.ranking.grid import Floats, Grid, Names
+from segbench.ranking.grouping import attainable_notes, groups_of, mean_case_ranks, smallest_adjusted_p
+from segbench.ranking.ranked import Ranked, places_of
+from segbench.ranking.robustness import (
+    SeedView,
+    agreement,
+    mean_over_cases,
+    policies,
+    seed_views,
+    shown_values,
+    spread,
+    tests_are_cheap,
+)
+from segbench.ranking.schemes import case_ranks, rank_aggregates, worst_for_tests
+from segbench.ranking.significance import smallest_p
+
+
+def board_of(item: Ranked, scores: Scores, names: Names, request: Request) -> Board:
+    """Return the board of a ranked grid.
+
+    Args:
+        item: the grid, ranked.
+        scores: what it was counted from, to count again by seed and by policy.
+        names: of the competitors.
+        request: see ``boards.Request``.
+    """
+    grid = item.grid
+    facts = _facts(grid)
+    cases = facts.scored.sum(axis=1)
+    views = seed_views(scores, names, item, request)
+    others, taus = agreement(item, request)
+    return Board(
+        dataset=grid.dataset,
+        revision=grid.revision,
+        synthetic=grid.synthetic,
+        cases=len(grid.cases),
+        labels=tuple(sorted({measure.label for measure in grid.measures})),
+        metrics={measure.metric: measure for measure in grid.measures},
+        entries=_entries(item, facts, views, _board_groups(item, request)),
+        tasks=_tasks(item, facts, views, request),
+        notes=(*grid.notes, *_attainable(grid, cases, request)),
+        agreement=others,
+        headline=item.headline,
+        taus=taus,
+        policies=policies(scores, names, item, request),
+        seeds=len(views),
+    )
+
+
+def _attainable(grid: Grid, cases: NDArray[np.int_], request: Request) -> list[str]:
+    """Return the notices about tests that cannot be significant, by number of cases."""
+    sizes: dict[int, list[str]] = {}
+    for measure, n in zip(grid.measures, cases.tolist(), strict=True):
+        sizes.setdefault(n, []).append(f"{measure.metric} of {measure.label}")
+    single = request.scheme == "test-then-rank" and request.adjustment == "none"
+    return attainable_notes(sizes, len(grid.competitors), adjusted=not single)
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """Of a grid: which cases count ``(T, n)``; values shown, values without a number and absent rows ``(T, n, K)``."""
+
+    scored: NDArray[np.bool_]
+    shown: Floats
+    undefined: NDArray[np.int_]
+    absent: NDArray[np.bool_]
+
+
+def _facts(grid: Grid) -> _Facts:
+    scored = grid.scored()
+    absent = (grid.rows == 0) & scored[:, :, None]
+    return _Facts(scored, shown_values(grid), grid.undefined + absent, absent)
+
+
+def _entries(item: Ranked, facts: _Facts, views: list[SeedView], groups: list[str]) -> tuple[Entry, ...]:
+    grid = item.grid
+    missed = np.zeros(len(grid.competitors), dtype=int)
+    for label in {measure.label for measure in grid.measures}:  # missed once, however many metrics say so
+        its = [t for t, measure in enumerate(grid.measures) if measure.label == label]
+        missed += np.maximum(grid.missed[its], facts.absent[its]).max(axis=0).sum(axis=0)
+    columns: dict[str, list[Summary]] = {}
+    for metric, its in _tasks_of_metrics(grid).items():
+        averaged = mean_over_cases(facts.shown[its], axis=0)[None]  # (1, n, K)
+        columns[metric] = _summaries(averaged, facts.undefined[its].sum(axis=(0, 1))[None])[0]
+    by_seed = _places_by_seed(views)
+    spreads = _seed_spreads(grid, views)
+    entries = []
+    for place in places_of(grid.competitors, item.mean_rank, item.resampled):
+        k = grid.competitors.index(place.method)
+        summaries = {metric: column[k] for metric, column in columns.items()}
+        seeds = tuple(by_seed.get(place.method, ()))
+        own = spreads.get(place.method, {})
+        entries.append(Entry(place, grid.seeds[k], int(missed[k]), summaries, groups[k], seeds, own))
+    return tuple(entries)
+
+
+def _tasks_of_metrics(grid: Grid) -> dict[str, list[int]]:
+    """Return the indices of each metric's tasks."""
+    found: dict[str, list[int]] = {}
+    for t, measure in enumerate(grid.measures):
+        found.setdefault(measure.metric, []).append(t)
+    return found
+
+
+def _places_by_seed(views: list[SeedView]) -> dict[str, list[tuple[int, Place]]]:
+    found: dict[str, list[tuple[int, Place]]] = {}
+    for view in views:
+        for place in places_of(view.ranked.grid.competitors, view.ranked.mean_rank):
+            found.setdefault(place.method, []).append((view.seed, place))
+    return found
+
+
+def _seed_spreads(grid: Grid, views: list[SeedView]) -> dict[str, dict[str, float]]:
+    """Return method -> metric -> sd over seeds of the mean over cases and labels."""
+    means: dict[str, dict[str, list[float]]] = {}
+    for view in views:
+        for metric, its in _tasks_of_metrics(view.ranked.grid).items():
+            over_labels = mean_over_cases(view.means[its], axis=0)
+            for method, mean in zip(view.ranked.grid.competitors, over_labels.tolist(), strict=True):
+                means.setdefault(method, {}).setdefault(metric, []).append(mean)
+    return {
+        method: {metric: spread(numbers) for metric, numbers in of.items() if len(numbers) > 1}
+        for method, of in means.items()
+    }
+
+
+def _board_groups(item: Ranked, request: Request) -> list[str]:
+    """Return the letters of the board: of the values if it is one task, else of the cases' mean ranks."""
+    grid = item.grid
+    order = np.argsort(rank_aggregates(item.mean_rank, -1, "min"), kind="stable")
+    used = np.flatnonzero(item.weights)
+    if used.size == 1:
+        return _task_groups(item, int(used[0]), order, request)
+    ranks = item.case_ranks
+    if ranks is None:
+        direction = np.array([measure.direction for measure in grid.measures])[:, None, None]
+        values = grid.values("worst" if request.missing is None else request.missing) * direction
+        ranks = case_ranks(values, 1, "drop" if request.missing == "drop" else None, "average")
+        ranks[~grid.scored()] = np.nan
+    return groups_of(mean_case_ranks(ranks, item.weights), -1, order, request.decimals)
+
+
+def _task_groups(item: Ranked, t: int, order: NDArray[np.intp], request: Request) -> list[str]:
+    """Return the letters of one task; what is missing is worse than every value, unless it is dropped."""
+    grid = item.grid
+    values = grid.values("worst" if request.missing is None else request.missing)[t][grid.scored()[t]]
+    direction = grid.measures[t].direction
+    if request.missing != "drop":
+        values = np.where(np.isnan(values), worst_for_tests(values, direction), values)
+    return groups_of(values, direction, order, request.decimals)
+
+
+def _tasks(item: Ranked, facts: _Facts, views: list[SeedView], request: Request) -> tuple[TaskBoard, ...]:
+    """Return the standings of every task."""
+    grid, names, cases = item.grid, item.grid.competitors, facts.scored.sum(axis=1)
+    missing = np.maximum(grid.missed, facts.undefined).sum(axis=1)
+    summaries = _summaries(facts.shown, facts.undefined.sum(axis=1))
+    lettered = tests_are_cheap(grid, request)
+    by_seed = _standings_by_seed(views)
+    smallest = {n: (smallest_p(n), smallest_adjusted_p(n, len(names))) for n in set(cases.tolist())}
+    boards = []
+    for t, measure in enumerate(grid.measures):
+        rank, total, gone, n = item.ranks[t].tolist(), item.aggregates[t].tolist(), missing[t].tolist(), int(cases[t])
+        order = sorted(range(len(names)), key=lambda k: (rank[k], names[k]))
+        groups = _task_groups(item, t, np.array(order, dtype=np.intp), request) if lettered else [""] * len(names)
+        rows = [
+            Standing(
+                *(names[k], total[k], rank[k], n, gone[k], summaries[t][k], groups[k]),
+                by_seed=tuple(by_seed.get((measure.label, measure.metric, names[k]), ())),
+            )
+            for k in order
+        ]
+        boards.append(TaskBoard(measure, tuple(rows), *smallest[n], headline=measure.metric in item.headline))
+    return tuple(boards)
+
+
+def _standings_by_seed(views: list[SeedView]) -> dict[tuple[str, str, str], list[SeedStanding]]:
+    """Return (label, metric, method) -> its standing by each seed."""
+    found: dict[tuple[str, str, str], list[SeedStanding]] = {}
+    for view in views:
+        for t, measure in enumerate(view.ranked.grid.measures):
+            for k, method in enumerate(view.ranked.grid.competitors):
+                numbers = (float(table[t, k]) for table in (view.means, view.ranked.aggregates, view.ranked.ranks))
+                standing = SeedStanding(view.seed, *numbers)
+                found.setdefault((measure.label, measure.metric, method), []).append(standing)
+    return found
+
+
+def _summaries(values: Floats, undefined: NDArray[np.int_]) -> list[list[Summary]]:
+    """Summarise ``(T, n, K)`` values over cases, given counts of undefined ones ``(T, K)``."""
+    mean = mean_over_cases(values, axis=1)
+    count = (~np.isnan(values)).sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        squares = np.nansum((values - mean[:, None]) ** 2, axis=1)
+        sd = np.where(count > 1, np.sqrt(squares / (count - 1)), np.nan)
+    return [
+        [Summary(*numbers) for numbers in zip(*columns, strict=True)]
+        for columns in zip(mean.tolist(), sd.tolist(), undefined.tolist(), strict=True)
+    ]

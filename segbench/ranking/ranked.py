@@ -1,0 +1,149 @@
+"""A grid ranked: every task by the scheme, the headline's tasks combined into mean ranks, and the places they give."""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segbench.ranking.boards import Place, Request
+from segbench.ranking.bootstrap import bootstrap_aggregates, bootstrap_scores, draw, stability
+from segbench.ranking.grid import Floats, Grid, Measure
+from segbench.ranking.headline import headline
+from segbench.ranking.schemes import Missing, case_ranks, rank_aggregates, rank_task, worst_for_tests
+
+
+@dataclass
+class Ranked:
+    """One grid with its aggregates and ranks (T, K), mean ranks (K,), and resampled mean ranks (B, K).
+
+    ``headline`` names the metrics the mean ranks rest on, ``weights`` ``(T,)`` is what each task counts in them.
+    """
+
+    grid: Grid
+    headline: tuple[str, ...]
+    weights: Floats
+    aggregates: Floats
+    ranks: Floats
+    mean_rank: Floats
+    resampled: Floats | None = None
+    case_ranks: Floats | None = None
+    """``(T, n, K)`` ranks within cases, NaN where a case does not count; None unless the scheme made them."""
+
+
+def _fill(grid: Grid, values: Floats, t: int, request: Request) -> Missing:
+    """Return what replaces the missing values of a task under the scheme."""
+    if request.missing == "drop":
+        return "drop"
+    if request.scheme.startswith("rank") or not np.isnan(values).any():
+        return None
+    if request.scheme.startswith("test") and grid.measures[t].direction < 0:
+        return worst_for_tests(values, -1)
+    return grid.penalty(t)
+
+
+def rank_grid(grid: Grid, request: Request, values: Floats | None = None) -> Ranked:
+    """Rank every task of a grid and combine the tasks of the headline.
+
+    Args:
+        grid: what ``counting.build`` made.
+        request: see ``boards.Request``.
+        values: ``(T, n, K)`` in place of the grid's, NaN = worst.
+    """
+    if values is None:
+        values = grid.values("worst" if request.missing is None else request.missing)
+    wanted = request.headline or (("all",) if request.metrics else None)
+    chosen = headline([measure.metric for measure in grid.measures], wanted)
+    weights = _weights(grid.measures, chosen)
+    scored = grid.scored()
+    schedule = _rank_then_mean if request.scheme == "rank-then-mean" else _rank_tasks
+    aggregates, ways, resampled, within = schedule(grid, values, scored, weights, request)
+    signed = aggregates * np.array(ways)[:, None]  # large is best in every task
+    mean_rank = _over_labels(rank_aggregates(signed, 1, "average"), weights)
+    ranks = rank_aggregates(signed, 1, request.ties or "min")
+    return Ranked(grid, chosen, weights, aggregates, ranks, mean_rank, resampled, within)
+
+
+def _generator(grid: Grid, request: Request) -> np.random.Generator:
+    """Return the generator of a dataset's draws: independent of which other datasets there are."""
+    return np.random.default_rng([request.seed, zlib.crc32(f"{grid.dataset}@{grid.revision}".encode())])
+
+
+def _rank_then_mean(
+    grid: Grid, values: Floats, scored: NDArray[np.bool_], weights: Floats, request: Request
+) -> tuple[Floats, list[int], Floats | None, Floats | None]:
+    """All tasks at once: aggregated ranks (T, K), their direction, resampled mean ranks (B, K), case ranks."""
+    T, n, K = values.shape
+    direction = np.array([measure.direction for measure in grid.measures])[:, None, None]
+    rule: Missing = "drop" if request.missing == "drop" else None
+    ranks = case_ranks(values * direction, 1, rule, request.ties or "average")
+    ranks[~scored] = np.nan
+    gaps = np.isnan(ranks)
+    with np.errstate(invalid="ignore"):
+        aggregates = np.where(gaps, 0.0, ranks).sum(axis=1) / (~gaps).sum(axis=1)
+    if not request.bootstrap:
+        return aggregates, [-1] * T, None, ranks
+    drawn = draw(n, request.bootstrap, _generator(grid, request))
+    means = bootstrap_aggregates(np.moveaxis(ranks, 1, 0).reshape(n, T * K), drawn, "mean").reshape(-1, T, K)
+    return aggregates, [-1] * T, _over_labels(rank_aggregates(means, -1, "average"), weights), ranks
+
+
+def _rank_tasks(
+    grid: Grid, values: Floats, scored: NDArray[np.bool_], weights: Floats, request: Request
+) -> tuple[Floats, list[int], Floats | None, Floats | None]:
+    """Task by task: aggregates (T, K), their direction, and resampled mean ranks (B, K)."""
+    ties = request.ties or "average"
+    drawn = draw(len(grid.cases), request.bootstrap, _generator(grid, request)) if request.bootstrap else None
+    aggregates = np.empty((len(grid.measures), len(grid.competitors)))
+    ways, resampled = [], []
+    for t, measure in enumerate(grid.measures):
+        task = values[t][scored[t]]
+        fill = _fill(grid, task, t, request)
+        ranking = rank_task(task, measure.direction, request.scheme, fill, ties, request.adjustment, request.decimals)
+        aggregates[t] = ranking.aggregate
+        ways.append({"r": -1, "t": 1}.get(request.scheme[0], measure.direction))
+        if drawn is None:
+            continue
+        everything = values[t].copy()
+        if isinstance(fill, float):
+            everything[np.isnan(everything) & scored[t][:, None]] = fill
+        rule: Missing = None if fill is None and scored[t].all() else "drop"
+        arguments = (request.scheme, drawn, rule, ties, request.adjustment)
+        scores, way = bootstrap_scores(everything, measure.direction, *arguments, decimals=request.decimals)
+        resampled.append(rank_aggregates(scores, way, "average"))
+    return aggregates, ways, _over_labels(np.stack(resampled, axis=1), weights) if resampled else None, None
+
+
+def _weights(measures: tuple[Measure, ...], chosen: tuple[str, ...]) -> Floats:
+    """Return what each task counts ``(T,)``: metrics alike within a label, labels alike within the dataset."""
+    count = Counter(measure.label for measure in measures if measure.metric in chosen)
+    return np.array([1 / (count[m.label] * len(count)) if m.metric in chosen else 0.0 for m in measures])
+
+
+def _over_labels(ranks: Floats, weights: Floats) -> Floats:
+    """Average task ranks ``(..., T, K)`` -> ``(..., K)``."""
+    return np.asarray(np.tensordot(ranks, weights, axes=([-2], [0])), dtype=float)
+
+
+def places_of(competitors: Sequence[str], mean_rank: Floats, resampled: Floats | None = None) -> tuple[Place, ...]:
+    """Return the places in order; the intervals need resampled mean ranks (B, K)."""
+    ranks = rank_aggregates(mean_rank, -1, "min")
+    order = sorted(range(len(competitors)), key=lambda k: (ranks[k], competitors[k]))
+    firm = None if resampled is None else stability(rank_aggregates(resampled, -1, "min"), ranks)
+    return tuple(
+        Place(competitors[k], float(mean_rank[k]), int(ranks[k]))
+        if firm is None
+        else Place(
+            competitors[k],
+            float(mean_rank[k]),
+            int(ranks[k]),
+            float(firm.low[k]),
+            float(firm.high[k]),
+            float(firm.p_first[k]),
+        )
+        for k in order
+    )

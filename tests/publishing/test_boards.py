@@ -1,0 +1,146 @@
+"""Published boards: written from runs, computed again from their own files, stale when anything changed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from segbench.cli import app
+from segbench.errors import DataMissing, UnknownName
+from segbench.publishing.boards import board_folders, staleness, write_boards
+from segbench.publishing.records import provenance_of, public_record
+from segbench.results import read_scores, scores_table, write_json, write_table
+
+SHIPPED = Path(__file__).resolve().parents[2] / "leaderboards"
+
+
+def write_run(root: Path, method: str, seed: int, dataset: str = "brain", shift: float = 0.0, **record: Any) -> Path:
+    run_id = f"{method}{seed}"
+    rng = np.random.default_rng(seed)
+    rows = [
+        {
+            **{"run_id": run_id, "dataset": dataset, "dataset_revision": "1", "network": "net", "method": method},
+            **{"arm": "method", "seed": seed, "fold": 0, "case_id": f"c{c}", "group": f"c{c}", "label": 1},
+            **{"label_name": "left", "metric": metric, "metric_version": "1", "unit": ""},
+            **{"better": "higher" if metric == "dice" else "lower", "value": float(rng.random() + shift)},
+            "synthetic": True,
+        }
+        for c in range(6)
+        for metric in ("dice", "hd95")
+    ]
+    folder = root / dataset / method / run_id
+    write_table(folder / "scores.parquet", scores_table(rows))
+    write_json(folder / "run.json", {"run_id": run_id, "seconds": {"train": 1.0}, **record})
+    return folder
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    root = tmp_path / "results"
+    for method, shift in (("a", 0.2), ("b", 0.0)):
+        for seed in (0, 1):
+            write_run(root, method, seed, shift=shift, local={"dataset": {"path": "/home/me/data"}})
+    return root
+
+
+def test_a_board_says_what_its_files_say_until_they_change(tmp_path: Path, results: Path) -> None:
+    (folder,) = write_boards(results, tmp_path / "boards")
+    assert folder.name == "brain@1"
+    assert board_folders(tmp_path / "boards") == [folder]
+    assert staleness(folder) == ""
+    text = (folder / "README.md").read_text()
+    assert "says nothing about patients" in text or "say nothing about patients" in text
+    assert "scored here" in text
+    assert "seed 1" in text
+    assert read_scores(folder / "scores.parquet").num_rows == 4 * 12
+    assert "/home/me" not in (folder / "runs.jsonl").read_text()
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    write_boards(results, tmp_path / "boards")
+    assert before == {file.name: file.read_bytes() for file in folder.iterdir()}, "the same runs give the same bytes"
+    (folder / "README.md").write_text(text.replace("scored here", "re-scored"))
+    assert "README.md is not what" in staleness(folder)
+    write_run(results, "c", 0, shift=0.5)
+    (folder / "README.md").write_text(text)
+    lines = (folder / "runs.jsonl").read_text().splitlines()
+    (folder / "runs.jsonl").write_text("\n".join(lines[1:]) + "\n")
+    assert "different runs" in staleness(folder)
+    (folder / "runs.jsonl").unlink()
+    assert "has no runs.jsonl" in staleness(folder)
+
+
+def test_changed_scores_make_a_board_stale(tmp_path: Path, results: Path) -> None:
+    (folder,) = write_boards(results, tmp_path / "boards")
+    rows = read_scores(folder / "scores.parquet").to_pylist()
+    rows[0]["value"] += 0.3
+    write_table(folder / "scores.parquet", scores_table(rows))
+    assert "README.md is not what" in staleness(folder)
+
+
+def test_only_what_was_asked_for_is_written(tmp_path: Path, results: Path) -> None:
+    write_run(results, "a", 0, dataset="heart")
+    with pytest.raises(UnknownName, match="Did you mean 'heart'"):
+        write_boards(results, tmp_path / "boards", ["haert"])
+    assert [path.name for path in write_boards(results, tmp_path / "boards", ["heart"])] == ["heart@1"]
+    (brain,) = write_boards(results, tmp_path / "boards", ["brain@1"], ["a0"])
+    assert len((brain / "runs.jsonl").read_text().splitlines()) == 3
+    with pytest.raises(DataMissing, match="no finished run"):
+        write_boards(tmp_path / "nothing", tmp_path / "boards")
+
+
+def test_records_are_published_without_paths() -> None:
+    record = {
+        "run_id": "x",
+        "machine": "secret",
+        "references": "/data/truth",
+        "local": {"dataset": {"path": "/data"}},
+        "method": {"prior": "/home/me/priors/adjacency.csv", "other": "C:\\data\\a.csv", "ratio": "1/2"},
+    }
+    assert public_record(record) == {
+        "run_id": "x",
+        "method": {"prior": "adjacency.csv", "other": "a.csv", "ratio": "1/2"},
+    }
+
+
+def test_who_computed_the_scores() -> None:
+    assert provenance_of({"config": {}}) == "scored here"
+    assert provenance_of({"source": "imported"}) == "self-reported"
+    assert provenance_of({"verification": {"re-scored": ["dice"], "self-reported": []}}) == "re-scored"
+    assert provenance_of({"verification": {"re-scored": [], "self-reported": ["dice"]}}) == "self-reported"
+    both = {"verification": {"re-scored": ["dice"], "self-reported": ["odd"]}}
+    assert provenance_of(both) == "re-scored: dice; self-reported: odd"
+
+
+def test_command_line(tmp_path: Path, results: Path) -> None:
+    boards = tmp_path / "boards"
+    answer = CliRunner().invoke(app, ["leaderboard", "--write", str(boards), "--results", str(results)])
+    assert answer.exit_code == 0, answer.output
+    assert "brain@1" in answer.stdout
+    answer = CliRunner().invoke(app, ["leaderboard", "--write", str(boards), "--results", str(results), "--json"])
+    assert json.loads(answer.stdout)["boards"] == [str(boards / "brain@1")]
+    assert CliRunner().invoke(app, ["leaderboard", str(boards), "--results", str(results)]).exit_code == 2
+
+
+def test_writing_boards_needs_no_torch_and_no_plugin(tmp_path: Path, results: Path) -> None:
+    program = (
+        "import sys; from segbench.cli import app\n"
+        "try: app(['leaderboard', '--write', sys.argv[2], '--results', sys.argv[1]])\n"
+        "except SystemExit: pass\n"
+        "heads = {name.split('.')[0] for name in sys.modules}\n"
+        "bad = [h for h in heads if h in ('torch', 'pandas', 'nibabel') or h.startswith('segbench_')]\n"
+        "assert not bad, bad"
+    )
+    command = [sys.executable, "-c", program, str(results), str(tmp_path / "boards")]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    assert staleness(tmp_path / "boards" / "brain@1") == ""
+
+
+def test_the_shipped_boards_are_not_stale() -> None:
+    stale = [reason for folder in board_folders(SHIPPED) if (reason := staleness(folder))]
+    assert not stale, f"{stale}; run `make leaderboards`, or `segbench leaderboard --write`"
