@@ -25,7 +25,7 @@ LAYERS = (
     ("assembly", "priors"),
     ("preprocessing",),
     ("runner",),
-    ("studies",),
+    ("studies", "publishing", "reporting"),
     ("conformance",),
     ("cli",),
     ("__main__",),

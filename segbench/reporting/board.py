@@ -1,0 +1,299 @@
+"""One board's page: gather what it shows, draw its pictures, write its data files."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from segbench.host import Catalogue
+from segbench.ranking.boards import Board, Leaderboard, TaskBoard
+from segbench.ranking.grid import Grid
+from segbench.ranking.tables import Sheet, board_sheet
+from segbench.reporting import figures, training
+from segbench.reporting.competitors import Cost, Runs, costs
+from segbench.reporting.evidence import Contest, MetricEvidence, accuracy, gather_evidence
+from segbench.reporting.files import Site
+from segbench.reporting.pages import number, render, values_script
+from segbench.reporting.parts import draw_parts
+from segbench.reporting.slices import draw_case, worst_cases
+from segbench.reporting.statuses import Place
+from segbench.reporting.svg import colour, drawing, inline_svg, numbered
+
+
+@dataclass
+class BoardPage:
+    """What a board's page is made from.
+
+    Attributes:
+        leaderboard: all boards; board: this one.
+        grid: its values, competitors in the order of the board.
+        runs: behind it.
+        odd: statuses other than ok, of all boards.
+        catalogue: for Figure parts.
+        title: of the page.
+        file: of the page; slug: begins the names of its other files.
+        worst: number of cases shown as slices.
+        notes: what went wrong on the way.
+    """
+
+    leaderboard: Leaderboard
+    board: Board
+    grid: Grid
+    runs: Runs
+    odd: Mapping[Place, str]
+    catalogue: Catalogue
+    title: str
+    file: str
+    slug: str
+    worst: int
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Dataset and revision."""
+        return f"{self.board.dataset}@{self.board.revision}"
+
+    @property
+    def methods(self) -> list[str]:
+        """Competitors, best first."""
+        return list(self.grid.competitors)
+
+
+def in_board_order(grid: Grid, board: Board) -> Grid:
+    """Return a grid with its competitors in the order of the board."""
+    names = [entry.place.method for entry in board.entries]
+    order = [grid.competitors.index(name) for name in names]
+    changes: dict[str, Any] = {
+        name: getattr(grid, name)[:, :, order] for name in ("total", "rows", "undefined", "missed")
+    }
+    return dataclasses.replace(grid, competitors=tuple(names), seeds=tuple(grid.seeds[k] for k in order), **changes)
+
+
+def summary(page: BoardPage) -> dict[str, Any]:
+    """Return what the list of boards and the head of a page show of a board."""
+    board = page.board
+    seeds = sorted(set(page.grid.seeds))
+    return {
+        "name": page.name,
+        "file": page.file,
+        "synthetic": board.synthetic,
+        "methods": page.methods,
+        "short": numbered(page.methods),
+        "colours": [colour(k) for k in range(len(page.methods))],
+        "sheet": board_sheet(page.leaderboard, board),
+        "facts": [
+            ("methods", len(board.entries)),
+            ("cases", board.cases),
+            ("structures", len(board.labels)),
+            ("metrics", len(board.metrics)),
+            ("seeds", str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"),
+        ],
+    }
+
+
+def write_board(page: BoardPage, site: Site, home: bool) -> None:
+    """Write the page of a board and its files.
+
+    Args:
+        page: what it is made from.
+        site: takes the files.
+        home: whether there is a page above it.
+    """
+    request = page.leaderboard.request
+    evidence = gather_evidence(page.grid, request, request.metrics or page.board.headline)
+    main = evidence[0] if request.metrics else accuracy(evidence)
+    metrics = [_metric(page, one, f"{page.slug}-{index}") for index, one in enumerate(evidence)]
+    addresses = []
+    for index, one in enumerate(evidence):
+        script = values_script(index, one, page.name, (page.grid.cases, page.methods), page.odd)
+        addresses.append(site.write_text(f"data/{page.slug}-{index}.js", script))
+    slices = _worst(page, main, site)
+    parts = draw_parts(
+        page.catalogue, page.runs, lambda drawn: site.write_figure(f"{page.slug}-part", drawn), page.notes
+    )
+    context = {
+        "title": page.title,
+        "home": home,
+        "board": summary(page),
+        "metrics": metrics,
+        "headline": evidence.index(main),
+        **_recorded(page, evidence, main),
+        "worst": slices,
+        "without_slices": _why_no_slices(page),
+        "parts": [vars(one) | site.size(one.file) for one in parts],
+        "runs": _run_sheet(page),
+        "how": _how(page),
+        "data": {
+            "methods": page.methods,
+            "short": numbered(page.methods),
+            "colours": [colour(k) for k in range(len(page.methods))],
+            "cases": list(page.grid.cases),
+            "headline": evidence.index(main),
+            "metrics": [
+                {"name": one.metric, "unit": one.unit, "direction": one.direction, "file": file}
+                for one, file in zip(evidence, addresses, strict=True)
+            ],
+            "pictures": {one["case"]: one["file"] for one in slices},
+        },
+    }
+    site.write_page(page.file, render("board.html", {**site.shared, **context}))
+
+
+def _metric(page: BoardPage, one: MetricEvidence, name: str) -> dict[str, Any]:
+    """Return a metric's section: title, pictures, table of structures."""
+    unit = f", {one.unit}" if one.unit not in ("", "1") else ""
+    tasks = {task.measure.label: task for task in page.board.tasks if task.measure.metric == one.metric}
+    return {
+        "name": one.metric,
+        "title": f"{one.metric}{unit} ({'higher' if one.direction > 0 else 'lower'} is better)",
+        "test": _test(one.contest) if one.contest else "",
+        "pictures": _pictures(page, one.contest, name) if one.contest else [],
+        "structures": [(label, _cells(tasks[label], page.methods)) for label in one.labels if label in tasks],
+    }
+
+
+def _pictures(page: BoardPage, contest: Contest, name: str) -> list[tuple[Markup, str]]:
+    methods = page.methods
+    drawn: list[tuple[Markup, str]] = []
+    with drawing():
+        picture = figures.critical_difference_diagram(contest, methods)
+        drawn.append((inline_svg(picture, f"{name}-cd", "Critical-difference diagram"), _CAPTIONS["cd"]))
+        if contest.stability is not None:
+            picture = figures.blob_plot(contest.stability, contest.ranks.tolist(), methods)
+            drawn.append((inline_svg(picture, f"{name}-blob", "Bootstrapped ranks"), _CAPTIONS["blob"]))
+        picture = figures.rank_heatmap(contest, methods)
+        drawn.append((inline_svg(picture, f"{name}-heat", "Ranks within cases"), _CAPTIONS["heat"]))
+        picture = figures.significance_map(contest, methods)
+        drawn.append((inline_svg(picture, f"{name}-tests", "Significance map"), _CAPTIONS["tests"]))
+    return drawn
+
+
+_CAPTIONS = {
+    "cd": "Critical differences: mean ranks over cases; a bar joins methods that Nemenyi's test does not tell apart. "
+    "The test depends on who takes part: a picture, not a verdict.",
+    "blob": "Bootstrapped ranks: how firm this metric's ranking is when cases are drawn again. Area is the share of "
+    "resamples, the cross the median, the line the 95 % interval.",
+    "heat": "Ranks within cases: how often a method was first, second, and so on.",
+    "tests": "Significance map: ● where the row is better than the column (one-sided signed rank test, Holm over all "
+    "ordered pairs, p ≤ 0.05).",
+}
+
+
+def _test(contest: Contest) -> str:
+    overall = contest.friedman
+    strength = "" if math.isnan(overall.w) else f", Kendall's W {overall.w:.2f}"
+    p = f"p = {overall.p:.2g}" if overall.p >= 1e-15 else "p < 1e-15"
+    return f"Friedman's test that all methods rank alike: {p}{strength}, {overall.n} cases."
+
+
+def _cells(task: TaskBoard, methods: list[str]) -> list[dict[str, Any]]:
+    standings = {standing.method: standing for standing in task.standings}
+    most = max(len(methods) - 1, 1)
+    return [
+        {
+            "text": number(standings[name].summary.mean),
+            "share": f"{max(0.0, (len(methods) - standings[name].rank) / most):.2f}",
+            "missing": max(standings[name].missing, standings[name].summary.undefined),
+        }
+        for name in methods
+    ]
+
+
+def _recorded(page: BoardPage, evidence: list[MetricEvidence], main: MetricEvidence) -> dict[str, Any]:
+    """Return curves, costs and constraint violations, each None or empty where nothing is known."""
+    methods, found = page.methods, costs(page.runs, page.methods)
+    means = _means(main, methods)
+    axis = f"{main.metric} (mean)"
+    panels = [
+        (one.metric, [(name, x, means[name]) for name, x in _means(one, methods).items() if name in means])
+        for one in evidence
+        if one is not main and one.whole_map and one.direction < 0
+    ]
+    with drawing():
+        drawn = {
+            "curves": training.curves(page.runs, methods),
+            "cost": training.cost_figure(found, means, axis, methods),
+            "violation": training.scatter(panels, axis, methods),
+        }
+        titles = {"curves": "Training curves", "cost": "Cost against accuracy", "violation": "Constraint violation"}
+        pictures = {
+            name: inline_svg(figure, f"{page.slug}-{name}", titles[name]) if figure is not None else None
+            for name, figure in drawn.items()
+        }
+    return {**pictures, "costs": _cost_sheet(found) if found else None}
+
+
+def _means(one: MetricEvidence, methods: list[str]) -> dict[str, float]:
+    """Return each method's mean over the cases that have a value."""
+    with np.errstate(invalid="ignore"):
+        there = ~np.isnan(one.per_case)
+        means = np.where(there, one.per_case, 0).sum(axis=0) / there.sum(axis=0)
+    return {name: mean for name, mean in zip(methods, means.tolist(), strict=True) if math.isfinite(mean)}
+
+
+def _cost_sheet(found: list[Cost]) -> Sheet:
+    rows = [
+        [
+            one.method,
+            str(one.runs),
+            "–" if one.seconds is None else f"{one.seconds:.0f}",
+            "–" if one.memory is None else f"{one.memory / 2**30:.2f}",
+            "–" if one.parameters is None else f"{one.parameters / 1e6:.2f}",
+        ]
+        for one in found
+    ]
+    header = ["method", "runs", "training, s", "peak memory, GiB", "parameters, millions"]
+    notes = ["Means over runs; seconds of preparation and training. They depend on the machine."]
+    return Sheet("Cost", header, rows, left={0}, notes=notes)
+
+
+def _worst(page: BoardPage, main: MetricEvidence, site: Site) -> list[dict[str, Any]]:
+    shown = []
+    for worst in worst_cases(main, page.grid.cases, page.methods, page.worst) if page.runs.of else ():
+        drawn = draw_case(worst, page.runs, page.methods, page.notes)
+        if drawn is None:
+            continue
+        file = site.write_figure(f"{page.slug}-case", drawn)
+        methods = ", ".join(numbered(page.methods)[page.methods.index(name)] for name in worst.worst_of)
+        shown.append({"case": worst.case, "methods": methods, "metric": main.metric, "file": file} | site.size(file))
+    return shown
+
+
+def _why_no_slices(page: BoardPage) -> str:
+    if not page.runs.of:
+        return "these results are scores only, without runs that keep images and predictions."
+    reasons = list(dict.fromkeys(note for note in page.notes if ", case " in note))
+    return reasons[0] if reasons else "no run keeps predictions of these cases together with their images."
+
+
+def _run_sheet(page: BoardPage) -> Sheet:
+    rows = []
+    for method, runs in page.runs.of.items():
+        for run in runs:
+            versions = run.record.get("versions") or {}
+            made = str(versions.get("segbench", "–")) if isinstance(versions, dict) else "–"
+            rows.append([method, run.run_id, str(page.runs.seeds[run.run_id]), page.runs.sources[run.run_id], made])
+    return Sheet("Runs", ["method", "run", "seed", "source", "segbench"], rows, left={0, 1, 3, 4})
+
+
+def _how(page: BoardPage) -> list[str]:
+    request, grid = page.leaderboard.request, page.grid
+    resampled = f"{request.bootstrap} resamples of the cases, seed {request.seed}" if request.bootstrap else "none"
+    return [
+        f"Ranking: {request.scheme} per structure and metric; averaged over {', '.join(page.board.headline)}, then "
+        f"over structures. Ranks depend on who takes part.",
+        f"Bootstrap: {resampled}.",
+        "Seeds are averaged within a case and never counted as further cases.",
+        "A missed structure counts 0 in overlaps and ranks last everywhere; an undefined distance is left out of the "
+        "mean shown and ranked last.",
+        f"Values come from: {', '.join(grid.sources)}.",
+        *page.leaderboard.notes,
+        *page.runs.notes,
+        *dict.fromkeys(page.notes),
+    ]

@@ -1,0 +1,104 @@
+"""The finished runs behind each competitor of a board, and what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from segbench.errors import SegbenchError
+from segbench.host import Catalogue
+from segbench.ranking.grid import ENTRANT, Names
+from segbench.results import complete_runs, read_scores
+from segbench.runs import StoredRun, open_run
+
+_COLUMNS = ("dataset", "dataset_revision", *ENTRANT, "seed", "source")
+
+
+@dataclass
+class Runs:
+    """Runs of one board.
+
+    Attributes:
+        of: competitor -> its runs, by seed.
+        sources: run -> "trained", "external" or "imported".
+        seeds: run -> seed.
+        notes: runs that could not be opened, in words.
+    """
+
+    of: dict[str, list[StoredRun]] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
+    seeds: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def every(self) -> list[StoredRun]:
+        """All runs, by competitor."""
+        return [run for runs in self.of.values() for run in runs]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Means over the runs of one competitor; None where no run recorded it."""
+
+    method: str
+    runs: int
+    seconds: float | None
+    memory: float | None
+    parameters: float | None
+
+
+def gather_runs(results: Path, catalogue: Catalogue, names: Names, without: Sequence[str] = ()) -> Mapping[str, Runs]:
+    """Return ``dataset@revision`` -> runs; empty where ``results`` is a bare file of scores.
+
+    Args:
+        results: a results root, or a Parquet file.
+        catalogue: for the datasets behind the runs.
+        names: entrant -> competitor; others are left out.
+        without: runs left out.
+    """
+    boards: dict[str, Runs] = {}
+    for folder in complete_runs(results) if results.is_dir() else ():
+        first = read_scores(folder, _COLUMNS).slice(0, 1).to_pylist()
+        if not first or folder.name in without:
+            continue
+        row = first[0]
+        competitor = names.get(tuple(row[column] for column in ENTRANT))
+        if competitor is None:
+            continue
+        board = boards.setdefault(f"{row['dataset']}@{row['dataset_revision']}", Runs())
+        try:
+            run = open_run(folder, catalogue)
+        except SegbenchError as error:
+            board.notes.append(str(error))
+            continue
+        board.of.setdefault(competitor, []).append(run)
+        board.sources[run.run_id], board.seeds[run.run_id] = str(row["source"]), int(row["seed"])
+    for board in boards.values():
+        for runs in board.of.values():
+            runs.sort(key=lambda run: (board.seeds[run.run_id], run.run_id))
+    return boards
+
+
+def costs(runs: Runs, methods: Sequence[str]) -> list[Cost]:
+    """Return what the training of each method cost; methods of which nothing is known are left out."""
+    found = []
+    for method in methods:
+        records = [run.record for run in runs.of.get(method, ())]
+        seconds = [_seconds(one) for one in records if "train" in (one.get("seconds") or {})]
+        memory = [float(one["peak_memory_bytes"]) for one in records if one.get("peak_memory_bytes")]
+        parameters = [float(one["parameters"]) for one in records if isinstance(one.get("parameters"), int)]
+        if seconds or memory or parameters:
+            found.append(Cost(method, len(records), _mean(seconds), _mean(memory), _mean(parameters)))
+    return found
+
+
+def _seconds(record: Mapping[str, Any]) -> float:
+    """Return the seconds of preparing the method and training."""
+    return sum(float(record["seconds"].get(part) or 0) for part in ("prepare", "train"))
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return fmean(values) if values else None

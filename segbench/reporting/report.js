@@ -1,0 +1,311 @@
+"use strict";
+// Sorting, the choice of metric, the strip plot and the drill-down. Texts enter the page as text nodes only.
+(() => {
+  document.documentElement.classList.add("scripted");
+  const find = (selector, root = document) => root.querySelector(selector);
+  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+
+  function element(tag, attributes = {}, ...children) {
+    const made = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) {
+      if (name === "click") made.addEventListener("click", value);
+      else made.setAttribute(name, value);
+    }
+    made.append(...children);
+    return made;
+  }
+
+  // ---- sorting: a cell sorts by data-value if it has one, else by the number it begins with, else by its text
+  function worth(cell) {
+    const text = cell.dataset.value ?? cell.textContent.trim();
+    const number = parseFloat(text.replace("−", "-"));
+    return Number.isNaN(number) ? text : number;
+  }
+
+  function compare(a, b) {
+    const numbers = [typeof a === "number", typeof b === "number"];
+    if (numbers[0] && numbers[1]) return a - b;
+    if (numbers[0] !== numbers[1]) return numbers[0] ? -1 : 1;
+    return a.localeCompare(b, undefined, { numeric: true });
+  }
+
+  function sortable(table) {
+    const heads = all("thead th", table);
+    heads.forEach((head, column) => {
+      const button = element("button", { type: "button", title: "Sort by this column" });
+      button.append(...head.childNodes);
+      head.append(button);
+      button.addEventListener("click", () => {
+        const descending = head.getAttribute("aria-sort") === "ascending";
+        heads.forEach((other) => other.removeAttribute("aria-sort"));
+        head.setAttribute("aria-sort", descending ? "descending" : "ascending");
+        const keyed = all("tbody tr", table).map((row) => [worth(row.cells[column]), row]);
+        const empty = (key) => key === "" || key === "–";
+        keyed.sort(([a], [b]) => {
+          if (empty(a) || empty(b)) return empty(a) - empty(b);
+          return descending ? compare(b, a) : compare(a, b);
+        });
+        find("tbody", table).append(...keyed.map(([, row]) => row));
+      });
+    });
+  }
+  all("table.sortable").forEach(sortable);
+
+  const source = document.getElementById("board-data");
+  if (!source) return;
+  const board = JSON.parse(source.textContent);
+  const methods = board.methods;
+  const K = methods.length;
+
+  // ---- values arrive as scripts beside the page, which works from a file as from a server
+  const arrived = new Map();
+  const waiting = new Map();
+  window.segbench = {
+    receive(index, values) {
+      arrived.set(index, values);
+      (waiting.get(index) || []).forEach((resolve) => resolve(values));
+      waiting.delete(index);
+    },
+  };
+
+  function load(index) {
+    if (arrived.has(index)) return Promise.resolve(arrived.get(index));
+    return new Promise((resolve, reject) => {
+      if (waiting.has(index)) {
+        waiting.get(index).push(resolve);
+        return;
+      }
+      waiting.set(index, [resolve]);
+      const script = element("script", { src: board.metrics[index].file });
+      script.addEventListener("error", () => {
+        waiting.delete(index);
+        reject(new Error("missing"));
+      });
+      document.head.append(script);
+    });
+  }
+
+  function shown(value) {
+    if (value === null || value === undefined) return "–";
+    const size = Math.abs(value);
+    if (size > 0 && size < 0.01) return value.toPrecision(2);
+    return value.toFixed(size < 10 ? 3 : size < 1000 ? 2 : 0);
+  }
+
+  function dot(k) {
+    const made = element("span", { class: "dot", "aria-hidden": "true" });
+    made.style.setProperty("--dot", board.colours[k]);
+    return made;
+  }
+
+  function heads() {
+    return methods.map((name, k) => element("th", { scope: "col", title: name }, dot(k), board.short[k]));
+  }
+
+  // ---- what is shown lives in the address, so that a view can be linked
+  function state() {
+    const given = new URLSearchParams(location.hash.slice(1));
+    const metric = board.metrics.findIndex((one) => one.name === given.get("metric"));
+    return { metric: metric < 0 ? board.headline : metric, case: board.cases.indexOf(given.get("case")), given };
+  }
+
+  function go(changes) {
+    const { given } = state();
+    const next = new URLSearchParams();
+    for (const name of ["metric", "structure", "case"]) {
+      const value = name in changes ? changes[name] : given.get(name);
+      if (value) next.set(name, value);
+    }
+    history.replaceState(null, "", "#" + next.toString());
+    show();
+  }
+
+  const picker = document.getElementById("metric");
+  const structure = document.getElementById("structure");
+  const search = document.getElementById("search");
+  const dialog = document.getElementById("case");
+  const tip = document.getElementById("tip");
+  picker.addEventListener("change", () => go({ metric: board.metrics[picker.value].name, structure: "" }));
+  structure.addEventListener("change", () => go({ structure: structure.value }));
+  window.addEventListener("hashchange", () => { if (/metric=|case=|structure=/.test(location.hash)) show(); });
+  let current = -1;
+
+  async function show() {
+    const { metric, case: chosen, given } = state();
+    picker.value = String(metric);
+    all("section.metric").forEach((section) => { section.hidden = Number(section.dataset.metric) !== metric; });
+    let values;
+    try {
+      values = await load(metric);
+    } catch {
+      const told = "The values could not be read: keep the folder data/ beside this page.";
+      find("#cases tbody").replaceChildren(element("tr", {}, element("td", { class: "left" }, told)));
+      return;
+    }
+    if (current !== metric) {
+      current = metric;
+      const named = values.labels.length > 1 ? ["", ...values.labels] : values.labels.slice(0, 1);
+      structure.replaceChildren(...named.map((name) => element("option", { value: name }, name || "mean of all structures")));
+      listCases(values);
+    }
+    structure.value = values.labels.includes(given.get("structure")) ? given.get("structure") : structure.options[0].value;
+    strip(values, values.labels.length > 1 ? values.labels.indexOf(structure.value) : -1);
+    if (chosen >= 0) openCase(chosen, metric, values);
+    else if (dialog.open) dialog.close();
+  }
+
+  // ---- one row per case, one column per method
+  function listCases(values) {
+    const head = find("#cases thead tr");
+    head.replaceChildren(element("th", { class: "left", scope: "col" }, "case"));
+    head.append(...heads());
+    head.append(element("th", { scope: "col" }, "not ok"));
+    const odd = new Map();
+    for (const key of Object.keys(values.status)) {
+      const c = Number(key.split(":")[1]);
+      odd.set(c, (odd.get(c) || 0) + 1);
+    }
+    const rows = board.cases.map((name, c) => {
+      const open = element("button", { class: "link", type: "button", click: () => go({ case: name }) }, name);
+      const row = element("tr", {}, element("td", { class: "left", "data-value": name }, open));
+      for (let k = 0; k < K; k++) row.append(element("td", {}, shown(values.mean[c * K + k])));
+      row.append(element("td", {}, String(odd.get(c) || 0)));
+      return row;
+    });
+    find("#cases tbody").replaceChildren(...rows);
+    sortable(document.getElementById("cases"));
+    filter();
+  }
+
+  function filter() {
+    const wanted = search.value.toLowerCase();
+    all("#cases tbody tr").forEach((row) => { row.hidden = !row.cells[0].textContent.toLowerCase().includes(wanted); });
+  }
+  search.addEventListener("input", filter);
+
+  // ---- one case: structures by methods, statuses beside the values or instead of them
+  function openCase(c, metric, values) {
+    find("#case-title").textContent = board.cases[c];
+    const about = board.metrics[metric];
+    find("#case-about").textContent =
+      `${about.name}${about.unit ? ", " + about.unit : ""}, ${about.direction > 0 ? "higher" : "lower"} is better; mean over seeds`;
+    const choice = find("#case-metric");
+    choice.replaceChildren(...board.metrics.map((one, index) => element("option", { value: index }, one.name)));
+    choice.value = String(metric);
+    const head = element("tr", {}, element("th", { class: "left", scope: "col" }, "structure"));
+    head.append(...heads());
+    const rows = values.labels.map((label, l) => {
+      const row = element("tr", {}, element("th", { class: "name", scope: "row" }, label));
+      for (let k = 0; k < K; k++) {
+        const status = values.status[`${l}:${c}:${k}`];
+        const value = values.values[l][c * K + k];
+        const cell = element("td", {}, value === null && status ? "" : shown(value));
+        if (status) cell.append(" ", element("small", {}, status));
+        row.append(cell);
+      }
+      return row;
+    });
+    const table = element("table", { class: "sortable" }, element("thead", {}, head), element("tbody", {}, ...rows));
+    sortable(table);
+    find("#case-values").replaceChildren(table);
+    const picture = board.pictures[board.cases[c]];
+    find("#case-picture").replaceChildren(...(picture ? [element("a", { href: picture }, "slices of this case")] : []));
+    if (!dialog.open) dialog.showModal();
+  }
+  find("#case-metric").addEventListener("change", (event) => go({ metric: board.metrics[event.target.value].name }));
+  dialog.addEventListener("close", () => { if (state().case >= 0) go({ case: "" }); });
+  find("#case .close").addEventListener("click", () => dialog.close());
+  dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+
+  // ---- strip and box: one line per method, one point per case
+  const canvas = document.getElementById("strip");
+  const space = canvas.namespaceURI;
+  const ROW = 30;
+
+  function draw(tag, attributes, text) {
+    const made = document.createElementNS(space, tag);
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+    if (text !== undefined) made.textContent = text;
+    canvas.append(made);
+    return made;
+  }
+
+  function quantile(sorted, share) {
+    const place = (sorted.length - 1) * share;
+    const low = Math.floor(place);
+    return sorted[low] + (place - low) * ((sorted[low + 1] ?? sorted[low]) - sorted[low]);
+  }
+
+  function ticks(low, high, most) {
+    const rough = (high - low) / most || 1;
+    const power = 10 ** Math.floor(Math.log10(rough));
+    const step = [1, 2, 5, 10].map((one) => one * power).find((one) => one >= rough) || rough;
+    const found = [];
+    for (let n = Math.ceil(low / step); n * step <= high + 1e-9 * step; n++) found.push(Number((n * step).toPrecision(10)));
+    return found;
+  }
+
+  let drawn = null;
+  function strip(values, label) {
+    drawn = [values, label];
+    const data = label < 0 ? values.mean : values.values[label];
+    const finite = data.filter((value) => value !== null);
+    canvas.replaceChildren();
+    const width = Math.max(280, canvas.clientWidth);
+    const height = K * ROW + 34;
+    canvas.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    canvas.style.height = `${height}px`;
+    if (!finite.length) {
+      draw("text", { x: 8, y: 20 }, "No case has a value.");
+      return;
+    }
+    let low = Math.min(...finite), high = Math.max(...finite);
+    if (low === high) { low -= 0.5; high += 0.5; }
+    const left = Math.min(230, Math.max(96, width * 0.24)), right = width - 14;
+    const x = (value) => left + (right - left) * (value - low) / (high - low);
+    for (const tick of ticks(low, high, width < 600 ? 3 : 8)) {
+      draw("line", { x1: x(tick), x2: x(tick), y1: 2, y2: K * ROW, stroke: "var(--line)" });
+      draw("text", { x: x(tick), y: K * ROW + 16, "text-anchor": "middle", class: "muted" }, String(tick));
+    }
+    const letters = Math.floor(left / 8.2);
+    for (let k = 0; k < K; k++) {
+      const y = k * ROW + ROW / 2;
+      const name = board.short[k];
+      const text = name.length > letters ? name.slice(0, letters - 1) + "…" : name;
+      draw("text", { x: left - 10, y: y + 4, "text-anchor": "end" }, text).dataset.tip = methods[k];
+      const own = board.cases.map((_, c) => [data[c * K + k], c]).filter(([value]) => value !== null);
+      if (!own.length) continue;
+      const sorted = own.map(([value]) => value).sort((a, b) => a - b);
+      const [first, median, third] = [0.25, 0.5, 0.75].map((share) => quantile(sorted, share));
+      const tint = { fill: board.colours[k], "fill-opacity": 0.16, stroke: board.colours[k] };
+      draw("rect", { x: x(first), y: y - 9, width: Math.max(1, x(third) - x(first)), height: 18, rx: 2, ...tint });
+      for (const [value, c] of own) {
+        const away = ((c * 2654435761) % 1000) / 1000 - 0.5;  // the same case lies on the same height everywhere
+        const point = { cx: x(value), cy: y + 14 * away, r: own.length > 100 ? 2 : 3.2, fill: board.colours[k], "fill-opacity": 0.7 };
+        const made = draw("circle", point);
+        made.dataset.c = c;
+        made.dataset.tip = `${board.cases[c]}: ${shown(value)}`;
+      }
+      draw("line", { x1: x(median), x2: x(median), y1: y - 11, y2: y + 11, stroke: "var(--ink)", "stroke-width": 2 });
+    }
+  }
+  canvas.addEventListener("pointermove", (event) => {
+    const text = event.target.dataset ? event.target.dataset.tip : "";
+    tip.hidden = !text;
+    if (!text) return;
+    tip.textContent = text;
+    tip.style.left = `${Math.min(event.clientX + 12, innerWidth - 200)}px`;
+    tip.style.top = `${event.clientY + 14}px`;
+  });
+  canvas.addEventListener("pointerleave", () => { tip.hidden = true; });
+  canvas.addEventListener("click", (event) => {
+    if (event.target.dataset && event.target.dataset.c) go({ case: board.cases[event.target.dataset.c] });
+  });
+  let redraw = 0;
+  new ResizeObserver(() => {
+    cancelAnimationFrame(redraw);
+    redraw = requestAnimationFrame(() => { if (drawn) strip(...drawn); });
+  }).observe(canvas.parentElement);
+
+  show();
+})();

@@ -1,0 +1,107 @@
+"""``build_site``: scores and finished runs -> a folder of pages that needs nothing but a browser."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from segbench.host import Catalogue
+from segbench.ranking.boards import Leaderboard, Request
+from segbench.ranking.chunks import load_chunks
+from segbench.ranking.comparability import comparable
+from segbench.ranking.counting import build
+from segbench.ranking.grid import COLUMNS, competitor_names, select
+from segbench.ranking.leaderboard import choose, rank_scores
+from segbench.ranking.tables import overall_sheet
+from segbench.reporting.board import BoardPage, in_board_order, summary, write_board
+from segbench.reporting.competitors import Runs, gather_runs
+from segbench.reporting.files import Site
+from segbench.reporting.pages import render
+from segbench.reporting.statuses import gather_statuses
+
+INDEX = "index.html"
+
+
+@dataclass(frozen=True)
+class Built:
+    """A site that was built: its first page, all files, and what a reader of the report must know."""
+
+    index: Path
+    files: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def build_site(
+    results: Path, out: Path, request: Request, catalogue: Catalogue, title: str = "segbench report", worst: int = 4
+) -> Built:
+    """Build the site.
+
+    Args:
+        results: a results root, a folder in it, or a Parquet file of scores.
+        out: folder to write into; ``index.html`` is written last.
+        request: what is ranked and how.
+        catalogue: for the datasets behind runs and for Figure parts.
+        title: of the site.
+        worst: number of cases per dataset that are shown as slices.
+
+    Raises:
+        UnknownName, VerificationError, DataMissing, DataInvalid: as the leaderboard does.
+    """
+    import matplotlib as mpl
+
+    from segbench import __version__
+
+    mpl.use("Agg")
+    pages = _pages(results, request, catalogue, title, worst)
+    several = len(pages) > 1
+    sources = sorted({source for page in pages for source in page.grid.sources})
+    site = Site(out, {"version": __version__, "sources": f"{', '.join(sources)} results"})
+    for page in pages[::-1]:
+        write_board(page, site, several)
+    if several:
+        _write_index(pages, site, title)
+    notes = tuple(dict.fromkeys(note for page in pages for note in (*page.runs.notes, *page.notes)))
+    return Built(out / INDEX, tuple(site.files), notes)
+
+
+def _pages(results: Path, request: Request, catalogue: Catalogue, title: str, worst: int) -> list[BoardPage]:
+    scores = load_chunks(results, COLUMNS)
+    leaderboard = rank_scores(scores, request)
+    chosen = choose(scores, request)
+    names = competitor_names(chosen)
+    runs = gather_runs(results, catalogue, names, request.without)
+    odd = gather_statuses(results, names, request.without)
+    pages = []
+    for number, board in enumerate(leaderboard.boards):
+        part = select(chosen, dataset={board.dataset}, dataset_revision={board.revision})
+        grid = in_board_order(comparable(build(part, names), request), board)
+        slug = f"{number}-" + re.sub(r"[^A-Za-z0-9.-]+", "_", f"{board.dataset}-{board.revision}")[:60]
+        single = len(leaderboard.boards) == 1
+        name = f"{board.dataset}@{board.revision}"
+        pages.append(
+            BoardPage(
+                leaderboard=leaderboard,
+                board=board,
+                grid=grid,
+                runs=runs.get(name, Runs()),
+                odd=odd,
+                catalogue=catalogue,
+                title=title if single else f"{title}: {board.dataset}",
+                file=INDEX if single else f"{slug}.html",
+                slug=slug,
+                worst=worst,
+            )
+        )
+    return pages
+
+
+def _write_index(pages: list[BoardPage], site: Site, title: str) -> None:
+    leaderboard: Leaderboard = pages[0].leaderboard
+    context = {
+        "title": title,
+        "boards": [summary(page) for page in pages],
+        "overall": overall_sheet(leaderboard) if leaderboard.overall else None,
+        "notes": leaderboard.notes,
+    }
+    site.write_page(INDEX, render("index.html", {**site.shared, **context}))

@@ -1,0 +1,184 @@
+"""The site: its numbers are the leaderboard's, its texts are text, it needs nothing from elsewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from segbench.errors import VerificationError
+from segbench.host import Catalogue, load_catalogue
+from segbench.ranking.boards import Request
+from segbench.ranking.chunks import load_chunks
+from segbench.ranking.grid import COLUMNS
+from segbench.ranking.leaderboard import rank_scores
+from segbench.ranking.tables import board_sheet
+from segbench.reporting.site import Built, build_site
+
+from .sites import ATTRIBUTE, CLOSING, HOSTILE, Page, rows, scores_file
+
+METHODS = ["plain", "better", HOSTILE, ATTRIBUTE, CLOSING, "$x$ & {{ 7*7 }}"]
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalogue:
+    return load_catalogue()
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory) -> Path:
+    return scores_file(tmp_path_factory.mktemp("scores"), rows(METHODS, labels=(CLOSING, "right & left")))
+
+
+@pytest.fixture(scope="module")
+def built(source, catalogue, tmp_path_factory) -> Built:
+    return build_site(source, tmp_path_factory.mktemp("site"), Request(bootstrap=100), catalogue, HOSTILE)
+
+
+@pytest.fixture(scope="module")
+def page(built) -> Page:
+    return Page(built.index.read_text(encoding="utf-8"))
+
+
+def data_of(built: Built, metric: str) -> dict:
+    page = Page(built.index.read_text(encoding="utf-8"))
+    file = next(one["file"] for one in page.data["metrics"] if one["name"] == metric)
+    text = (built.index.parent / file).read_text(encoding="utf-8")
+    return json.loads(re.fullmatch(r"segbench\.receive\(\d+, (.*)\);\n", text, re.DOTALL)[1])
+
+
+def test_the_board_is_the_leaderboard(page, source) -> None:
+    board = rank_scores(load_chunks(source, COLUMNS), Request(bootstrap=100))
+    sheet = board_sheet(board, board.boards[0])
+    assert page.tables[0] == [sheet.header, *sheet.rows]
+
+
+def test_structures_show_the_leaderboards_means(page, source) -> None:
+    board = rank_scores(load_chunks(source, COLUMNS), Request()).boards[0]
+    order = [entry.place.method for entry in board.entries]
+    for task in board.tasks:
+        means = {standing.method: f"{standing.summary.mean:.3f}" for standing in task.standings}
+        lines = [line for table in page.tables[1:] for line in table if line and line[0] == task.measure.label]
+        shown = [[cell.split()[0] for cell in line[1:]] for line in lines]
+        assert [means[name] for name in order] in shown, task.measure
+
+
+def test_hostile_names_are_text(page) -> None:
+    """No element comes from data: every script is the page's own, nothing has a handler."""
+    kinds = [attributes.get("type") for tag, attributes in page.tags if tag == "script"]
+    assert kinds == ["application/json", None]
+    assert not [tag for tag, attributes in page.tags if any(name.startswith("on") for name in attributes)]
+    assert not [attributes for tag, attributes in page.tags if tag == "img"]
+    assert {row[1] for row in page.tables[0][1:]} == set(METHODS)
+    assert set(page.data["methods"]) == set(METHODS)
+
+
+def test_data_cannot_end_their_script(built) -> None:
+    for name in built.files:
+        if name.startswith("data/"):
+            assert "<" not in (built.index.parent / name).read_text(encoding="utf-8")
+    assert data_of(built, "dice")["labels"] == [CLOSING, "right & left"]
+
+
+def test_the_drill_down_holds_every_value_and_status(built, page) -> None:
+    values = data_of(built, "dice")
+    written = [row for row in rows(METHODS, labels=(CLOSING, "right & left")) if row["metric"] == "dice"]
+    found = {(row["method"], row["case_id"], row["label_name"]): row for row in written}
+    methods, cases = page.data["methods"], page.data["cases"]
+    for (method, case, label), row in found.items():
+        c, k, its = cases.index(case), methods.index(method), values["labels"].index(label)
+        status = values["status"].get(f"{its}:{c}:{k}", "ok")
+        assert status == row["status"]
+        expected = 0.0 if row["value"] is None else row["value"]  # a missed overlap counts 0
+        assert values["values"][its][c * len(methods) + k] == pytest.approx(expected, abs=1e-4)
+    mean = np.mean([values["values"][0], values["values"][1]], axis=0)
+    assert values["mean"] == pytest.approx(mean, abs=1e-4)
+
+
+def test_an_undefined_distance_is_null_with_its_status(built) -> None:
+    values = data_of(built, "hd95")
+    assert len(values["status"]) == 1
+    (place, status), *_ = values["status"].items()
+    its, c, k = map(int, place.split(":"))
+    assert status == "pred_empty"
+    assert values["values"][its][c * len(METHODS) + k] is None
+
+
+def test_nothing_is_loaded_from_elsewhere(built, page) -> None:
+    text = built.index.read_text(encoding="utf-8")
+    assert not re.findall(r"""(?:https?:)?//[a-z0-9]""", re.sub(r"\s//.*", "", text), re.IGNORECASE)
+    for tag, attributes in page.tags:
+        for name in ("src", "href", "action", "data", "poster", "srcset"):
+            address = attributes.get(name) or ""
+            assert not address or address.startswith(("#", "data:,")) or (built.index.parent / address).is_file(), (
+                f"{tag} {name}={address}"
+            )
+    assert "@import" not in text
+    assert "url(" not in re.sub(r"url\(#[\w-]+\)", "", text)
+    for one in page.data["metrics"]:
+        assert (built.index.parent / one["file"]).is_file()
+
+
+def test_every_picture_of_a_contest_is_there_and_ids_are_unique(built, page) -> None:
+    text = built.index.read_text(encoding="utf-8")
+    for title in ("Critical-difference diagram", "Bootstrapped ranks", "Ranks within cases", "Significance map"):
+        assert text.count(f'aria-label="{title}"') == 3, "one per metric"
+    assert 'aria-label="Constraint violation"' in text
+    ids = [attributes["id"] for _, attributes in page.tags if attributes.get("id")]
+    assert len(ids) == len(set(ids))
+
+
+def test_scores_alone_say_what_they_cannot_show(built) -> None:
+    text = built.index.read_text(encoding="utf-8")
+    for sentence in ("No training curves", "No cost", "No slices: these results are scores only"):
+        assert sentence in text
+
+
+def test_a_single_method_and_a_single_case_have_a_page(catalogue, tmp_path) -> None:
+    for name, found in (("one", rows(["only"])), ("case", rows(["a", "b"], cases=1))):
+        folder = tmp_path / name
+        site = build_site(scores_file(folder, found), folder / "site", Request(bootstrap=10), catalogue)
+        assert "at least two methods and two cases" in site.index.read_text(encoding="utf-8")
+
+
+def test_several_datasets_have_a_page_each_and_a_first_page(catalogue, tmp_path) -> None:
+    found = rows(["a", "b"]) + rows(["a", "b"], dataset="other <b>")
+    site = build_site(scores_file(tmp_path, found), tmp_path / "site", Request(bootstrap=10), catalogue)
+    first = Page(site.index.read_text(encoding="utf-8"))
+    links = {
+        attributes["href"] for tag, attributes in first.tags if tag == "a" and not attributes["href"].startswith("#")
+    }
+    assert len(links) == 2
+    assert all((tmp_path / "site" / link).is_file() and re.fullmatch(r"[\w.-]+", link) for link in links)
+    assert len(first.tables) == 3, "overall, and one per dataset"
+    assert site.files[-1] == "index.html"
+
+
+def test_refuses_what_the_leaderboard_refuses(catalogue, tmp_path) -> None:
+    found = rows(["a", "b"])
+    file = scores_file(tmp_path, [row for row in found if (row["method"], row["case_id"]) != ("b", "case_00")])
+    with pytest.raises(VerificationError, match="--cases common"):
+        build_site(file, tmp_path / "site", Request(), catalogue)
+    assert build_site(file, tmp_path / "site", Request(cases="common"), catalogue).index.is_file()
+
+
+def test_builds_the_same_site_twice(built, source, catalogue, tmp_path) -> None:
+    again = build_site(source, tmp_path, Request(bootstrap=100), catalogue, HOSTILE)
+    assert again.files == built.files
+    for name in again.files:
+        assert (tmp_path / name).read_bytes() == (built.index.parent / name).read_bytes(), name
+
+
+def test_works_without_torch(source, tmp_path) -> None:
+    script = (
+        "import sys\nfrom pathlib import Path\nfrom segbench import load_catalogue\n"
+        "from segbench.ranking.boards import Request\nfrom segbench.reporting.site import build_site\n"
+        f"build_site(Path({str(source)!r}), Path({str(tmp_path)!r}), Request(bootstrap=10), load_catalogue())\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
