@@ -41,7 +41,13 @@ def make(folder: Path, metrics: int) -> int:
     for m in range(METHODS):
         for seed in range(SEEDS):
             gone = generator.random(rows) < 0.002
-            words = {"run_id": f"run{m:02d}{seed}", "dataset": "big", "method": f"method{m:02d}", "arm": "method", "variant": ""}
+            words = {
+                "run_id": f"run{m:02d}{seed}",
+                "dataset": "big",
+                "method": f"method{m:02d}",
+                "arm": "method",
+                "variant": "",
+            }
             words |= {"dataset_revision": "1", "network": "unet3d", "metric_version": "1", "unit": ""}
             words |= {"source": "trained", "supervision": "masks"}
             columns = {name: coded(constant, [word]) for name, word in words.items()}

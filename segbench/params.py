@@ -239,7 +239,7 @@ def changes(part: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         value = getattr(part, field.name, None)
         if not field.init or _is_default(value, field):
             continue
-        if dataclasses.is_dataclass(value) and field.default_factory is type(value):
+        if _is_part(value, field):
             inner = changes(value)
             content |= {field.name: inner[0]} if inner[0] else {}
             local |= {field.name: {**inner[0], **inner[1]}} if inner[1] else {}
@@ -254,6 +254,12 @@ def changes(part: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         if full != reduced:
             local[field.name] = full
     return content, local
+
+
+def _is_part(value: Any, field: dataclasses.Field[Any]) -> bool:
+    """Say whether a value holds parameters of its own whose defaults are those of its class."""
+    made: Any = field.default_factory
+    return dataclasses.is_dataclass(value) and made is type(value)
 
 
 def _is_default(value: Any, field: dataclasses.Field[Any]) -> bool:
