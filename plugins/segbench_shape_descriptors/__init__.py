@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from segbench import Method, Metric, Network, Study, hookimpl
+from segbench import Method, Metric, Network, Prior, Study, hookimpl
 
 if TYPE_CHECKING:
     from segbench_shape_descriptors.descriptors import angle as angle
@@ -78,11 +78,20 @@ def segbench_metrics() -> list[type[Metric]]:
 
 
 @hookimpl
-def segbench_studies() -> list[type[Study]]:
-    """Return the paper's training protocols."""
-    from segbench_shape_descriptors.studies import Acdc, Promise12
+def segbench_priors() -> list[type[Prior]]:
+    """Return the prior ``descriptors``."""
+    from segbench_shape_descriptors.prior_part import DescriptorPrior
 
-    return [Acdc, Promise12]
+    return [DescriptorPrior]
+
+
+@hookimpl
+def segbench_studies() -> list[type[Study]]:
+    """Return the paper's table and its training protocols."""
+    from segbench_shape_descriptors.studies import Acdc, Promise12
+    from segbench_shape_descriptors.table1 import Table1
+
+    return [Acdc, Promise12, Table1]
 
 
 def __getattr__(name: str) -> Any:

@@ -12,9 +12,12 @@ from dataclasses import dataclass
 import torch
 
 from segbench import DataInvalid
-from segbench_shape_descriptors.descriptors import Column, Shape, Spacing, columns, describe
-from segbench_shape_descriptors.expressions import Expression, Number, Rule, Term
+from segbench_shape_descriptors.descriptors import Shape, Spacing, describe
+from segbench_shape_descriptors.expressions import Expression, Rule, Term, value_of
+from segbench_shape_descriptors.layout import Column, columns
 
+_LEAST_SHARE = 0.05
+"""Share of the sample that a class counts as at least, where constraints are divided by its size."""
 _LEAST_DIVISOR = 1e-2
 """Divisors in a constraint count as at least this, in the unit of the divisor."""
 
@@ -55,6 +58,7 @@ class Bounds:
         distance_margin: absolute margin of centroid and spread, voxels or mm; 0 = the relative one.
         background: whether class 0 is constrained as well.
         rules: constraints by hand.
+        relative: whether z of boxes is divided by what the size of the class makes of it, see ``_scale``.
     """
 
     descriptors: tuple[str, ...]
@@ -62,6 +66,7 @@ class Bounds:
     distance_margin: float = 0.0
     background: bool = False
     rules: tuple[Rule, ...] = ()
+    relative: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -103,9 +108,21 @@ class Bounds:
         truth = torch.where(known, truth, torch.zeros_like(truth))
         reach = self._reach(name, truth)
         z = torch.stack([truth - reach - values, values - truth - reach], dim=3)  # (B, K, c, 2)
+        if self.relative:
+            z = z / self._scale(name, shape, numbers[:, first:, :1])[..., None]
         # volumes cannot be negative: a lower bound of 0 would only push absent classes in
         below = known & (truth > 0) if name == "volume" else known
         return z.flatten(1), torch.stack([below, known], dim=3).flatten(1)
+
+    def _scale(self, name: str, shape: Shape, volumes: torch.Tensor) -> torch.Tensor:
+        """Return V for a volume, V^(1/d) for a distance and so on, V the class's true volume, ``(B, K, 1)``.
+
+        So the constraints of large and small classes, of coarse and fine grids weigh the same. An absent or tiny class
+        counts as 5 % of the sample, or its slices would outweigh all others.
+        """
+        least = _LEAST_SHARE * shape.by_name("volume").detach().sum(1, keepdim=True)
+        size = torch.maximum(volumes.nan_to_num(0.0), least) ** (1 / shape.dims)
+        return size ** _power(name, shape.dims)
 
     def _rules(self, shape: Shape, numbers: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         parts: list[torch.Tensor] = []
@@ -114,7 +131,7 @@ class Bounds:
             left, right = evaluate(rule.left, shape), evaluate(rule.right, shape)
             parts.append(_wide(torch.as_tensor(left - right), len(numbers)))
             if rule.equal:
-                reach = self._reach(_only_function(rule), _wide(torch.as_tensor(right), len(numbers)))
+                reach = self._reach(rule.function, _wide(torch.as_tensor(right), len(numbers)))
                 parts[-1:] = [parts[-1] - reach, -parts[-1] - reach]
             there = (numbers[:, sorted({term.label for term in rule.terms}), 0] > 0).all(1)
             active += [there[:, None].expand_as(part) for part in parts[len(active) :]]
@@ -123,21 +140,15 @@ class Bounds:
 
 def evaluate(expression: Expression, shape: Shape) -> torch.Tensor | float:
     """Return the value of an expression for every sample, ``(B, 1)``, ``(B, d)`` or a plain number."""
-    if isinstance(expression, Number):
-        return expression.value
-    if isinstance(expression, Term):
-        if expression.axis is not None and expression.axis >= shape.dims:
-            raise DataInvalid(f"{expression.function}: expected an axis below {shape.dims}, found {expression.axis}.")
-        values = shape.by_name(expression.function)[:, expression.label]
-        return values if expression.axis is None else values[:, expression.axis : expression.axis + 1]
-    left, right = evaluate(expression.left, shape), evaluate(expression.right, shape)
-    if expression.sign == "+":
-        return left + right
-    if expression.sign == "-":
-        return left - right
-    if expression.sign == "*":
-        return left * right
-    return left / _divisor(right)
+
+    def look_up(term: Term) -> torch.Tensor:
+        if term.axis is not None and term.axis >= shape.dims:
+            raise DataInvalid(f"{term.function}: expected an axis below {shape.dims}, found {term.axis}.")
+        values = shape.by_name(term.function)[:, term.label]
+        return values if term.axis is None else values[:, term.axis : term.axis + 1]
+
+    value: torch.Tensor | float = value_of(expression, look_up, lambda left, right: left / _divisor(right))
+    return value
 
 
 def _divisor(value: torch.Tensor | float) -> torch.Tensor:
@@ -146,12 +157,12 @@ def _divisor(value: torch.Tensor | float) -> torch.Tensor:
     return torch.where(value < 0, value.clamp(max=-_LEAST_DIVISOR), value.clamp(min=_LEAST_DIVISOR))
 
 
+def _power(name: str, dims: int) -> int:
+    """Return the power of a length that a descriptor is."""
+    if name.startswith("moment_"):
+        return sum(int(order) for order in name.split("_")[1:])
+    return {"volume": dims, "length": dims - 1, "centroid": 1, "spread": 1}.get(name, 0)
+
+
 def _wide(value: torch.Tensor, samples: int) -> torch.Tensor:
     return value.expand(samples, -1) if value.ndim == 2 else value.expand(samples, 1)
-
-
-def _only_function(rule: Rule) -> str:
-    """Return the descriptor that both sides of an equality are, if they are nothing else, for its margin."""
-    sides = (rule.left, rule.right)
-    names = {side.function for side in sides if isinstance(side, Term)}
-    return names.pop() if len(names) == 1 and all(isinstance(side, Term) for side in sides) else ""

@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import torch
 
@@ -26,19 +26,6 @@ from segbench_shape_descriptors.neighbours import offsets, regions, weight_table
 Spacing = torch.Tensor | Sequence[float] | None
 LEAST = 1e-3
 """Volume in voxels below which a class has no shape; keeps the quotients and their gradients finite."""
-
-
-class Column(NamedTuple):
-    """One number of a class: a descriptor and which of its components."""
-
-    descriptor: str
-    axis: int = 0
-
-
-def columns(descriptors: Sequence[str], dims: int) -> list[Column]:
-    """Return the columns of ``describe``: one per axis for centroid and spread, d (d + 1) / 2 for the orientation."""
-    counts = {"centroid": dims, "spread": dims, "orientation": dims * (dims + 1) // 2}
-    return [Column(name, axis) for name in descriptors for axis in range(counts.get(name, 1))]
 
 
 def describe(probabilities: torch.Tensor, descriptors: Sequence[str], spacing: Spacing = None) -> torch.Tensor:

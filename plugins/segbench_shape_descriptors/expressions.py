@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from segbench import DataInvalid, DataMissing, did_you_mean
 
@@ -84,6 +85,32 @@ class Rule:
         """Every descriptor it names."""
         return (*_terms(self.left), *_terms(self.right))
 
+    @property
+    def function(self) -> str:
+        """The descriptor that both sides of an equality are, if they are nothing else, for its margin; else ""."""
+        names = {side.function if isinstance(side, Term) else "" for side in (self.left, self.right)}
+        return names.pop() if len(names) == 1 else ""
+
+
+def value_of(expression: Expression, look_up: Callable[[Term], Any], divide: Callable[[Any, Any], Any]) -> Any:
+    """Return the value of an expression, for whatever kind of number ``look_up`` returns for a descriptor of a class.
+
+    Args:
+        expression: a side of a rule.
+        look_up: gives the value of a term.
+        divide: gives the ratio of two values.
+    """
+    if isinstance(expression, Number):
+        return expression.value
+    if isinstance(expression, Term):
+        return look_up(expression)
+    left, right = (value_of(side, look_up, divide) for side in (expression.left, expression.right))
+    if expression.sign == "+":
+        return left + right
+    if expression.sign == "-":
+        return left - right
+    return left * right if expression.sign == "*" else divide(left, right)
+
 
 def read_rules(path: Path, labels: Sequence[str]) -> tuple[Rule, ...]:
     """Read ``constraints = ["...", ...]`` from a TOML file.
@@ -96,6 +123,32 @@ def read_rules(path: Path, labels: Sequence[str]) -> tuple[Rule, ...]:
         DataMissing: if there is no such file.
         DataInvalid: if it is no such file, or a constraint is wrong: says which, where, and what was expected.
     """
+    return tuple(rule for text in _texts(path) for rule in parse_rule(text, labels))
+
+
+def rule_labels(path: Path) -> tuple[str, ...]:
+    """Return the classes that a file of rules speaks of, in the order in which they are named.
+
+    Raises:
+        DataMissing, DataInvalid: as ``read_rules``.
+    """
+    names = _Names()
+    for text in _texts(path):
+        parse_rule(text, names)
+    return tuple(names)
+
+
+class _Names(list[str]):
+    """Labels of which any name may be one; those that were asked for are kept."""
+
+    def __contains__(self, name: object) -> bool:
+        if name and name not in list(self):
+            self.append(str(name))
+        return bool(name)
+
+
+def _texts(path: Path) -> list[str]:
+    """Return the constraints of a file as they are written."""
     if not path.is_file():
         raise DataMissing(f"rules {path}: expected a TOML file with constraints, found none. Check the path.")
     try:
@@ -105,7 +158,7 @@ def read_rules(path: Path, labels: Sequence[str]) -> tuple[Rule, ...]:
     texts = content.get("constraints")
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
         raise DataInvalid(f'rules {path}: expected constraints = ["volume(A) >= 100", ...], found {texts!r}.')
-    return tuple(rule for text in texts for rule in parse_rule(text, labels))
+    return texts
 
 
 def parse_rule(text: str, labels: Sequence[str]) -> tuple[Rule, ...]:
@@ -142,7 +195,7 @@ class _Parser:
     """Reads a constraint from left to right."""
 
     def __init__(self, text: str, labels: Sequence[str]) -> None:
-        self.text, self.labels, self.at, self.depth = text, list(labels), 0, 0
+        self.text, self.labels, self.at, self.depth = text, labels, 0, 0
 
     def fault(self, expected: str, found: str = "") -> DataInvalid:
         """Return the error for what stands here."""

@@ -1,4 +1,4 @@
-"""Shape descriptors of hard masks in mm, numpy only: what the metrics compare.
+"""Shape descriptors of hard masks, numpy only: what the metrics compare and audits check.
 
 Written apart from the differentiable ones in ``descriptors.py``, by which tests hold it.
 """
@@ -24,10 +24,10 @@ class Measures:
     """The descriptors of one structure.
 
     Attributes:
-        volume: mm3 (mm2 for planes); 0 for an empty structure, whose other attributes mean nothing.
-        centroid: mm from the centre of the first voxel, one value per axis.
-        spread: standard deviation of the coordinates, mm, one value per axis.
-        length: estimated surface in mm2, perimeter in mm for planes and volumes of one slice.
+        volume: mm3 (mm2 for planes) or voxels; 0 for an empty structure, whose other attributes mean nothing.
+        centroid: mm or voxels from the centre of the first voxel, one value per axis.
+        spread: standard deviation of the coordinates, mm or voxels, one value per axis.
+        length: estimated surface in mm2, perimeter in mm for planes and volumes of one slice; or cut pairs of voxels.
     """
 
     volume: float
@@ -49,14 +49,14 @@ def case_measures(label_map: LabelMap, structure: Structure) -> Measures:
     return found
 
 
-def measure(mask: NDArray[np.bool_], spacing: Sequence[float]) -> Measures:
+def measure(mask: NDArray[np.bool_], spacing: Sequence[float] | None) -> Measures:
     """Return the measures of a mask.
 
     Args:
         mask: bool ``(D, H, W)`` or ``(H, W)``.
-        spacing: mm in the axis order of the mask.
+        spacing: mm in the axis order of the mask; None = everything in voxels.
     """
-    steps = np.asarray(spacing, dtype=np.float64)
+    steps = np.ones(mask.ndim) if spacing is None else np.asarray(spacing, dtype=np.float64)
     box = _box(mask)
     count = int(np.count_nonzero(mask[box]))
     if not count:
@@ -68,7 +68,8 @@ def measure(mask: NDArray[np.bool_], spacing: Sequence[float]) -> Measures:
         positions = np.arange(box[axis].start, box[axis].stop, dtype=np.float64) * steps[axis]
         centroid[axis] = (positions * along).sum() / count
         spread[axis] = np.sqrt(((positions - centroid[axis]) ** 2 * along).sum() / count)
-    return Measures(count * float(steps.prod()), centroid, spread, _length(mask[box], steps))
+    length = float(sum(_cuts(mask[box]))) if spacing is None else _length(mask[box], steps)
+    return Measures(count * float(steps.prod()), centroid, spread, length)
 
 
 def _box(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
@@ -86,11 +87,13 @@ def _length(mask: NDArray[np.bool_], spacing: NDArray[np.float64]) -> float:
     kept = [axis for axis in range(mask.ndim) if mask.shape[axis] > 1]
     if mask.ndim == 3 and len(kept) == 2:
         mask, spacing = mask.squeeze(), spacing[kept]
-    total = 0.0
-    for offset, weight in zip(offsets(mask.ndim), weights(tuple(spacing.tolist())), strict=True):
-        first, second = regions(offset)
-        total += weight * int(np.count_nonzero(mask[first] != mask[second]))
-    return total
+    return float(np.dot(weights(tuple(spacing.tolist())), _cuts(mask)))
+
+
+def _cuts(mask: NDArray[np.bool_]) -> list[int]:
+    """Return the number of neighbour pairs of which one voxel is inside, for each of ``offsets``."""
+    pairs = (regions(offset) for offset in offsets(mask.ndim))
+    return [int(np.count_nonzero(mask[first] != mask[second])) for first, second in pairs]
 
 
 def relative(found: float, truth: float) -> float:

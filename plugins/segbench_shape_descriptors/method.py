@@ -33,6 +33,10 @@ BIBTEX = """@inproceedings{kervadec2021shape,
   booktitle = {Medical Imaging with Deep Learning (MIDL)}, series = {PMLR}, volume = {143}, year = {2021}
 }"""
 
+BALANCED = {"volume": 0.03, "centroid": 0.6, "spread": 1.2, "length": 0.001}
+"""Weights with which raw descriptors pull about equally on a probability some voxels away from a class of 1000."""
+BALANCED_RELATIVE = {"volume": 0.1, "centroid": 0.1, "spread": 0.1, "length": 0.01}
+"""The same for relative ones, of any size; those without an entry have the volume's."""
 _MOMENT = re.compile(r"moment(_\d){2,3}")
 
 
@@ -42,6 +46,7 @@ class ShapeDescriptors(Method):
 
     name: ClassVar[str] = "shape_descriptors"
     summary: ClassVar[str] = "volume, centroid, spread and length of every class within bounds; no pixel-wise loss"
+    version: ClassVar[str] = "2"
     source: ClassVar[str] = SOURCE
     bibtex: ClassVar[str] = BIBTEX
     supervision: ClassVar[str] = "descriptors"
@@ -60,7 +65,12 @@ class ShapeDescriptors(Method):
     solver: Literal["log_barrier", "penalty", "augmented_lagrangian", "off"] = parameter(
         "log_barrier", "how a bound becomes a loss; off = cross-entropy instead where there is no base loss"
     )
-    weights: tuple[float, ...] = parameter((0.01,), "weight of each descriptor (rules last), or one for all", low=0)
+    scale: Literal["auto", "raw", "relative"] = parameter(
+        "auto", "z in voxels (or mm), or relative to the class's size; auto = raw for the log-barrier only"
+    )
+    weights: tuple[float, ...] = parameter(
+        (), "weight of each descriptor (rules last), or one for all (the paper's: 0.01); empty = balanced", low=0
+    )
     base: Literal["none", "ce", "dice", "ce_dice"] = parameter("none", "pixel-wise loss beside the constraints")
     physical: bool = parameter(False, "mm instead of voxels")
     background: bool = parameter(False, "constrain the background too")
@@ -78,8 +88,10 @@ class ShapeDescriptors(Method):
         names = self._terms()
         if not names:
             raise ValueError("nothing is constrained; set descriptors, or rules where truths=false.")
-        if len(self.weights) not in (1, len(names)):
-            raise ValueError(f"weights: expected one or {len(names)} ({', '.join(names)}), found {len(self.weights)}.")
+        if len(self.weights) not in (0, 1, len(names)):
+            raise ValueError(
+                f"weights: expected none, one or {len(names)} ({', '.join(names)}), found {len(self.weights)}."
+            )
         pixels = self._base() != "none"
         vars(self)["supervision"] = "masks" if pixels else "descriptors" if self.truths else "none"
         if self.solver == "augmented_lagrangian":
@@ -93,6 +105,18 @@ class ShapeDescriptors(Method):
         """Return the names of the constraint terms, in the order of their weights."""
         return (*(self.descriptors if self.truths else ()), *(("rules",) if self.rules else ()))
 
+    def _relative(self) -> bool:
+        """Return whether z is relative: squares of raw counts would let the volume drown everything else."""
+        return self.scale == "relative" or (self.scale == "auto" and self.solver != "log_barrier")
+
+    def _weights(self) -> tuple[float, ...]:
+        """Return a weight for each term."""
+        names = self._terms()
+        if not self.weights:
+            table = BALANCED_RELATIVE if self._relative() else BALANCED
+            return tuple(table.get(name, table["volume"]) for name in names)
+        return self.weights * len(names) if len(self.weights) == 1 else self.weights
+
     def incompatible(self, task: Task) -> str | None:
         """Return why there is nothing to describe, or None."""
         return None if len(task.labels) > 1 else "it needs a class besides the background"
@@ -101,7 +125,7 @@ class ShapeDescriptors(Method):
         """Return where each voxel comes from, for numbers from a table; the labels are not looked at."""
         if self.table is None:
             return {}
-        from segbench_shape_descriptors.table import origin_map
+        from segbench_shape_descriptors.samples import origin_map
 
         return {"origin": origin_map(truth.array.shape)}
 
@@ -118,7 +142,7 @@ class ShapeDescriptors(Method):
         labels = stage.task.labels
         rules = read_rules(self.rules, labels) if self.rules else ()
         constrained = self.descriptors if self.truths else ()
-        self.bounds_ = Bounds(constrained, self.margin, self.distance_margin, self.background, rules)
+        self.bounds_ = Bounds(constrained, self.margin, self.distance_margin, self.background, rules, self._relative())
         self.labels_, self.t_ = len(labels), self.t_start
         self.table_ = self._read_table(stage) if self.table and self.truths else None
         self.multipliers_: torch.Tensor | None = None
@@ -158,8 +182,8 @@ class ShapeDescriptors(Method):
         import torch
 
         from segbench_shape_descriptors.bounds import summarise
-        from segbench_shape_descriptors.descriptors import columns
-        from segbench_shape_descriptors.table import table_numbers
+        from segbench_shape_descriptors.layout import columns
+        from segbench_shape_descriptors.samples import table_numbers
 
         if self.table_ is not None:
             layout = columns(self.bounds_.names, batch.target.ndim - 1)
@@ -221,12 +245,11 @@ class ShapeDescriptors(Method):
         psi = torch.where(active, self._solve(z, active, samples), torch.zeros_like(z))
         self._count(z.detach(), active)
         names = self._terms()
-        weights = self.weights * len(names) if len(self.weights) == 1 else self.weights
-        scale = 1 / (len(probabilities) * probabilities[0, 0].numel())
+        scale = 1 / (len(probabilities) * (1 if self._relative() else probabilities[0, 0].numel()))
         parts = torch.split(psi.sum(0), [found[name][0].shape[1] for name in names])
         return {
             name: (weight * scale * part.sum()).float()
-            for name, weight, part in zip(names, weights, parts, strict=True)
+            for name, weight, part in zip(names, self._weights(), parts, strict=True)
         }
 
     def _solve(self, z: torch.Tensor, active: torch.Tensor, samples: torch.Tensor) -> torch.Tensor:

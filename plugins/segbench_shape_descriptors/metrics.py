@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from segbench import LabelMap, Metric, Score, Task, parameter
@@ -128,6 +129,7 @@ class LengthError(_OfShapes):
 class BoundViolation(_OfShapes):
     """Share of volume, centroid, spread and length outside the truth's values +- a margin, component by component.
 
+    With a prior file, the bounds are the file's and the truth is not looked at, see ``score``.
     Empty masks: a structure that only one side has violates all (1).
     """
 
@@ -137,7 +139,29 @@ class BoundViolation(_OfShapes):
     when_missed: ClassVar[float | None] = 1.0
     when_invented: ClassVar[float | None] = 1.0
 
+    prior_kind: ClassVar[str] = "descriptors"
+
     margin: float = parameter(0.1, "relative margin of the bounds", low=0)
+    prior: Path | None = parameter(None, "CSV of numbers or TOML of rules; none = the truth's numbers")
+
+    def score(self, predicted: LabelMap, truth: LabelMap, task: Task) -> Iterable[Score]:
+        """Score every structure; with a prior, by its bounds instead of the truth's.
+
+        A metric does not know the case's name: a prediction is held to the range over the table's cases. A structure
+        counts the bounds of its labels and the rules that name one of them; without any it has no value.
+        """
+        if self.prior is None:
+            yield from super().score(predicted, truth, task)
+            return
+        from segbench_shape_descriptors.prior_part import DescriptorPrior
+
+        if not hasattr(self, "read_"):
+            self.read_ = DescriptorPrior(margin=self.margin)
+            self.read_.read(self.prior, task)
+        bounds = self.read_.check(None, predicted)
+        for structure in task.structures:
+            own = [bound.violated for bound in bounds if set(bound.labels) & set(structure.values)]
+            yield Score(structure, sum(own) / len(own) if own else None)
 
     def value(self, predicted: Measures, truth: Measures) -> float:
         """Return the number of violated bounds over the number of bounds."""

@@ -1,12 +1,10 @@
-"""Bounds without masks: a table of a few numbers per case and class, to write, to read, and to lay over a batch.
+"""Bounds without masks: a table of a few numbers per case and class, to learn, to write and to read.
 
 CSV with the columns ``case,class,descriptor,axis,value,unit`` and, for tables of slices, ``slice`` (its index along the
 first axis). ``axis`` counts the components of a descriptor; ``unit`` is ``voxel`` or ``mm``. A class that a case lacks
 has the volume 0 and no other row; numbers that are not in the table are not constrained.
 
-Such numbers describe a case as it lies in its file. They hold for a sample only if it is the whole case (or the whole
-slice), neither turned nor scaled: where each voxel of a sample comes from travels with it as a derived map, so that
-padding and whole shifts are accounted for, and everything else is refused.
+Reading and writing need no torch, so that predictions can be audited without it.
 """
 
 from __future__ import annotations
@@ -18,26 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-import torch
-
-from segbench import DataInvalid, DataMissing, Incompatible, did_you_mean
-from segbench_shape_descriptors.bounds import summarise
-from segbench_shape_descriptors.descriptors import Column, columns
+from segbench import DataInvalid, DataMissing, did_you_mean
 from segbench_shape_descriptors.expressions import DESCRIPTORS
+from segbench_shape_descriptors.layout import Column, columns
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from segbench import Batch, LabelMap
+    from segbench import LabelMap
 
 Place = tuple[str, int | None]
 _HEADER = ("case", "class", "descriptor", "axis", "value", "unit")
-_REMEDY = (
-    "Numbers of a table describe whole cases as they are: set recipe.augmentation.rotation=0, scale=0, shift=0, "
-    "elastic=0 (or probability=0) and flip empty, and let the network see whole cases (its patch or size), or take "
-    "bounds from truths (no method.table)."
-)
 
 
 class Row(NamedTuple):
@@ -91,6 +78,11 @@ def learn_table(
         slices: numbers of every slice along the first axis instead of the whole case.
         physical: mm instead of voxels.
     """
+    import numpy as np
+    import torch
+
+    from segbench_shape_descriptors.bounds import summarise
+
     names = ("volume", *(name for name in descriptors if name != "volume"))
     rows = []
     for case, truth in truths:
@@ -108,6 +100,40 @@ def learn_table(
             if not math.isnan(value)
         ]
     return rows
+
+
+def table_of(rows: Iterable[Row], labels: Sequence[str], *, physical: bool) -> Table:
+    """Return what ``read_table`` would find in these rows, once they are written."""
+    values: dict[Place, dict[tuple[int, Column], float]] = {}
+    for row in rows:
+        values.setdefault((row.case, row.slice), {})[list(labels).index(row.label), row.column] = row.value
+    return Table(values, any(place is not None for _, place in values), physical)
+
+
+def rows_of(table: Table, labels: Sequence[str]) -> list[Row]:
+    """Return the rows of a table, its cases and slices in their order."""
+    return [
+        Row(case, index, labels[label], column, value)
+        for (case, index), numbers in table.values.items()
+        for (label, column), value in numbers.items()
+    ]
+
+
+def table_labels(path: Path) -> tuple[str, ...]:
+    """Return the classes a table speaks of, in their order.
+
+    Raises:
+        DataMissing, DataInvalid: as ``read_table``.
+    """
+    if not path.is_file():
+        raise DataMissing(f"table {path}: expected a CSV file of numbers, found none. Check the path.")
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            names = tuple(dict.fromkeys(str(record.get("class") or "") for record in csv.DictReader(file)))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataInvalid(f"table {path}: expected UTF-8 CSV, found {error}.") from error
+    read_table(path, names)
+    return names
 
 
 def write_table(path: Path, rows: Sequence[Row], *, physical: bool = False) -> None:
@@ -175,68 +201,3 @@ def _entry(
     if not math.isfinite(value) or (descriptor == "volume" and value < 0):
         raise DataInvalid(f"{where}: expected a finite value (a volume from 0), found {record['value']}.")
     return (str(record["case"]), place), (list(labels).index(name), Column(str(descriptor), axis)), value
-
-
-def origin_map(shape: Sequence[int]) -> NDArray[np.float32]:
-    """Return for each voxel its index and the size of the volume along each axis, ``(6, D, H, W)``.
-
-    Cut and padded (with 0) and warped like the image, it tells where the voxels of a sample come from.
-    """
-    indices = np.indices(shape, dtype=np.float32)
-    sizes = np.broadcast_to(np.array(shape, dtype=np.float32).reshape(3, 1, 1, 1), (3, *shape))
-    return np.concatenate([indices, sizes])
-
-
-def place_of(origin: torch.Tensor, case: str) -> tuple[int, list[float]]:
-    """Return the slice index along the first axis (0 for volumes) and where the case begins in the sample, voxels.
-
-    Args:
-        origin: of one sample, ``(6, *S)``, from ``origin_map``.
-        case: its name, for messages.
-
-    Raises:
-        Incompatible: if the sample is not the whole case or slice, moved by whole voxels at most.
-    """
-    dims = origin.ndim - 1
-    inside = origin[3] > 0
-    if not inside.any():
-        return 0, [0.0] * dims
-    index, sizes = origin[:3, inside], origin[3:, inside][:, 0].tolist()
-    starts = []
-    for axis, places in enumerate(inside.nonzero().T):
-        shift = places - index[3 - dims + axis]
-        if float(shift.max() - shift.min()) > 1e-2:
-            raise Incompatible(
-                f"Case {case} was turned, scaled, flipped or cut along axis {3 - dims + axis}. {_REMEDY}"
-            )
-        starts.append(float(shift.mean()))
-    if int(inside.sum()) != round(math.prod(sizes[3 - dims :])):
-        raise Incompatible(f"Case {case} is not seen as a whole. {_REMEDY}")
-    if dims == 3:
-        return 0, starts
-    if float(index[0].max() - index[0].min()) > 1e-2:
-        raise Incompatible("Tables of slices speak of slices along the first axis; set network.axis=0.")
-    return round(float(index[0, 0])), starts
-
-
-def table_numbers(table: Table, batch: Batch, labels: int, layout: Sequence[Column]) -> torch.Tensor:
-    """Return the numbers ``(B, K, C)`` of a batch, centroids moved to where each case lies in its sample.
-
-    Args:
-        table: numbers.
-        batch: with ``derived["origin"]`` from ``origin_map``; its target is not looked at.
-        labels: K.
-        layout: columns of the result.
-    """
-    origins, spacings = batch.derived["origin"].cpu(), batch.spacing.tolist()
-    numbers = []
-    for case, origin, spacing, labelled in zip(batch.case_ids, origins, spacings, batch.labelled.tolist(), strict=True):
-        index, starts = place_of(origin, case) if labelled else (0, [0.0] * len(spacing))
-        known = table.numbers((case, index if table.sliced else None), labels, layout) if labelled else None
-        sample = torch.tensor(known or [[math.nan] * len(layout)] * labels, dtype=torch.float64)
-        for position, column in enumerate(layout):
-            if column.descriptor == "centroid":
-                step = spacing[column.axis] if table.physical else 1.0
-                sample[:, position] += starts[column.axis] * step
-        numbers.append(sample)
-    return torch.stack(numbers).to(batch.image.device)

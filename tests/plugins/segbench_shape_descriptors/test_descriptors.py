@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from segbench_shape_descriptors import angle, centroid, elongation, length, orientation, ratio, spread, volume
-from segbench_shape_descriptors.descriptors import Shape, central_moment, columns, describe
+from segbench_shape_descriptors.descriptors import Shape, central_moment, describe
+from segbench_shape_descriptors.layout import columns
 from segbench_shape_descriptors.neighbours import offsets, weights
 
 SHAPES = [(7, 9), (4, 5, 6), (1, 6, 5)]

@@ -12,8 +12,9 @@ from segbench import FIXED_SAMPLES, Batch, Incompatible, Task, UsageError, cross
 from segbench.params import make
 from segbench_shape_descriptors import length, log_barrier, volume
 from segbench_shape_descriptors.bounds import Bounds, summarise
-from segbench_shape_descriptors.descriptors import Shape, columns, describe
+from segbench_shape_descriptors.descriptors import Shape, describe
 from segbench_shape_descriptors.expressions import parse_rule
+from segbench_shape_descriptors.layout import columns
 from segbench_shape_descriptors.method import ShapeDescriptors
 
 TASK = Task("boxes", "1", ("background", "a", "b"))
@@ -71,7 +72,7 @@ def total(method, batch, logits):
 def test_loss_is_the_printed_formula(size):
     batch = make_batch(size=size)
     logits = logits_of(batch)
-    found = total(prepared(), batch, logits)
+    found = total(prepared(weights=(0.01,)), batch, logits)
     p, y = logits.softmax(1), torch.nn.functional.one_hot(batch.target, 3).movedim(-1, 1).float()
     expected = 0.0
     for name in ("volume", "centroid", "spread", "length"):
@@ -179,6 +180,39 @@ def test_margins():
     assert with_background.shape == (1, 6)
 
 
+def test_relative_constraints_do_not_depend_on_the_grid():
+    """A shape drawn twice as fine has the same relative z, up to the length, whose pairs at corners count otherwise."""
+    coarse, p = make_batch(1).target, logits_of(make_batch(1)).softmax(1).detach()
+    found = []
+    for factor in (1, 2):
+        target, soft = (one.repeat_interleave(factor, -1).repeat_interleave(factor, -2) for one in (coarse, p))
+        numbers = summarise(target, torch.ones(1, dtype=torch.bool), 3, ("volume", "spread"))
+        bounds = Bounds(("volume", "spread"), 0.1, relative=True)
+        found.append(bounds.residuals(Shape(soft), numbers))
+    torch.testing.assert_close(found[0]["volume"][0], found[1]["volume"][0])
+    torch.testing.assert_close(found[0]["spread"][0], found[1]["spread"][0], rtol=0.02, atol=0.02)
+    raw = Bounds(("volume",), 0.1).residuals(Shape(p), summarise(coarse, torch.ones(1).bool(), 3, ("volume",)))
+    torch.testing.assert_close(found[0]["volume"][0][0, :2], raw["volume"][0][0, :2] / (coarse == 1).sum())
+
+
+def test_an_absent_class_counts_as_a_small_one():
+    target, p = torch.zeros(1, 20, 20, dtype=torch.int64), torch.full((1, 2, 20, 20), 0.5)
+    numbers = summarise(target, torch.ones(1).bool(), 2, ("volume",))
+    z, active = Bounds(("volume",), 0.1, relative=True).residuals(Shape(p), numbers)["volume"]
+    assert active.tolist() == [[False, True]] and float(z[0, 1]) == pytest.approx(200 / 20)
+
+
+def test_weights():
+    """Unless they are given they are balanced, and the squares of penalty and multipliers are relative."""
+    assert ShapeDescriptors()._weights() == (0.03, 0.6, 1.2, 0.001)
+    assert ShapeDescriptors(solver="penalty")._weights() == (0.1, 0.1, 0.1, 0.01)
+    assert ShapeDescriptors(weights=(3.0,))._weights() == (3.0,) * 4
+    assert ShapeDescriptors(scale="relative")._weights() == ShapeDescriptors(solver="penalty")._weights()
+    assert ShapeDescriptors(("elongation", "length"))._weights() == (0.03, 0.001)
+    assert prepared(solver="penalty").bounds_.relative and not prepared().bounds_.relative
+    assert not prepared(solver="penalty", scale="raw").bounds_.relative
+
+
 def test_rules_by_hand():
     batch = make_batch(2)
     batch.target[1] = batch.target[1].where(batch.target[1] != 2, 0)
@@ -197,7 +231,7 @@ def test_rules_by_hand():
 def test_rules_without_any_number(tmp_path):
     path = tmp_path / "rules.toml"
     path.write_text('constraints = ["volume(a) >= 100", "2 <= length(a)/length(b) <= 3"]')
-    method = prepared(truths=False, rules=path)
+    method = prepared(truths=False, rules=path, weights=(0.01,))
     assert method.supervision == "none"
     batch = make_batch()
     logits = logits_of(batch)
@@ -257,6 +291,7 @@ def test_multipliers_belong_to_samples_and_survive_a_resume():
     assert (method.multipliers_[[4, 0, 2]].amax(1) > 0).all() and not method.multipliers_[[1, 3, 5]].any()
     shape = Shape(logits.detach().softmax(1))
     z, _ = method.bounds_.residuals(shape, method.numbers(batch))["volume"]
+    assert method.bounds_.relative
     torch.testing.assert_close(method.multipliers_[[4, 0, 2], : z.shape[1]], 0.5 * z.clamp(min=0))
     resumed = prepared(solver="augmented_lagrangian", mu=0.5)
     resumed.restore(method.state())
@@ -280,7 +315,7 @@ def test_schedule_survives_a_resume():
         ({"descriptors": "volume,size"}, "expected different ones out of volume.*found.*size"),
         ({"descriptors": "volume,volume"}, "two"),
         ({"descriptors": "moment_2_x"}, "moment_2_x"),
-        ({"weights": "1,2"}, "expected one or 4 .volume, centroid"),
+        ({"weights": "1,2"}, "expected none, one or 4 .volume, centroid"),
         ({"truths": "false"}, "nothing is constrained"),
         ({"solver": "adam"}, "one of log_barrier"),
     ],

@@ -12,7 +12,7 @@ from segbench import Augmentation, Batch, Case, DataInvalid, DataMissing, Incomp
 from segbench.training import augmentation
 from segbench_shape_descriptors import learn_table, read_table, write_table
 from segbench_shape_descriptors.method import ShapeDescriptors
-from segbench_shape_descriptors.table import origin_map, place_of
+from segbench_shape_descriptors.samples import origin_map, place_of
 
 TASK = Task("boxes", "1", ("background", "a", "b, with comma"))
 SPACING = (3.0, 1.0, 2.0)
