@@ -81,7 +81,9 @@ class Geometric(Method):
             },
         )
         self.signatures_ = np.zeros(stage.samples, dtype=np.int64)
-        self.targets_ = Store(stage.folder / "scratch", stage.samples, {"target": (size, np.int16)}) if self.placebo else None
+        self.targets_ = (
+            Store(stage.folder / "scratch", stage.samples, {"target": (size, np.int16)}) if self.placebo else None
+        )
         for batch in stage.batches():
             self.signatures_[batch.sample_ids.numpy()] = signatures(batch.target)
             if self.targets_ is not None:

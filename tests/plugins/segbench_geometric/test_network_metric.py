@@ -1,4 +1,4 @@
-"""The network's size, the metrics against counting by hand, the study's numbers."""
+"""The network's size, and the metrics against counting by hand."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ import pytest
 import torch
 
 from segbench import Geometry, LabelMap, Task
-from segbench.host import load_catalogue
 from segbench_geometric import edge_detector, weighted_total_variation
 from segbench_geometric.metric import ExtraComponents, SliceAreaError, WeightedTVExcess
 from segbench_geometric.network import SUNet
-from segbench_geometric.study import Table1
 
 TASK = Task("test", "1", ("background", "organ"))
 GEOMETRY = Geometry((40, 200, 180), (2.5, 1.0, 1.0), (44, 220, 200))
@@ -92,19 +90,3 @@ def test_extra_components() -> None:
     assert score(ExtraComponents(), boxes(BODY, corner), truth) == 0
     assert score(ExtraComponents(), boxes(BODY, island, other), truth) == 2
     assert score(ExtraComponents(), truth, boxes(BODY, island, other)) == 0
-
-
-def test_the_study_has_the_published_table_and_the_recipe() -> None:
-    rows = Table1().published()
-    assert len(rows) == 10 and {row["metric"] for row in rows} == {"dice", "hd"}
-    best = min((row for row in rows if row["metric"] == "hd"), key=lambda row: row["value"])
-    assert (best["value"], best["sd"], best["parameters"], best["arm"]) == (
-        42.77,
-        19.62,
-        {"fidelity": "ce_ms"},
-        "method",
-    )
-    assert {row["value"] for row in rows if row["arm"] == "control"} == {0.9344, 0.9366, 51.68, 54.69}
-    recipe = Table1().recipe()
-    assert (recipe.optimizer, recipe.learning_rate, recipe.batch, recipe.frozen_copies) == ("sgd", 1e-3, 6, 3)
-    assert "lambert2021-table1" in load_catalogue().names("studies")
