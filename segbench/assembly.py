@@ -164,6 +164,9 @@ def assemble(config: RunConfig, catalogue: Catalogue, root: Path, sources: Sourc
     if other is not None:
         _check_other(source.task, other.task, method, config.smoke)
     splits = split_cases(source.refs, config, source.folds)
+    nothing = UNLABELLED in method.needs and other is None and not splits.unlabelled
+    if config.smoke and nothing and len(splits.train) > 1:
+        splits = replace(splits, train=splits.train[:-1], unlabelled=splits.train[-1:])  # a miniature may have none
     chosen = _unlabelled(config, method, splits, source.task, other)
     return Parts(source, other, network, method, metrics, replace(splits, unlabelled=chosen))
 

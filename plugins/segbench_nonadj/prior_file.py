@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ENDINGS = (".csv", ".toml")
+_MOST = 2.0**53
+"""Above it, floating-point numbers no longer count one by one."""
 
 
 def write_prior(path: Path, counts: NDArray[np.int64], labels: Sequence[str]) -> None:
@@ -87,6 +89,19 @@ def labels_of(path: Path) -> tuple[str, ...]:
         unique = dict.fromkeys(["background", *unique])
     _from_pairs(content, list(unique), path)
     return tuple(unique)
+
+
+def looks_like_prior(path: Path) -> bool:
+    """Say whether a file has the shape of a prior, faults within it or not, so that ``read`` can name them.
+
+    Raises:
+        SegbenchError: if it cannot be read as CSV or TOML.
+    """
+    content = _parse(path)
+    if isinstance(content, Mapping):
+        return "allowed" in content or "forbidden" in content
+    names = content[0][1:] if content else []
+    return len(names) > 1 and names == [row[0] for row in content[1:]]
 
 
 def _parse(path: Path) -> Mapping[str, Any] | list[list[str]]:
@@ -161,8 +176,10 @@ def _ordered(cells: Sequence[Sequence[str]], order: Sequence[int], path: Path) -
         values = np.array([[float(cell) for cell in row] for row in cells])
     except ValueError as error:
         raise DataInvalid(f"prior {path}: expected numbers of contacts, found {error}.") from error
-    if not np.isfinite(values).all() or (values < 0).any():
-        raise DataInvalid(f"prior {path}: expected numbers of contacts from 0, found negative or non-finite ones.")
+    if not ((values >= 0) & (values <= _MOST)).all():
+        raise DataInvalid(
+            f"prior {path}: expected numbers of contacts from 0 to 2^53, found a negative, larger or non-finite one."
+        )
     table: NDArray[np.int64] = np.ceil(values).astype(np.int64)[np.ix_(order, order)]
     np.fill_diagonal(table, 0)
     if not np.array_equal(table, table.T):

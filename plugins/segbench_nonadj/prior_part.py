@@ -56,10 +56,10 @@ class AdjacencyPrior(Prior):
 
     def recognises(self, path: Path) -> bool:
         """Say whether a file is a CSV table or TOML list of pairs by label names."""
-        from segbench_nonadj.prior_file import ENDINGS, labels_of
+        from segbench_nonadj.prior_file import ENDINGS, looks_like_prior
 
         try:
-            return path.suffix.lower() in ENDINGS and len(labels_of(path)) > 1
+            return path.suffix.lower() in ENDINGS and looks_like_prior(path)
         except (SegbenchError, OSError, ValueError):
             return False
 

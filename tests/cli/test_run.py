@@ -427,6 +427,11 @@ def test_a_terminal_sees_progress_and_a_summary(empty_folder: Path) -> None:
         assert words in text, words
 
 
+def test_a_miniature_lends_a_case_without_its_labels() -> None:
+    (cell,) = dry("--method", "nonadj", "--set", "method.unlabelled=6", "--smoke")
+    assert cell["status"] == "to be run"
+
+
 def test_a_study_offers_its_recipe(tmp_path: Path) -> None:
     plugin = tmp_path / "paper.py"
     plugin.write_text(

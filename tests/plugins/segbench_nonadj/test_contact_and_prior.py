@@ -138,7 +138,8 @@ def test_faulty_files_are_named(tmp_path, name, text, message):
 
 
 @pytest.mark.parametrize(
-    ("cell", "message"), [("x", "numbers"), ("-1", "negative"), ("nan", "finite"), ("7", "symmetric")]
+    ("cell", "message"),
+    [("x", "numbers"), ("-1", "negative"), ("1e30", "larger"), ("nan", "finite"), ("7", "symmetric")],
 )
 def test_faulty_cells_are_named(tmp_path, cell, message):
     (tmp_path / "p.csv").write_text(f"label,background,a\nbackground,0,{cell}\na,1,0")

@@ -71,8 +71,6 @@ def test_cases_without_a_truth_teach_nothing():
         ("a.csv", b"label,a\na,x"),
         ("a.csv", b"\xff\xfe\x00"),
         ("a.toml", b"volume = 3"),
-        ("a.toml", b"allowed = 3"),
-        ("a.toml", b"allowed = [[1, [2]]]\nlabels = [[1], 1]"),
         ("a.toml", b"allowed = ["),
         ("a.json", b'{"allowed": []}'),
         ("a.nii.gz", b"\x1f\x8b"),
@@ -82,6 +80,21 @@ def test_other_files_are_not_recognised(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     assert not AdjacencyPrior().recognises(tmp_path / name)
     assert not AdjacencyPrior().recognises(tmp_path) and not AdjacencyPrior().recognises(tmp_path / "nowhere.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.toml", "allowed = 3"),
+        ("a.toml", "allowed = [[1, [2]]]\nlabels = [[1], 1]"),
+        ("a.csv", "label,background,left a\nbackground,0,1\nleft a,2,0"),
+    ],
+)
+def test_a_faulty_prior_is_recognised_and_its_fault_is_named_on_reading(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    assert AdjacencyPrior().recognises(tmp_path / name)
+    with pytest.raises(DataInvalid, match=r"expected|no label is called"):
+        AdjacencyPrior().read(tmp_path / name, TASK)
 
 
 def test_labels_of_pairs_put_the_background_first(tmp_path):
