@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from segbench.atomic import atomically as atomically
     from segbench.config import Augmentation as Augmentation
     from segbench.config import Recipe as Recipe
     from segbench.config import RunConfig as RunConfig
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
     from segbench.views import Slices as Slices
 
 _HOME = {
+    "segbench.atomic": ("atomically",),
     "segbench.config": ("Augmentation", "Recipe", "RunConfig"),
     "segbench.contracts": (
         "FIXED_SAMPLES",

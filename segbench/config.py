@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from segbench.errors import UsageError
-from segbench.params import fingerprint, parameter, to_json
+from segbench.params import fingerprint, flattened, make, merged, parameter, to_json
 from segbench.types import Choice
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -155,13 +155,13 @@ class RunConfig:
         changes = [
             f"{part}.{key}={_plain(value)}"
             for part, choice in parts
-            for key, value in sorted(_flat(choice.parameters).items())
+            for key, value in sorted(flattened(choice.parameters).items())
         ]
         if self.unlabelled:
             changes.append(f"unlabelled={self.unlabelled.name}")
         fair = self.recipe_name == "fair"
         base = self.base or (Recipe() if fair else self.recipe)
-        mine, named = _flat(to_json(self.recipe)), _flat(to_json(base))
+        mine, named = flattened(to_json(self.recipe)), flattened(to_json(base))
         changes += [f"{key}={_plain(mine[key])}" for key in mine if mine[key] != named[key]]
         return " ".join(changes if fair else [f"recipe={self.recipe_name}", *changes])
 
@@ -176,12 +176,13 @@ class RunConfig:
         return fingerprint([self.canonical(), revision, dict(versions or {})])[:12]
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested mappings with dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
-    return flat
+def changed_recipe(recipe: Recipe, over: Mapping[str, Any]) -> Recipe:
+    """Return a recipe with some values replaced, all of them checked.
+
+    Raises:
+        UsageError: for a key that does not exist or a value that does not fit.
+    """
+    return make(Recipe, merged(to_json(recipe), over), "recipe")
 
 
 def _plain(value: Any) -> str:

@@ -7,15 +7,15 @@ earlier in this process.
 from __future__ import annotations
 
 import hashlib
-import os
-import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from segbench import atomically
 from segbench_shape_signature.pretraining import Spread, build, pretrain, scaled
 from segbench_shape_signature.settings import Pretraining
 from segbench_shape_signature.signature import SignatureNetwork
@@ -91,7 +91,7 @@ def obtain(
         del _remembered[next(iter(_remembered))]
     for path, there in kept.items():
         if there is None:
-            _write(path, {**state, "name": name})
+            atomically(path, partial(torch.save, {**state, "name": name}))
     return restored(state, settings, device)
 
 
@@ -107,14 +107,3 @@ def _read(path: Path) -> dict[str, Any] | None:
         return {"weights": dict(state["weights"]), "spread": dict(state["spread"])}
     except Exception:  # torch.load raises whatever the bytes happen to provoke
         return None
-
-
-def _write(path: Path, state: dict[str, Any]) -> None:
-    """Write a file that appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
-    try:
-        torch.save(state, part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ import typer
 from segbench.cli import console
 from segbench.cli.application import app
 from segbench.errors import EXIT_SOME_FAILED, DataMissing, Incompatible, PluginError, UsageError, did_you_mean
-from segbench.params import make, parse_assignments
+from segbench.params import merged, parse_assignments
 from segbench.types import Choice
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def run_command(
         "precision": precision,
     }
     settings.update({key: value for key, value in given.items() if value is not None})
-    parameters = _merge(settings.pop("set", {}), parse_assignments(assignments or []))
+    parameters = merged(settings.pop("set", {}), parse_assignments(assignments or []))
     cells = plan_cells(catalogue, settings, parameters, {"split": read_split(split), "smoke": smoke})
     sources = Sources(catalogue, out)
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
@@ -125,7 +125,7 @@ def plan_cells(
     Raises:
         UsageError: for names, parameters or numbers that do not exist or do not fit.
     """
-    from segbench.config import DEVICES, PRECISIONS, RunConfig
+    from segbench.config import DEVICES, PRECISIONS, RunConfig, changed_recipe
 
     for part, values in parameters.items():
         if part not in PARTS:
@@ -140,7 +140,8 @@ def plan_cells(
         raise UsageError("Which method? Name one with --method; `segbench list methods` shows all.")
     recipe_name = str(settings.get("recipe", "fair"))
     base = _named_recipe(catalogue, recipe_name)
-    recipe = _recipe(base, parameters.get("recipe", {}), settings.get("epochs"))
+    epochs = {"epochs": settings["epochs"]} if "epochs" in settings else {}
+    recipe = changed_recipe(base, {**parameters.get("recipe", {}), **epochs})
     names = {part: settings.get(part) or catalogue.default(part + "s") for part in ("dataset", "network")}
     chosen = {part: _choice(catalogue, part, str(name), parameters) for part, name in names.items()}
     unlabelled = settings.get("unlabelled")
@@ -208,16 +209,6 @@ def _named_recipe(catalogue: Catalogue, name: str) -> Recipe:
     from segbench.config import Recipe
 
     return Recipe() if name == "fair" else catalogue.study(Choice(name)).recipe()
-
-
-def _recipe(base: Recipe, values: Mapping[str, Any], epochs: int | None) -> Recipe:
-    from segbench.config import Recipe
-    from segbench.params import to_json
-
-    merged = _merge(to_json(base), values)
-    if epochs is not None:
-        merged["epochs"] = epochs
-    return make(Recipe, merged, "recipe")
 
 
 def _cell(cell: RunConfig, sources: Sources, dry_run: bool, as_json: bool, sweep: bool) -> dict[str, Any]:
@@ -371,14 +362,6 @@ def read_split(path: Path | None) -> dict[str, tuple[str, ...]] | None:
     if not good:
         raise UsageError(f'--split {path}: expected {{"train": [CASE, ...], "val": [...], "test": [...]}}.')
     return {role: tuple(lists.get(role, ())) for role in SPLIT_ROLES}
-
-
-def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in over.items():
-        inner = merged.get(key)
-        merged[key] = _merge(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else value
-    return merged
 
 
 def _listed(value: Any) -> list[str]:

@@ -15,6 +15,7 @@ from segbench.errors import EXIT_SOME_FAILED, UsageError, did_you_mean
 from segbench.params import parse_assignments
 
 if TYPE_CHECKING:
+    from segbench.assembly import Sources
     from segbench.contracts import Cell, Table
     from segbench.host import Catalogue
     from segbench.studies.running import Attempt, Plan
@@ -55,6 +56,7 @@ def study_command(
 
     A row that fails is said and the others go on. Exit code 0: all rows are finished; 1: some failed.
     """
+    from segbench.assembly import Sources
     from segbench.studies.running import planned
 
     catalogue = console.catalogue(plugins)
@@ -62,7 +64,8 @@ def study_command(
     plan = _plan(catalogue, name, dataset or [], seeds or 0, only or [], assignments or [], others)
     cells = list(planned(plan, catalogue))
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
-        attempts = _look(cells, catalogue, out, say=dry_run) if dry_run or table else _run(cells, catalogue, out)
+        sources = Sources(catalogue, out)
+        attempts = _look(cells, sources, say=dry_run) if dry_run or table else _run(cells, sources)
         found, sheets = _tables(plan, attempts, catalogue, dry_run)
     if markdown is not None and not dry_run:
         from segbench.atomic import atomically
@@ -126,19 +129,19 @@ def _title(dataset: str, cell: Cell) -> str:
     return f"{cell.label} on {dataset}, seed {cell.config.seed}"
 
 
-def _look(cells: list[tuple[str, Cell]], catalogue: Catalogue, out: Path, *, say: bool) -> list[Attempt]:
+def _look(cells: list[tuple[str, Cell]], sources: Sources, *, say: bool) -> list[Attempt]:
     from segbench.studies.running import look
 
     attempts = []
     for dataset, cell in cells:
-        one = look(dataset, cell, catalogue, out)
+        one = look(dataset, cell, sources)
         if say:
             console.say(f"{_title(dataset, cell)}: {one.state} {one.folder or one.reason}")
         attempts.append(one)
     return attempts
 
 
-def _run(cells: list[tuple[str, Cell]], catalogue: Catalogue, out: Path) -> list[Attempt]:
+def _run(cells: list[tuple[str, Cell]], sources: Sources) -> list[Attempt]:
     """Run cell after cell; what fails is said once, and the next one goes on."""
     from segbench.cli.progress import RichReporter
     from segbench.studies.running import attempt
@@ -148,7 +151,7 @@ def _run(cells: list[tuple[str, Cell]], catalogue: Catalogue, out: Path) -> list
         console.say(f"[{number}/{len(cells)}] {_title(dataset, cell)}", style="bold")
         reporter = RichReporter(console.stderr())
         try:
-            one = attempt(dataset, cell, catalogue, out, reporter)
+            one = attempt(dataset, cell, sources, reporter)
         finally:
             reporter.finish()
         if one.state == "failed":

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from segbench.config import Recipe, RunConfig
+from segbench.config import Recipe, RunConfig, changed_recipe
 from segbench.conformance.common import Check, Skipped, Subject, expect
 from segbench.contracts import Cell, Study
 from segbench.host import Catalogue
-from segbench.studies.running import cells_of, merged_recipe
+from segbench.studies.running import cells_of
 from segbench.types import Choice
 
 PUBLISHED = ("dataset", "row", "label", "metric", "value", "sd")
@@ -27,7 +27,7 @@ def gives_its_recipe(subject: Subject) -> None:
     """``recipe`` returns a valid segbench.Recipe."""
     recipe = subject.make().recipe()
     expect(isinstance(recipe, Recipe), f"recipe() must return a segbench.Recipe; found {recipe!r}")
-    merged_recipe(recipe, {})
+    changed_recipe(recipe, {})
 
 
 def rows_name_parts_that_exist(subject: Subject) -> None:

@@ -10,16 +10,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segbench.config import Recipe, RunConfig
+from segbench.config import RunConfig, changed_recipe
 from segbench.contracts import Cell, Study
 from segbench.errors import PluginError, SegbenchError, UnknownName, did_you_mean
 from segbench.host import Catalogue, blame
-from segbench.params import make, to_json
 from segbench.results import is_complete
 from segbench.runner import assemble, folder_of, run, settled
 from segbench.types import Choice
 
 if TYPE_CHECKING:
+    from segbench.assembly import Sources
     from segbench.training.loop import Reporter
 
 ROLES = ("method", "baseline", "control", "placebo")
@@ -124,41 +124,27 @@ def _completed(config: RunConfig, plan: Plan, defaults: Sequence[str]) -> RunCon
     if not plan.metrics and {metric.name for metric in metrics} <= set(defaults):
         metrics = ()
     base = config.base or (None if config.recipe_name == "fair" else config.recipe)
-    return replace(config, metrics=metrics, recipe=merged_recipe(config.recipe, plan.recipe), base=base, **plan.others)
+    return replace(config, metrics=metrics, recipe=changed_recipe(config.recipe, plan.recipe), base=base, **plan.others)
 
 
-def merged_recipe(recipe: Recipe, over: Mapping[str, Any]) -> Recipe:
-    """Return a recipe with some values replaced, all of them checked.
-
-    Raises:
-        UsageError: for a key that does not exist or a value that does not fit.
-    """
-    return make(Recipe, _merged(to_json(recipe), over), "recipe")
-
-
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in over.items():
-        inner = merged.get(key)
-        merged[key] = _merged(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else value
-    return merged
-
-
-def look(dataset: str, cell: Cell, catalogue: Catalogue, root: Path) -> Attempt:
+def look(dataset: str, cell: Cell, sources: Sources) -> Attempt:
     """Say how far a cell is, without training."""
     try:
-        config = settled(cell.config, catalogue)
-        folder = folder_of(config, assemble(config, catalogue, root), root)
+        config = settled(cell.config, sources.catalogue)
+        parts = assemble(config, sources.catalogue, sources.root, sources)
+        folder = folder_of(config, parts, sources.root)
     except SegbenchError as error:
         return Attempt(dataset, cell, "failed", reason=str(error))
     state = "finished before" if is_complete(folder) else "to be resumed" if folder.exists() else "to be run"
     return Attempt(dataset, cell, state, folder)
 
 
-def attempt(dataset: str, cell: Cell, catalogue: Catalogue, root: Path, reporter: Reporter | None = None) -> Attempt:
+def attempt(dataset: str, cell: Cell, sources: Sources, reporter: Reporter | None = None) -> Attempt:
     """Run a cell unless it is finished; one that fails says why, so that the others can go on."""
     try:
-        outcome = run(cell.config, catalogue=catalogue, results_root=root, reporter=reporter)
+        outcome = run(
+            cell.config, catalogue=sources.catalogue, results_root=sources.root, reporter=reporter, sources=sources
+        )
     except (SegbenchError, RuntimeError, MemoryError) as error:  # torch raises RuntimeError when memory runs out
         return Attempt(dataset, cell, "failed", reason=str(error) or type(error).__name__)
     return Attempt(dataset, cell, "done" if outcome.fresh else "finished before", outcome.folder)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from segbench.contracts import FinishedRun, Table
 from segbench.errors import DataInvalid, SegbenchError
 from segbench.host import Catalogue, blame
+from segbench.params import flattened
 from segbench.results import read_scores
 from segbench.runs import open_run
 from segbench.studies.running import Attempt, Plan
@@ -102,16 +103,8 @@ def tables(plan: Plan, attempts: Sequence[Attempt], catalogue: Catalogue) -> lis
 
 def _departures(plan: Plan) -> list[str]:
     """Return in words what was changed of the study's own recipe."""
-    changed = ", ".join(f"{key}={value}" for key, value in _dotted(plan.recipe))
+    changed = ", ".join(f"{key}={value}" for key, value in flattened(plan.recipe, "recipe.").items())
     return [f"Not the study's own protocol: {changed}, for all rows alike."] if changed else []
-
-
-def _dotted(values: Mapping[str, Any], prefix: str = "recipe.") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _dotted(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
 
 
 def _scores(one: Attempt) -> pa.Table:
