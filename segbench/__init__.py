@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from segbench.contracts import Metric as Metric
     from segbench.contracts import Network as Network
     from segbench.contracts import Prior as Prior
+    from segbench.contracts import SliceNetwork as SliceNetwork
     from segbench.contracts import Stage as Stage
     from segbench.contracts import Step as Step
     from segbench.contracts import Study as Study
@@ -100,6 +101,7 @@ _HOME = {
         "Metric",
         "Network",
         "Prior",
+        "SliceNetwork",
         "Stage",
         "Step",
         "Study",

@@ -7,11 +7,13 @@ class attributes, constructing it does no work, and what it learns is kept in at
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
+from segbench.params import parameter
 from segbench.types import Audit, Batch, Case, CaseRef, Choice, Geometry, LabelMap, Peer, Score, Structure, Task
+from segbench.views import Slices
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from segbench.config import Recipe, RunConfig
-    from segbench.views import Patches, Slices
+    from segbench.views import Patches
 
 UNLABELLED = "unlabelled"
 """In ``Method.needs``: every step also carries unlabelled samples."""
@@ -118,6 +120,29 @@ class Network(Part):
             labels: number of labels K, background included.
         """
         raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class SliceNetwork(Network):
+    """A 2D network on slices: what such networks share. Subclasses are frozen dataclasses and add ``build``."""
+
+    dims: ClassVar[int] = 2
+
+    context: int = parameter(0, "neighbouring slices on either side as extra channels", low=0, high=16)
+    axis: int | None = parameter(None, "axis that is sliced (0 = D, 1 = H, 2 = W); none = the coarsest", low=0, high=2)
+    size: tuple[int, int] | None = parameter(None, "in-plane training size; none = the largest training slice", low=8)
+
+    def adapt(self, geometry: Geometry) -> Self:
+        """Settle axis (the first of the coarsest) and in-plane size."""
+        spacing = geometry.spacing
+        axis = self.axis if self.axis is not None else max(range(3), key=lambda index: (spacing[index], -index))
+        height, width = (n for index, n in enumerate(geometry.largest) if index != axis)
+        return replace(self, axis=axis, size=self.size or (height, width))
+
+    @property
+    def view(self) -> Slices:
+        """Slices along the settled axis."""
+        return Slices(self.context, self.axis or 0, self.size or (0, 0))
 
 
 class Method(Part):

@@ -16,8 +16,8 @@ from segbench import load_catalogue
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     ("types", "errors"),
-    ("atomic", "params", "names", "provenance"),
-    ("config", "contracts", "losses", "views"),
+    ("atomic", "params", "names", "provenance", "views"),
+    ("config", "contracts", "losses"),
     ("hookspecs", "results"),
     ("host", "files", "ranking"),
     ("evaluation",),

@@ -9,10 +9,10 @@ Instance normalisation, leaky ReLU and padded convolutions, so that any size goe
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from segbench import Geometry, Network, Slices, parameter
+from segbench import SliceNetwork, parameter
 from segbench_geometric.method import BIBTEX, SOURCE
 
 if TYPE_CHECKING:
@@ -20,33 +20,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class SUNet(Network):
+class SUNet(SliceNetwork):
     """The simplified 2D U-Net of the paper."""
 
     name: ClassVar[str] = "sunet"
     summary: ClassVar[str] = "simplified 2D U-Net, fewer than a million parameters"
     source: ClassVar[str] = SOURCE
     bibtex: ClassVar[str] = BIBTEX
-    dims: ClassVar[int] = 2
 
     width: int = parameter(16, "channels of the first level, doubled per level", low=4, high=24)
     levels: int = parameter(4, "levels of resolution", low=2, high=4)
-    axis: int | None = parameter(None, "axis that is sliced (0 = D, 1 = H, 2 = W); none = the coarsest", low=0, high=2)
-    size: tuple[int, int] | None = parameter(
-        None, "in-plane training size, the paper's is 256,152; none = the largest training slice", low=8
-    )
-
-    def adapt(self, geometry: Geometry) -> SUNet:
-        """Settle axis and in-plane size for a geometry."""
-        spacing = geometry.spacing
-        axis = self.axis if self.axis is not None else max(range(3), key=lambda index: (spacing[index], -index))
-        height, width = (n for index, n in enumerate(geometry.largest) if index != axis)
-        return replace(self, axis=axis, size=self.size or (height, width))
-
-    @property
-    def view(self) -> Slices:
-        """Single slices along the settled axis."""
-        return Slices(0, self.axis or 0, self.size or (0, 0))
 
     def build(self, channels: int, labels: int) -> torch.nn.Module:
         """Return a module ``(B, channels, H, W) -> (B, labels, H, W)``."""

@@ -8,10 +8,10 @@ Differences: inputs are padded to a multiple of 16 rather than pooled unevenly; 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from segbench import Geometry, Network, Slices, parameter
+from segbench import SliceNetwork, parameter
 from segbench_nonadj.citation import BIBTEX, DOI
 
 if TYPE_CHECKING:
@@ -19,37 +19,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ModSegNet(Network):
+class ModSegNet(SliceNetwork):
     """2.5D encoder-decoder with max unpooling and skips; no normalisation layers."""
 
     name: ClassVar[str] = "modsegnet"
     summary: ClassVar[str] = "2.5D encoder-decoder of NonAdjLoss: 7 slices, max unpooling, concatenation skips"
     source: ClassVar[str] = DOI
     bibtex: ClassVar[str] = BIBTEX
-    dims: ClassVar[int] = 2
 
     widths: tuple[int, ...] = parameter((32, 64, 128, 256), "channels per level, finest first", low=1, high=1024)
     context: int = parameter(3, "neighbouring slices on either side as extra channels; 3 = 7 slices", low=0, high=16)
-    axis: int | None = parameter(None, "axis that is sliced (0 = D, 1 = H, 2 = W); none = the coarsest", low=0, high=2)
-    size: tuple[int, int] | None = parameter(None, "in-plane training size; none = the largest training slice", low=8)
     dropout: float = parameter(0.5, "dropout at the end of the deepest encoder", low=0, high=0.95)
 
     def __post_init__(self) -> None:
         if not self.widths:
             raise ValueError("widths: expected at least one level, found none.")
-
-    def adapt(self, geometry: Geometry) -> ModSegNet:
-        """Settle axis and in-plane size for a geometry."""
-        axis = self.axis
-        if axis is None:
-            axis = max(range(3), key=lambda index: (geometry.spacing[index], -index))
-        height, width = (n for index, n in enumerate(geometry.largest) if index != axis)
-        return replace(self, axis=axis, size=self.size or (height, width))
-
-    @property
-    def view(self) -> Slices:
-        """Slices with their neighbours along the settled axis."""
-        return Slices(self.context, self.axis or 0, self.size or (0, 0))
 
     def build(self, channels: int, labels: int) -> torch.nn.Module:
         """Return a module ``(B, channels, H, W) -> (B, labels, H, W)``."""

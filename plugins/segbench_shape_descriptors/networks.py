@@ -6,10 +6,10 @@ Differences: see the README.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
-from segbench import Geometry, Network, Slices, parameter
+from segbench import SliceNetwork, parameter
 
 if TYPE_CHECKING:
     import torch
@@ -27,30 +27,7 @@ _FUSIONNET = """@article{quan2021fusionnet,
 
 
 @dataclass(frozen=True)
-class _SliceNetwork(Network):
-    """What both share: slices along an axis."""
-
-    dims: ClassVar[int] = 2
-
-    context: int = parameter(0, "neighbouring slices on either side as extra channels", low=0, high=16)
-    axis: int | None = parameter(None, "axis that is sliced (0 = D, 1 = H, 2 = W); none = the coarsest", low=0, high=2)
-    size: tuple[int, int] | None = parameter(None, "in-plane training size; none = the largest training slice", low=8)
-
-    def adapt(self, geometry: Geometry) -> Self:
-        """Settle axis and in-plane size for a geometry."""
-        spacing = geometry.spacing
-        axis = self.axis if self.axis is not None else max(range(3), key=lambda index: (spacing[index], -index))
-        plane = [n for index, n in enumerate(geometry.largest) if index != axis]
-        return replace(self, axis=axis, size=self.size or (plane[0], plane[1]))
-
-    @property
-    def view(self) -> Slices:
-        """Slices along the settled axis."""
-        return Slices(self.context, self.axis or 0, self.size or (0, 0))
-
-
-@dataclass(frozen=True)
-class ENet(_SliceNetwork):
+class ENet(SliceNetwork):
     """ENet: bottlenecks at an eighth of the resolution, dilated and asymmetric, unpooled with the encoder's indices."""
 
     name: ClassVar[str] = "enet"
@@ -69,7 +46,7 @@ class ENet(_SliceNetwork):
 
 
 @dataclass(frozen=True)
-class ResidualUNet(_SliceNetwork):
+class ResidualUNet(SliceNetwork):
     """Fully residual U-Net: residual blocks on every level, skips added instead of concatenated."""
 
     name: ClassVar[str] = "residual_unet"

@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from segbench import Geometry, Network, Patches, Slices, UsageError, parameter
+from segbench import Geometry, Network, Patches, SliceNetwork, UsageError, parameter
 
 if TYPE_CHECKING:
     import torch
@@ -32,33 +32,17 @@ SHORTEST = 4
 
 
 @dataclass(frozen=True)
-class UNet2D(Network):
+class UNet2D(SliceNetwork):
     """2D U-Net on single slices."""
 
     name: ClassVar[str] = "unet2d"
     summary: ClassVar[str] = "2D U-Net, slice by slice"
     source: ClassVar[str] = "10.1007/978-3-319-24574-4_28"
     bibtex: ClassVar[str] = _BIBTEX_2D
-    dims: ClassVar[int] = 2
 
     width: int = parameter(16, "channels of the first level, doubled per level", low=4, high=512)
     levels: int = parameter(4, "levels of resolution", low=2, high=8)
-    context: int = parameter(0, "neighbouring slices on either side as extra channels", low=0, high=16)
-    axis: int | None = parameter(None, "axis that is sliced (0 = D, 1 = H, 2 = W); none = the coarsest", low=0, high=2)
-    size: tuple[int, int] | None = parameter(None, "in-plane training size; none = the largest training slice", low=8)
     dropout: float = parameter(0.0, "dropout at the deepest level", low=0, high=0.95)
-
-    def adapt(self, geometry: Geometry) -> UNet2D:
-        """Settle axis and in-plane size for a geometry."""
-        spacing = geometry.spacing
-        axis = self.axis if self.axis is not None else max(range(3), key=lambda index: (spacing[index], -index))
-        plane = [n for index, n in enumerate(geometry.largest) if index != axis]
-        return replace(self, axis=axis, size=self.size or (plane[0], plane[1]))
-
-    @property
-    def view(self) -> Slices:
-        """Slices along the settled axis."""
-        return Slices(self.context, self.axis or 0, self.size or (0, 0))
 
     def build(self, channels: int, labels: int) -> torch.nn.Module:
         """Return a module ``(B, channels, H, W) -> (B, labels, H, W)``."""

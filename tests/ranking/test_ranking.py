@@ -45,7 +45,6 @@ def test_missing_ranks_after_the_largest_observed_rank() -> None:
     assert rank_na([NAN, NAN], 1, "average").tolist() == [1.5, 1.5]
 
 
-@settings(deadline=None)
 @given(MATRICES, st.sampled_from(["min", "average", "max"]), st.sampled_from([1, -1]))
 def test_rank_na_equals_scipy(X, ties, direction) -> None:
     expected = stats.rankdata(-direction * X, method=ties, axis=1)
@@ -102,7 +101,7 @@ def test_test_then_rank_by_hand() -> None:
     assert test_then_rank(X[:, :1], 1).rank.tolist() == [1]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(MATRICES, st.sampled_from(SCHEMES), st.randoms(use_true_random=False))
 def test_order_of_cases_and_algorithms_does_not_matter(X, scheme, random) -> None:
     rows, columns = list(range(X.shape[0])), list(range(X.shape[1]))
@@ -113,13 +112,12 @@ def test_order_of_cases_and_algorithms_does_not_matter(X, scheme, random) -> Non
     assert np.array_equal(rank_task(X[:, columns], 1, scheme).rank, expected[columns])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(MATRICES, st.sampled_from(["rank-then-mean", "rank-then-median", "test-then-rank"]))
 def test_direction_only_flips_the_values(X, scheme) -> None:
     assert np.array_equal(rank_task(X, 1, scheme).rank, rank_task(-X, -1, scheme).rank)
 
 
-@settings(deadline=None)
 @given(MATRICES)
 def test_ranks_within_a_case_do_not_depend_on_the_scale(X) -> None:
     assert np.array_equal(rank_then_aggregate(X, 1).rank, rank_then_aggregate(np.exp(3 * X), 1).rank)
@@ -137,7 +135,6 @@ def test_worst_for_tests_is_far_enough() -> None:
     assert np.array_equal(ranks[0], ranks[1])
 
 
-@settings(deadline=None)
 @given(st.integers(2, 9).flatmap(lambda k: arrays(float, (2, k), elements=st.integers(1, 5).map(float))))
 def test_kendall_equals_scipy(pair) -> None:
     expected = stats.kendalltau(*pair).statistic

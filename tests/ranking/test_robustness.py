@@ -81,7 +81,7 @@ def test_correlated_metrics_do_not_count_twice() -> None:
     assert len(board(rows(b_wins)).boards[0].headline) == 1
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(1, 6).flatmap(lambda k: st.tuples(st.just(k), st.sets(st.sampled_from(range(max(1, k * k)))))))
 def test_letters_are_shared_exactly_by_those_that_do_not_differ(drawn) -> None:
     k, cells = drawn

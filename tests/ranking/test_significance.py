@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
@@ -27,7 +27,6 @@ DIFFERENCES = arrays(float, st.integers(1, 40), elements=st.integers(-6, 6).map(
 P_VALUES = arrays(float, st.integers(1, 20), elements=st.floats(0, 1))
 
 
-@settings(deadline=None)
 @given(DIFFERENCES.filter(lambda d: np.any(d != 0)))
 def test_signed_rank_equals_scipy_with_r_settings(d) -> None:
     ours = signed_rank(d)
@@ -56,7 +55,6 @@ def test_rounding_of_differences_makes_equal_differences_tie() -> None:
     assert len(set(differences(x, y))) == 1
 
 
-@settings(deadline=None)
 @given(DIFFERENCES, st.integers(0, 2**32 - 1))
 def test_a_case_drawn_m_times_is_m_cases(d, seed) -> None:
     drawn = np.random.default_rng(seed).integers(0, d.size, (5, d.size))
@@ -78,13 +76,11 @@ def test_adjustments_by_hand() -> None:
         adjust(p, "hommel")  # type: ignore[arg-type]
 
 
-@settings(deadline=None)
 @given(P_VALUES)
 def test_benjamini_hochberg_equals_scipy(p) -> None:
     assert adjust(p, "bh") == pytest.approx(stats.false_discovery_control(p), abs=1e-12)
 
 
-@settings(deadline=None)
 @given(P_VALUES)
 def test_adjustments_equal_statsmodels(p) -> None:
     multipletests = pytest.importorskip("statsmodels.stats.multitest").multipletests
@@ -126,7 +122,6 @@ def test_effects_by_hand_and_by_brute_force() -> None:
     assert np.isnan(hodges_lehmann([]))
 
 
-@settings(deadline=None)
 @given(arrays(float, st.tuples(st.integers(2, 12), st.integers(3, 6)), elements=st.integers(0, 4).map(float)))
 def test_friedman_equals_scipy(X) -> None:
     result = friedman(X, 1)
