@@ -422,6 +422,9 @@ class Stage(Protocol):
         device: where training happens.
         folder: a folder of this run for files of the method's own; survives a resume and is kept with the results,
             all but what lies in its sub-folder ``scratch`` (memory maps, say), which goes when the run is complete.
+        shared: a folder of this method in the cache of the results, for what several runs would make alike; it may not
+            be there yet, anybody may delete it, and runs write there at the same time: name files by their content, and
+            write them with ``segbench.atomically``.
         samples: number of fixed samples (FIXED_SAMPLES methods), else 0.
     """
 
@@ -437,6 +440,8 @@ class Stage(Protocol):
     def device(self) -> torch.device: ...
     @property
     def folder(self) -> Path: ...
+    @property
+    def shared(self) -> Path: ...
     @property
     def samples(self) -> int: ...
 

@@ -148,6 +148,7 @@ class _Run:
             cases.train,
             cases.val,
             self.folder,
+            self.parts.source.cache / "methods" / method.name,
             fabric,
         )
         return plan, train_network(plan, samples, self.reporter)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from segbench import Method, Structure, Task, parameter
@@ -48,9 +47,6 @@ class ShapeSignature(Method):
     ce_weight: float = parameter(0.0, "weight of a cross-entropy beside the Dice loss; the paper has none", low=0)
     threshold: float = parameter(0.01, "probability that counts as nothing beyond a structure's box", low=0, high=1)
     placebo: bool = parameter(False, "signatures of another structure; untrained ones where there is none")
-    signatures: Path | None = parameter(
-        None, "folder of trained signatures that runs share; none = each run's own", content=False
-    )
     pretraining: Pretraining = field(default_factory=Pretraining)
 
     def incompatible(self, task: Task) -> str | None:
@@ -82,10 +78,9 @@ class ShapeSignature(Method):
         from segbench_shape_signature.pretraining import warn
         from segbench_shape_signature.store import obtain
 
-        folders = [stage.folder, *([self.signatures] if self.signatures else [])]
         found = obtain(
             structure.name, masks[structure.name], self.pretraining, stage.generator, stage.fit,
-            device=stage.device, folders=folders, trained=trained,
+            device=stage.device, folders=(stage.folder, stage.shared), trained=trained,
         )  # fmt: skip
         if trained:
             warn(structure.name, found.spread, len(masks[structure.name]))

@@ -1,7 +1,7 @@
 """Trained signatures by content: the same masks, settings and seed are never trained twice.
 
-A signature is looked for in the run's own folder, in the folder that runs share (if one is set), and among those made
-earlier in this process.
+A signature is looked for in the run's own folder, in the folder that runs share, and among those made earlier in this
+process.
 """
 
 from __future__ import annotations

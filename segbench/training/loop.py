@@ -67,6 +67,7 @@ class Plan:
         origin, network_origin: the plugins that method and network come from; named when they fail.
         train, val: stored cases.
         folder: of the run; checkpoints go to ``folder/checkpoint``.
+        shared: folder of the method that all runs share.
         fabric: a launched ``lightning_fabric.Fabric``.
     """
 
@@ -79,6 +80,7 @@ class Plan:
     train: Sequence[StoredCase]
     val: Sequence[StoredCase]
     folder: Path
+    shared: Path
     fabric: Any
 
 
@@ -157,6 +159,7 @@ class Engine:
             self.recipe.epochs,
             self.samples.device,
             folder,
+            plan.shared,
             plan.train,
             self.samples,
             plan.config.seed,

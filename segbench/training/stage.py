@@ -25,6 +25,7 @@ class TrainingStage:
     epochs: int
     device: torch.device
     folder: Path
+    shared: Path
     training: Sequence[StoredCase]
     source: Samples
     seed: int

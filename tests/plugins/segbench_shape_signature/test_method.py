@@ -27,7 +27,7 @@ def forgetful(monkeypatch):
 class FakeStage(SimpleNamespace):
     def __init__(self, folder, **changes):
         settings = {"task": TASK, "dims": 3, "epochs": 3, "steps_per_epoch": 4, "device": torch.device("cpu")}
-        super().__init__(**{**settings, "folder": folder, "trained": [], "labels": (1, 2, 3), **changes})
+        super().__init__(**{**settings, "folder": folder, "shared": folder / "shared", "trained": [], "labels": (1, 2, 3), **changes})
 
     def truths(self):
         drawn = np.random.default_rng(0)
@@ -166,10 +166,10 @@ def test_second_prepare_trains_nothing(tmp_path):
     store._remembered.clear()  # as in another process
     second, stage = prepared(tmp_path / "run")
     assert not stage.trained
-    shared = {"signatures": tmp_path / "shared"}
-    prepared(tmp_path / "one", **shared)
+    shared = {"shared": tmp_path / "shared"}
+    prepared(tmp_path / "one", FakeStage(tmp_path / "one", **shared))
     store._remembered.clear()
-    third, stage = prepared(tmp_path / "two", **shared)
+    third, stage = prepared(tmp_path / "two", FakeStage(tmp_path / "two", **shared))
     assert not stage.trained
     for other in (second, third):
         torch.testing.assert_close(other.state(), first.state(), rtol=0, atol=0)
