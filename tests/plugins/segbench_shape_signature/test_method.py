@@ -27,7 +27,9 @@ def forgetful(monkeypatch):
 class FakeStage(SimpleNamespace):
     def __init__(self, folder, **changes):
         settings = {"task": TASK, "dims": 3, "epochs": 3, "steps_per_epoch": 4, "device": torch.device("cpu")}
-        super().__init__(**{**settings, "folder": folder, "shared": folder / "shared", "trained": [], "labels": (1, 2, 3), **changes})
+        super().__init__(
+            **{**settings, "folder": folder, "shared": folder / "shared", "trained": [], "labels": (1, 2, 3), **changes}
+        )
 
     def truths(self):
         drawn = np.random.default_rng(0)
