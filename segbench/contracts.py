@@ -270,6 +270,10 @@ class Prior(Part):
         """Return the label names a file speaks of, background first, in the order of their values if it has one."""
         raise NotImplementedError
 
+    def values(self, path: Path) -> Mapping[str, int]:
+        """Return label names and their values, the background's too; empty if the file records none."""
+        return {}
+
     def read(self, path: Path, task: Task) -> None:
         """Read a file, for the labels of a task.
 

@@ -72,6 +72,9 @@ class Volumes(Prior):
         with path.open(newline="") as file:
             return [row["label"] for row in csv.DictReader(file)]
 
+    def values(self, path: Path) -> Mapping[str, int]:
+        return {name: value for value, name in enumerate(self.labels(path))}
+
     def read(self, path: Path, task: Task) -> None:
         with path.open(newline="") as file:
             rows = {row["label"]: row["largest"] for row in csv.DictReader(file)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -69,6 +69,12 @@ class AdjacencyPrior(Prior):
 
         return labels_of(path)
 
+    def values(self, path: Path) -> Mapping[str, int]:
+        """Return the label values a file records, by name; empty if it records none."""
+        from segbench_nonadj.prior_file import values_of
+
+        return values_of(path)
+
     def read(self, path: Path, task: Task) -> None:
         """Read a CSV table or a TOML list of pairs; see ``read_prior``."""
         from segbench_nonadj.prior_file import read_prior
@@ -94,8 +100,6 @@ class AdjacencyPrior(Prior):
             "forbidden_contacts": bad / total if total else 0.0,
             "forbidden_contact_count": float(bad),
         }
-        if not (labels.array > 0).any():
-            return Audit(measures, (Violation("nothing is segmented: background everywhere", 0.0, "voxels"),))
         return Audit(measures, self._violations(labels, forbidden, task.labels) if bad else ())
 
     def _violations(

@@ -12,6 +12,7 @@ A class is a label name, in quotes if it holds a comma or a parenthesis; an axis
 
 from __future__ import annotations
 
+import difflib
 import re
 import tomllib
 from collections.abc import Callable, Sequence
@@ -27,6 +28,8 @@ _NUMBER = re.compile(r"\d+(\.\d*)?([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?")
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _CLASS = re.compile(r"\"([^\"]*)\"|'([^']*)'|([^,()\"']+)")
 _COMPARISON = re.compile(r"<=|>=|==")
+_KEY = "constraints"
+"""The only key of a file."""
 _DEEPEST = 50
 """Nested parentheses and signs allowed."""
 
@@ -147,18 +150,35 @@ class _Names(list[str]):
         return bool(name)
 
 
+def looks_like_rules(path: Path) -> bool:
+    """Say whether a TOML file has ``constraints``, misspelt or not, so that ``read_rules`` can name its faults.
+
+    Raises:
+        DataMissing, DataInvalid: if it cannot be read as TOML.
+    """
+    return any(difflib.get_close_matches(key.casefold(), [_KEY], cutoff=0.75) for key in _parse(path))
+
+
 def _texts(path: Path) -> list[str]:
     """Return the constraints of a file as they are written."""
-    if not path.is_file():
-        raise DataMissing(f"rules {path}: expected a TOML file with constraints, found none. Check the path.")
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise DataInvalid(f"rules {path}: expected UTF-8 TOML, found {error}.") from error
-    texts = content.get("constraints")
+    content = _parse(path)
+    for key in content:
+        if key != _KEY:
+            raise DataInvalid(f"rules {path}: unknown key {key!r}. {did_you_mean(key, [_KEY])}")
+    texts = content.get(_KEY)
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
         raise DataInvalid(f'rules {path}: expected constraints = ["volume(A) >= 100", ...], found {texts!r}.')
     return texts
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    """Return the content of a TOML file."""
+    if not path.is_file():
+        raise DataMissing(f"rules {path}: expected a TOML file with constraints, found none. Check the path.")
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise DataInvalid(f"rules {path}: expected UTF-8 TOML, found {error}.") from error
 
 
 def parse_rule(text: str, labels: Sequence[str]) -> tuple[Rule, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from segbench import Audit, DataInvalid, Prior, SegbenchError, UsageError, Violation, parameter
-from segbench_shape_descriptors.expressions import Rule, read_rules, rule_labels
+from segbench_shape_descriptors.expressions import Rule, looks_like_rules, read_rules, rule_labels
 from segbench_shape_descriptors.method import BIBTEX, SOURCE
 
 if TYPE_CHECKING:
@@ -65,9 +65,11 @@ class DescriptorPrior(Prior):
         write_table(path, rows_of(table, self.labels_), physical=table.physical)
 
     def recognises(self, path: Path) -> bool:
-        """Say whether a file is a table of numbers or a TOML file of rules that can be read."""
+        """Say whether a file is a table of numbers that can be read, or a TOML file of rules, faulty or not."""
         try:
-            return path.suffix.lower() in (".csv", ".toml") and len(self.labels(path)) > 1
+            if _of_rules(path):
+                return looks_like_rules(path)
+            return path.suffix.lower() == ".csv" and len(self.labels(path)) > 1
         except (SegbenchError, OSError, ValueError):
             return False
 

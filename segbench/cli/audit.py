@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,21 +11,16 @@ import typer
 
 from segbench.cli import console
 from segbench.cli.application import app
-from segbench.errors import EXIT_SOME_FAILED, DataMissing, UsageError
+from segbench.cli.audit_report import document, print_report, write_csv
+from segbench.errors import EXIT_SOME_FAILED, DataInvalid, DataMissing, UsageError
 from segbench.params import parse_assignments
 
 if TYPE_CHECKING:
-    from segbench.contracts import Prior, Table
-    from segbench.evaluation.auditing import CaseAudit, Subject
-    from segbench.evaluation.labelling import Structures
+    from segbench.contracts import Prior
+    from segbench.evaluation.auditing import CaseAudit, Material, Subject
     from segbench.evaluation.layouts import Layout
     from segbench.host import Catalogue
-    from segbench.types import Audit, LabelMap, Task, Violation
-
-SHOWN = 40
-"""Cases shown in the table; all are in ``--json`` and ``--csv``."""
-WIDE = 4
-"""Measures shown side by side."""
+    from segbench.types import LabelMap
 
 
 @app.command("audit")
@@ -33,8 +29,11 @@ def audit_command(
     prior: Annotated[Path, typer.Option("--prior", help="File of prior knowledge, see `segbench prior`.")],
     references: Annotated[Path | None, typer.Option("--references", help="Folder of references, or one file.")] = None,
     labels: Annotated[
-        str | None, typer.Option("--labels", help="dataset.json, a table of index and name, or LV=1,RV=2.")
+        str | None,
+        typer.Option("--labels", help="LV=1,RV=2; dataset.json or a table of index and name; prior: as it records."),
     ] = None,
+    ignore_label: Annotated[int | None, typer.Option("--ignore-label", help="Reference voxels left out.")] = None,
+    geometry: Annotated[str, typer.Option("--geometry", help="strict, tolerant or resample.")] = "strict",
     kind: Annotated[str | None, typer.Option("--kind", help="Kind of prior, if several know the file.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="prior.KEY=VALUE; repeatable.")] = None,
     layout: Annotated[str, typer.Option("--layout", help="auto, plain, nnunet, msd or bids.")] = "auto",
@@ -46,38 +45,58 @@ def audit_command(
 ) -> None:
     """Say how label maps made anywhere break prior knowledge, case by case, and where.
 
-    Exit code 0: every case was audited; 1: some could not be (they are listed).
+    What each label value means must be said: by --labels, by a dataset.json or BIDS table beside the label maps, or by
+    the prior itself if it records values and the label maps hold just these.
+
+    Exit code 0: every case was audited; 1: some could not be (they are listed); 2, 3: nothing was audited.
     """
     from segbench.evaluation.auditing import audit_cases
     from segbench.host import blame
     from segbench.priors import prior_of
 
+    _check_request(csv, geometry)
     catalogue = console.catalogue(plugins)
     made = prior_of(prior, catalogue, kind, **_settings(settings or []))
     origin = catalogue.entry("priors", made.name).origin
     with blame(origin, f"reading {prior}"):
-        task, subjects, notes = _task_and_subjects(
-            predictions, references, labels, layout, made, prior, results, catalogue
-        )
-        made.read(prior, task)
+        material = _material(predictions, references, labels, ignore_label, layout, made, prior, results, catalogue)
+        material = replace(material, geometry=geometry)  # type: ignore[arg-type]  # checked above
+        made.read(prior, material.task)
     audits: list[CaseAudit] = []
     with console.CaseBar() as progress:
-        for one in audit_cases(subjects, made, task, origin):
+        for one in audit_cases(material, made, origin):
             audits.append(one)
-            progress(len(audits), len(subjects), one.case)
+            progress(len(audits), len(material.subjects), one.case)
     if csv is not None:
-        _write_csv(csv, audits)
+        write_csv(csv, audits)
     if json:
-        console.print_json(_document(made, prior, task, audits))
+        console.print_json(document(made, prior, material, audits))
     else:
-        _print(made, audits, worst)
-    for note in notes:
+        print_report(made, audits, worst)
+    _say(material, audits)
+    if any(one.predicted is None for one in audits):
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _check_request(csv: Path | None, geometry: str) -> None:
+    from typing import get_args
+
+    from segbench.cli.prior import check_writable
+    from segbench.evaluation.geometry import Mode
+
+    if csv is not None:
+        check_writable(csv, "--csv", "audit.csv")
+    if geometry not in get_args(Mode):
+        raise UsageError(f"--geometry {geometry!r}: expected one of {', '.join(get_args(Mode))}.")
+
+
+def _say(material: Material, audits: list[CaseAudit]) -> None:
+    """Say on stderr what was recognised, and everything about single cases that a reader must know."""
+    for note in material.notes:
         console.say(note)
     for one in audits:
         for problem in one.problems:
             console.say(f"  {'failed' if one.predicted is None else 'note':8}{one.case}: {problem}")
-    if any(one.predicted is None for one in audits):
-        raise typer.Exit(EXIT_SOME_FAILED)
 
 
 def _settings(settings: list[str]) -> dict[str, Any]:
@@ -87,37 +106,59 @@ def _settings(settings: list[str]) -> dict[str, Any]:
     return dict(nested.get("prior", {}))
 
 
-def _task_and_subjects(
+def _material(
     predictions: str,
     references: Path | None,
     labels: str | None,
+    ignore: int | None,
     layout: str,
     prior: Prior,
     file: Path,
     results: Path,
     catalogue: Catalogue,
-) -> tuple[Task, list[Subject], list[str]]:
+) -> Material:
     """Return what is audited, with which label names, and what a reader must know."""
     from segbench.results import RECORD
 
     path = Path(predictions).expanduser()
     if not path.exists() or (path / RECORD).is_file():
-        if references is not None or labels is not None:
-            raise UsageError("A run knows its own references and labels; leave --references and --labels out.")
+        if references is not None or labels is not None or ignore is not None:
+            raise UsageError(
+                f"{predictions} is {'a run' if path.exists() else 'no file or folder, so it would be a run'}, which "
+                f"knows its own references and labels. Leave --references, --labels and --ignore-label out, or name "
+                f"label maps."
+            )
         return _of_run(predictions, results, catalogue)
-    from segbench.evaluation.auditing import audited_task
+    from segbench.evaluation.audit_labels import audited_task
+    from segbench.evaluation.auditing import Material, values_held
 
     found, notes = _files(path, references, layout)
-    task, words = audited_task(path.name, _chosen(labels, found), found.declaration, prior, file)
+    if labels is None:
+        _require_sound(found)
+    ignore = found.declaration.ignore if ignore is None else ignore
+    subjects = tuple(_subjects(found, references is not None))
+    held = partial(values_held, subjects, ignore)
+    task, known, words = audited_task(path.name, labels, found.declaration, prior, file, held)
     layout_words = found.words if references is not None else f"{len(found.pairs)} label maps, without references"
-    return task, _subjects(found, references is not None), [f"Layout: {layout_words}.", f"Labels: {words}.", *notes]
+    notes = [f"Layout: {layout_words}.", f"Labels: {words}.", *notes]
+    return Material(subjects, task, known, ignore, notes=tuple(notes))
 
 
-def _of_run(text: str, results: Path, catalogue: Catalogue) -> tuple[Task, list[Subject], list[str]]:
-    from segbench.evaluation.auditing import Subject
+def _require_sound(found: Layout) -> None:
+    """Refuse a description of the labels that is there but cannot be read, if nothing else says what they mean."""
+    for problem in found.problems:
+        if problem.kind == "failed" and not problem.case:
+            raise DataInvalid(problem.what)
+
+
+def _of_run(text: str, results: Path, catalogue: Catalogue) -> Material:
+    from segbench.evaluation.auditing import Material, Subject
     from segbench.runs import find_runs, open_run
 
-    folders = find_runs(text, results)
+    try:
+        folders = find_runs(text, results)
+    except DataMissing as error:
+        raise DataMissing(f"{text}: expected a folder of label maps, one file or a run, found none. {error}") from error
     if len(folders) > 1:
         raise UsageError(f"{text} holds {len(folders)} runs; name one of them.")
     run = open_run(folders[0], catalogue)
@@ -128,11 +169,11 @@ def _of_run(text: str, results: Path, catalogue: Catalogue) -> tuple[Task, list[
     except (DataMissing, IndexError) as error:
         truth = None
         notes.append(f"Without references: {error}")
-    subjects = [
+    subjects = tuple(
         Subject(case, partial(run.prediction, case), partial(truth, run, case) if truth else None)
         for case in run.case_ids
-    ]
-    return run.task, subjects, notes
+    )
+    return Material(subjects, run.task, frozenset(range(1, len(run.task.labels))), notes=tuple(notes))
 
 
 def _truth(run: Any, case: str) -> LabelMap:
@@ -146,7 +187,14 @@ def _files(path: Path, references: Path | None, layout: str) -> tuple[Layout, li
     """Pair predictions and references; without references a folder is its own."""
     from segbench.evaluation.layouts import find_pairs
 
-    found = find_pairs(path, references or path, layout)  # type: ignore[arg-type]  # checked there
+    try:
+        found = find_pairs(path, references or path, layout)  # type: ignore[arg-type]  # checked there
+    except DataMissing as error:
+        if references is not None:
+            raise
+        raise DataMissing(
+            f"predictions: expected label maps (.nii.gz, say) in {path}, found none. Name the folder that holds them."
+        ) from error
     told = ("missing", "failed") if references else ("missing", "failed", "extra")  # failed cases are said beside them
     return found, [f"  {one.kind:8}{one.case or 'all'}: {one.what}" for one in found.problems if one.kind not in told]
 
@@ -169,159 +217,3 @@ def _subjects(found: Layout, with_truth: bool) -> list[Subject]:
 
 def _refuse(reason: str) -> LabelMap:
     raise DataMissing(reason)
-
-
-def _chosen(labels: str | None, found: Layout) -> Structures:
-    """Return the labels that ``--labels`` says: a file, or text as ``evaluate`` takes it."""
-    from segbench.evaluation.declarations import read_label_file
-    from segbench.evaluation.labelling import chosen_structures, parse_labels
-
-    if labels is None:
-        return {}
-    if Path(labels).expanduser().is_file():
-        declared = read_label_file(Path(labels).expanduser()).structures
-        return {name: values for name, values in declared.items() if len(values) == 1}
-    return chosen_structures(parse_labels(labels), None, found.declaration)
-
-
-def _measures(audits: list[CaseAudit]) -> list[str]:
-    """Return the names of the measures in the order in which the prior gives them."""
-    return list(dict.fromkeys(name for one in audits if one.predicted for name in one.predicted.measures))
-
-
-def _print(prior: Prior, audits: list[CaseAudit], worst: int) -> None:
-    """Print the measures of every case, their means, and the worst violations."""
-    from segbench.cli.sheets import draw_sheet
-
-    good = [one for one in audits if one.predicted is not None]
-    if good:
-        draw_sheet(_measure_sheet(prior, good), console.stdout())
-    if good and worst:
-        draw_sheet(_worst_sheet(good, worst), console.stdout())
-
-
-def _measure_sheet(prior: Prior, audits: list[CaseAudit]) -> Table:
-    """Return the measures case by case, the reference's own in brackets, and their means."""
-    from segbench.contracts import Table
-    from segbench.evaluation.auditing import means
-
-    every, beside = _measures(audits), any(one.truth is not None for one in audits)
-    names = every[:WIDE]
-    predicted = means([one.predicted for one in audits if one.predicted is not None])
-    truth = means([one.truth for one in audits if one.truth is not None])
-    ordered = sorted(audits, key=lambda one: -_first(one, names)) if len(audits) > SHOWN else audits
-    rows = [
-        (one.case, *(_pair(_value(one.predicted, name), _value(one.truth, name)) for name in names))
-        for one in ordered[:SHOWN]
-    ]
-    rows.append(("mean", *(_pair(predicted.get(name), truth.get(name)) for name in names)))
-    title = f"Prior {prior.name}, {len(audits)} cases; lower is better"
-    rest = [f"{len(every) - WIDE} more measures"] if len(every) > WIDE else []
-    rest += [f"{len(audits) - SHOWN} more cases"] if len(audits) > SHOWN else []
-    notes = (f"{' and '.join(rest)} in --json and --csv.",) if rest else ()
-    return Table(title + ("; in brackets: the reference's own" if beside else ""), ("case", *names), tuple(rows), notes)
-
-
-def _value(audit: Audit | None, name: str) -> float | None:
-    return None if audit is None else audit.measures.get(name)
-
-
-def _first(one: CaseAudit, names: list[str]) -> float:
-    return (_value(one.predicted, names[0]) if names else None) or 0.0
-
-
-def _pair(value: float | None, truth: float | None) -> str:
-    return _number(value) + ("" if truth is None else f" ({_number(truth)})")
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.0f}" if value == round(value) else f"{value:.4g}"
-
-
-def _worst_sheet(audits: list[CaseAudit], worst: int) -> Table:
-    """Return the worst violations, with what the reference has of the same."""
-    from segbench.contracts import Table
-
-    found, beside = _ordered(audits), any(one.truth is not None for one in audits)
-    columns = ("case", "violation", "amount", *(["reference"] if beside else []), "at x, y, z (mm)")
-    rows = tuple(
-        (
-            *(one.case, violation.what, f"{_number(violation.amount)} {violation.unit}".strip()),
-            *([_of_truth(one, violation)] if beside else []),
-            _place(violation),
-        )
-        for one, violation in found[:worst]
-    )
-    title = f"The worst {len(rows)} of {len(found)} violations" if found else "No violation"
-    return Table(title, columns if found else (), rows)
-
-
-def _ordered(audits: list[CaseAudit]) -> list[tuple[CaseAudit, Violation]]:
-    """Return all violations, the worst first: by amount if they have one unit, else by their place in their case."""
-    found = [
-        (place, one, violation)
-        for one in audits
-        if one.predicted is not None
-        for place, violation in enumerate(one.predicted.violations)
-    ]
-    alike = len({violation.unit for _, _, violation in found}) < 2
-    found.sort(key=lambda item: (-item[2].amount, item[1].case) if alike else (item[0], item[1].case))
-    return [(one, violation) for _, one, violation in found]
-
-
-def _of_truth(one: CaseAudit, violation: Violation) -> str:
-    """Return how much of the same the reference has."""
-    if one.truth is None:
-        return "–"
-    same = [own.amount for own in one.truth.violations if own.what == violation.what]
-    return _number(same[0]) if same else "0"
-
-
-def _place(violation: Violation) -> str:
-    return "" if violation.position is None else ", ".join(f"{value:.1f}" for value in violation.position)
-
-
-def _document(prior: Prior, file: Path, task: Task, audits: list[CaseAudit]) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    from segbench.evaluation.auditing import means
-
-    good = [one for one in audits if one.predicted is not None]
-    return {
-        "prior": prior.name,
-        "file": str(file),
-        "labels": list(task.labels),
-        "mean": {
-            "prediction": means([one.predicted for one in good if one.predicted is not None]),
-            "reference": means([one.truth for one in good if one.truth is not None]),
-        },
-        "cases": [
-            {
-                "case": one.case,
-                "prediction": one.predicted and dict(one.predicted.measures),
-                "reference": one.truth and dict(one.truth.measures),
-                "violations": [asdict(violation) for violation in one.predicted.violations] if one.predicted else [],
-                "problems": list(one.problems),
-            }
-            for one in audits
-        ],
-    }
-
-
-def _write_csv(path: Path, audits: list[CaseAudit]) -> None:
-    """Write one row per case: every measure of the prediction and, if there are references, of these."""
-    import csv
-
-    from segbench.atomic import atomically
-
-    names = _measures(audits)
-
-    def write(part: Path) -> None:
-        with part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["case", *names, *(f"reference_{name}" for name in names)])
-            for one in audits:
-                sides = (one.predicted, one.truth)
-                writer.writerow([one.case, *(_value(side, name) for side in sides for name in names)])
-
-    atomically(path, write)

@@ -146,14 +146,20 @@ def _with_priors(files: list[Path], chosen: list[Choice] | None, asked: str | No
 def _labels_of(
     prior: Path, predictions: Path, references: Path, layout: str, offered: Catalogue
 ) -> dict[str, int] | None:
-    """Return the labels a prior names, in order of value, unless the folders declare theirs."""
+    """Return the labels whose values a prior records, unless the folders declare theirs."""
+    from segbench.errors import DataInvalid
     from segbench.evaluation.layouts import find_pairs
     from segbench.priors import prior_of, recognised_kinds
 
     if find_pairs(predictions, references, layout).declaration.structures:  # type: ignore[arg-type]  # checked there
         return None
-    names = prior_of(prior, offered, recognised_kinds(prior, offered)[0]).labels(prior)
-    return {name: value for value, name in enumerate(names) if value > 0}
+    values = prior_of(prior, offered, recognised_kinds(prior, offered)[0]).values(prior)
+    if not values:
+        raise DataInvalid(
+            f"--prior {prior}: expected to be told which label value is what, found no --labels, no dataset.json or "
+            f"BIDS table beside the label maps, and no values in the prior. Say --labels NAME=VALUE,... or FILE."
+        )
+    return {name: value for name, value in values.items() if value > 0}
 
 
 def _summary(result: EvaluationResult) -> list[dict[str, Any]]:

@@ -41,6 +41,7 @@ def prior_command(
     from segbench.priors import Source, learn_prior, write_prior
     from segbench.types import Choice
 
+    check_writable(out, "--out", "prior.csv")
     catalogue, parameters = console.catalogue(plugins), _parameters(assignments or [])
     catalogue.entry("priors", kind)
     source = Source(
@@ -65,6 +66,28 @@ def prior_command(
     console.say(f"Prior {kind} of {count} {what} case{'s' if count > 1 else ''} of {where}: {out}")
     if source.which == "all":
         console.say("Test cases are among them: do not score these with it.", style="yellow")
+
+
+def check_writable(path: Path, option: str, example: str) -> None:
+    """Refuse a path at which no file can be written, before the work whose result it shall hold is done.
+
+    Args:
+        path: of the file.
+        option: that names it.
+        example: a name for the file, if the path is a folder.
+
+    Raises:
+        UsageError: if it is a folder, or lies below a file.
+    """
+    if path.is_dir():
+        raise UsageError(f"{option} {path}: expected a file to write, found a folder. Say {option} {path / example}.")
+    for above in path.parents:
+        if above.exists():
+            if not above.is_dir():
+                raise UsageError(
+                    f"{option} {path}: expected {above} to be a folder, found a file. Name another place to write."
+                )
+            return
 
 
 def _parameters(assignments: list[str]) -> dict[str, Any]:

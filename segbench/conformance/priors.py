@@ -65,6 +65,13 @@ def labels_come_back_in_order(subject: Subject) -> None:
     expect(found == TASK.labels, f"expected labels {TASK.labels}, found {found}")
 
 
+def recorded_values_are_the_tasks(subject: Subject) -> None:
+    """``values`` gives every label's value, or none at all."""
+    expected = {name: value for value, name in enumerate(TASK.labels)}
+    found = dict(subject.make().values(_written(subject)))
+    expect(found in ({}, expected), f"expected {expected} or no values, found {found}")
+
+
 def what_is_read_is_written_again(subject: Subject) -> None:
     """A file read and written again has the same bytes."""
     again = subject.folder / f"again{subject.cls.ending}"  # type: ignore[attr-defined]
@@ -141,6 +148,7 @@ CHECKS: tuple[Check, ...] = (
     written_files_are_recognised,
     other_files_are_not_recognised,
     labels_come_back_in_order,
+    recorded_values_are_the_tasks,
     what_is_read_is_written_again,
     labels_go_by_their_names,
     other_labels_are_refused,

@@ -70,6 +70,7 @@ class FakeStage:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def __post_init__(self) -> None:
+        self.shared = self.folder / "shared"
         self.samples = SAMPLES if FIXED_SAMPLES in self.method.needs else 0
 
     def truths(self) -> Iterator[LabelMap]:

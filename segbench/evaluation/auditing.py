@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from segbench.contracts import Prior
 from segbench.errors import SegbenchError
-from segbench.evaluation.case_files import in_range, values_in
-from segbench.evaluation.declarations import Declaration
-from segbench.evaluation.labelling import Structures, task_of
+from segbench.evaluation.case_files import values_in
+from segbench.evaluation.geometry import Mode, align
 from segbench.host import Origin, blame
-from segbench.types import Audit, LabelMap, Task
+from segbench.names import first_few
+from segbench.types import UNKNOWN, Audit, LabelMap, Status, Task
 
 
 @dataclass(frozen=True)
@@ -31,78 +35,156 @@ class Subject:
 
 
 @dataclass(frozen=True)
+class Material:
+    """All that is audited.
+
+    Attributes:
+        subjects: the cases.
+        task: gives the label names; the position is the value.
+        known: label values that have a name; others count as background.
+        ignore: label of voxels that do not count, or None.
+        geometry: how predictions come onto the grid of their references, see ``segbench.evaluation.geometry``.
+        notes: what a reader must know of it all.
+    """
+
+    subjects: tuple[Subject, ...]
+    task: Task
+    known: frozenset[int]
+    ignore: int | None = None
+    geometry: Mode = "strict"
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class CaseAudit:
     """What came of one case.
 
     Attributes:
         case: its name.
+        status: "ok"; "pred_empty" and "both_empty": the prediction is background everywhere, so that its measures
+            would flatter it; "failed": it could not be audited.
         predicted: of the prediction; None if it could not be audited.
         truth: of the reference; None if there is none.
         problems: what a reader must know, one sentence each.
     """
 
     case: str
+    status: Status
     predicted: Audit | None
     truth: Audit | None = None
     problems: tuple[str, ...] = field(default=())
 
+    @property
+    def measures(self) -> Mapping[str, float] | None:
+        """The measures of the prediction that count: none unless the status is "ok"."""
+        return self.predicted.measures if self.predicted is not None and self.status == "ok" else None
 
-def audit_cases(subjects: Iterable[Subject], prior: Prior, task: Task, origin: Origin) -> Iterator[CaseAudit]:
+
+def audit_cases(material: Material, prior: Prior, origin: Origin) -> Iterator[CaseAudit]:
     """Yield the audit of every case; one that cannot be read or audited says why and does not stop the others.
 
     Args:
-        subjects: the cases.
-        prior: read for ``task``.
-        task: gives the label names.
+        material: the cases.
+        prior: read for the material's task.
         origin: of the prior, to name it if it fails.
     """
-    for subject in subjects:
+    for subject in material.subjects:
         problems: list[str] = []
         try:
-            predicted = _audit(subject.case, subject.predicted(), "prediction", prior, task, origin, problems)
-            truth = None
-            if subject.truth is not None:
-                truth = _audit(subject.case, subject.truth(), "reference", prior, task, origin, problems)
+            found = _audited(subject, material, prior, origin, problems)
         except (SegbenchError, OSError, MemoryError) as error:
-            reason = str(error) or type(error).__name__
-            yield CaseAudit(subject.case, None, None, (*problems, reason))
-        else:
-            yield CaseAudit(subject.case, predicted, truth, tuple(problems))
+            problems.append(str(error) or type(error).__name__)
+            found = CaseAudit(subject.case, "failed", None)
+        yield replace(found, problems=tuple(problems))
 
 
-def _audit(
-    case: str, labels: LabelMap, role: str, prior: Prior, task: Task, origin: Origin, problems: list[str]
-) -> Audit:
-    strange = sorted(value for value in values_in(labels.array) if value >= len(task.labels))
+def _audited(subject: Subject, material: Material, prior: Prior, origin: Origin, problems: list[str]) -> CaseAudit:
+    predicted, truth = subject.predicted(), subject.truth() if subject.truth is not None else None
+    if truth is not None:
+        aligned = align(predicted, truth, material.geometry)
+        predicted = aligned.predicted
+        problems += [aligned.note] if aligned.note else []
+    uncounted = _uncounted(predicted, truth, material.ignore)
+    if uncounted is not None:
+        problems.append(f"{int(uncounted.sum())} of {uncounted.size} voxels are unknown or ignored; they are left out")
+    maps = {"prediction": predicted, "reference": truth}
+    cleaned = {
+        role: _cleaned(labels, role, uncounted, material.known, problems)
+        for role, labels in maps.items()
+        if labels is not None
+    }
+    audits = {}
+    for role, labels in cleaned.items():
+        with blame(origin, f"auditing the {role} of case {subject.case}"):
+            audits[role] = prior.audit(subject.case, labels, material.task)
+    status = _status(cleaned, material.task, problems)
+    return CaseAudit(subject.case, status, audits["prediction"], audits.get("reference"))
+
+
+def _uncounted(predicted: LabelMap, truth: LabelMap | None, ignore: int | None) -> NDArray[np.bool_] | None:
+    """Return where the reference is unknown or ignored, without a reference where the map itself is ignored."""
+    array = predicted.array if truth is None else truth.array
+    found: NDArray[np.bool_] = np.zeros(array.shape, dtype=bool) if truth is None else array == UNKNOWN
+    if ignore is not None:
+        found |= array == ignore
+    return found if found.any() else None
+
+
+def _cleaned(
+    labels: LabelMap, role: str, uncounted: NDArray[np.bool_] | None, known: frozenset[int], problems: list[str]
+) -> LabelMap:
+    """Set what does not count to ``UNKNOWN`` and values without a name to background, and say so."""
+    array: NDArray[np.integer[Any]] = labels.array
+    if uncounted is not None:
+        array = np.where(uncounted, 0, array)
+    strange = sorted(values_in(array) - known - {0})
     if strange:
-        shown = ", ".join(map(str, strange[:8])) + (", ..." if len(strange) > 8 else "")
-        problems.append(f"the {role} has labels the prior does not know ({shown}); they count as background")
-    with blame(origin, f"auditing the {role} of case {case}"):
-        return prior.audit(case, in_range(labels, len(task.labels)), task)
+        listed = first_few(strange)
+        problems.append(f"the {role} has labels the prior does not know ({listed}); they count as background")
+        array = np.where(np.isin(array, strange), 0, array)
+    if uncounted is not None:
+        array = np.where(uncounted, UNKNOWN, array.astype(np.promote_types(array.dtype, np.int8)))
+    return labels if array is labels.array else LabelMap(array, labels.spacing, labels.affine)
 
 
-def audited_task(name: str, chosen: Structures, declared: Declaration, prior: Prior, path: Path) -> tuple[Task, str]:
-    """Return the task whose label names the prior is read with, and in words where the names come from.
-
-    Args:
-        name: what the data are called.
-        chosen: labels asked for; they go before those declared.
-        declared: what the folders say; only used if it names every label of the prior.
-        prior: asked for the labels of its file if nobody else names them.
-        path: the prior's file.
-    """
-    if chosen:
-        return task_of(name, "", chosen), "as asked"
-    known = prior.labels(path)
-    single: Structures = {key: values for key, values in declared.structures.items() if len(values) == 1}
-    if single and set(known[1:]) <= set(single):
-        return task_of(name, "", single), f"as {declared.source or 'the files'} names them"
-    unlike = f", for {declared.source} names others" if single else ""
-    return Task(name, "", tuple(known)), f"those of the prior, in the order of their values{unlike}; else say --labels"
+def _status(maps: Mapping[str, LabelMap], task: Task, problems: list[str]) -> Status:
+    """Return whether something is segmented, and say which labels of the reference the prediction lacks."""
+    present = {role: {value for value in values_in(labels.array) if value > 0} for role, labels in maps.items()}
+    if not present["prediction"]:
+        problems.append("the prediction is empty: background everywhere; it is not in the means")
+        return "both_empty" if present.get("reference") == set() else "pred_empty"
+    if missed := sorted(present.get("reference", set()) - present["prediction"]):
+        problems.append(f"the prediction lacks {first_few([task.labels[value] for value in missed])}")
+    return "ok"
 
 
-def means(audits: Sequence[Audit]) -> Mapping[str, float]:
-    """Return the mean of every measure over label maps, in the order of the first."""
-    names = dict.fromkeys(name for audit in audits for name in audit.measures)
-    values = {name: [audit.measures[name] for audit in audits if name in audit.measures] for name in names}
-    return {name: sum(found) / len(found) for name, found in values.items()}
+def values_held(subjects: Sequence[Subject], ignore: int | None) -> set[int]:
+    """Return the foreground values of all label maps that can be read (auditing says why others cannot)."""
+    found: set[int] = set()
+    for subject in subjects:
+        for read in (subject.predicted, subject.truth):
+            try:
+                found |= values_in(read().array) if read is not None else set()
+            except (SegbenchError, OSError, MemoryError):
+                continue
+    return {value for value in found if value > 0 and value != ignore}
+
+
+def means(audits: Sequence[CaseAudit]) -> tuple[Mapping[str, float], Mapping[str, float]]:
+    """Return the mean of every measure over the cases of status "ok", of predictions and of references."""
+    counted = [one for one in audits if one.status == "ok"]
+    predicted, truth = [one.predicted for one in counted], [one.truth for one in counted]
+    return _means(predicted), _means(truth)
+
+
+def _means(audits: Sequence[Audit | None]) -> dict[str, float]:
+    found: dict[str, list[float]] = {}
+    for audit in audits:
+        for name, value in audit.measures.items() if audit is not None else ():
+            found.setdefault(name, []).append(value)
+    return {name: sum(values) / len(values) for name, values in found.items()}
+
+
+def statuses(audits: Sequence[CaseAudit]) -> dict[str, int]:
+    """Return how many cases have each status that occurs."""
+    return dict(Counter(one.status for one in audits))

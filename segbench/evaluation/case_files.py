@@ -16,6 +16,7 @@ from segbench.evaluation.geometry import Mode, align
 from segbench.evaluation.layouts import CaseProblem, Pair
 from segbench.evaluation.scoring import Scored, missing_scores, score_case
 from segbench.files.images import read_label_map
+from segbench.names import first_few
 from segbench.types import UNKNOWN, LabelMap, Status, Task
 
 CHUNK = 1 << 16
@@ -141,15 +142,12 @@ def _strange_values(pair: Pair, predicted: LabelMap, truth: LabelMap, setting: S
     kind: Any = "labels" if setting.strict_labels else "note"
     strange = sorted(true_values - known - {UNKNOWN})
     if strange and setting.strict_labels:
-        problems.append(CaseProblem(pair.case, kind, f"the reference has unknown labels {_few(strange)}", pair.rater))
+        what = f"the reference has unknown labels {first_few(strange, 8)}"
+        problems.append(CaseProblem(pair.case, kind, what, pair.rater))
     if strange := sorted(values_in(predicted.array) - known - true_values):
-        what = f"the prediction has unknown labels {_few(strange)}; they count as background"
+        what = f"the prediction has unknown labels {first_few(strange, 8)}; they count as background"
         problems.append(CaseProblem(pair.case, kind, what, pair.rater))
     return problems
-
-
-def _few(values: list[int]) -> str:
-    return ", ".join(map(str, values[:8])) + (f" and {len(values) - 8} more" if len(values) > 8 else "")
 
 
 def values_in(array: NDArray[np.integer[Any]]) -> set[int]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
-from segbench.errors import DataInvalid, UnknownName, UsageError, did_you_mean
-from segbench.evaluation.declarations import Declaration
+from segbench.errors import DataInvalid, DataMissing, UnknownName, UsageError, did_you_mean
+from segbench.evaluation.declarations import Declaration, read_label_file
 from segbench.types import Task
 
 LARGEST = 65_535
 """Largest label value; names are kept in a list as long as the largest value."""
+LABEL_FILES = (".json", ".csv", ".tsv", ".txt")
+"""Endings by which ``--labels`` is taken for a file even if there is none."""
 Structures = dict[str, tuple[int, ...]]
 
 
@@ -24,13 +28,58 @@ def parse_labels(text: str) -> list[int | str] | dict[str, int]:
         raise UsageError(f"--labels {text!r}: expected 1,2 or LV,RV or LV=1,RV=2.")
     if "=" not in parts[0]:
         return [int(part) if part.isdecimal() else part for part in parts]
-    named = {}
+    named: dict[str, int] = {}
     for part in parts:
         name, _, value = part.partition("=")
         if not name.strip() or not value.strip().isdecimal():
             raise UsageError(f"--labels {part!r}: expected NAME=VALUE with a whole number.")
+        if name.strip() in named:
+            raise UsageError(f"--labels: expected every name once, found {name.strip()!r} twice. Remove or rename one.")
         named[name.strip()] = int(value)
+    if twice := _same_value(named):
+        raise UsageError(f"--labels: expected a value of its own for each name, found {twice}. Correct one of them.")
     return named
+
+
+def _same_value(named: Mapping[str, int]) -> str:
+    """Return two names of one value in words, or ""."""
+    owners: dict[int, str] = {}
+    for name, value in named.items():
+        if value in owners:
+            return f"{owners[value]}={value} and {name}={value}"
+        owners[value] = name
+    return ""
+
+
+def labels_asked(text: str, declared: Declaration) -> Structures:
+    """Return the labels that ``--labels`` says: the path of a file (see ``read_label_file``), or as ``parse_labels``.
+
+    Args:
+        text: the option.
+        declared: what the folders say, for names or values alone.
+
+    Raises:
+        DataMissing: if it looks like a path and no file is there.
+        DataInvalid: if the file names no label, or two of one value.
+        UsageError: as ``parse_labels`` and ``chosen_structures``.
+    """
+    path = Path(text).expanduser()
+    if path.is_file():
+        found = read_label_file(path).structures
+        named = {name: values[0] for name, values in found.items() if len(values) == 1}
+        if not named or _same_value(named):
+            raise DataInvalid(
+                f"--labels {text}: expected names with a value of its own each, found {_same_value(named) or 'none'}. "
+                f"Correct the file, or say LV=1,RV=2."
+            )
+        return chosen_structures(named, None, declared)
+    is_path = path.suffix.lower() in LABEL_FILES or os.sep in text or path.is_dir()
+    if is_path and "=" not in text and text not in declared.structures:
+        raise DataMissing(
+            f"--labels {text}: expected a file (dataset.json, or a table with the columns index and name), found "
+            f"{'a folder' if path.is_dir() else 'nothing there'}. Check the path, or say LV=1,RV=2."
+        )
+    return chosen_structures(parse_labels(text), None, declared)
 
 
 def parse_regions(texts: Iterable[str]) -> Structures:
@@ -71,7 +120,7 @@ def chosen_structures(
             elif label in declared.structures:
                 structures[label] = declared.structures[label]
             else:
-                raise UnknownName(f"No label is called {label!r}. {did_you_mean(label, declared.structures)}")
+                raise UnknownName(f"No label is called {label!r}. {_known_names(label, declared)}")
     for name, values in (regions or {}).items():
         if name in structures:
             raise UsageError(f"{name!r} is both a label and a region. Rename one.")
@@ -80,6 +129,12 @@ def chosen_structures(
         structures = dict(declared.structures)
     _check(structures)
     return structures
+
+
+def _known_names(label: str, declared: Declaration) -> str:
+    if declared.structures:
+        return did_you_mean(label, declared.structures)
+    return f"No dataset.json or BIDS table beside the files names any; give the value too, such as {label}=1."
 
 
 def _check(structures: Structures) -> None:

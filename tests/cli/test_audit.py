@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import subprocess
 import sys
@@ -93,7 +94,8 @@ def test_what_was_learnt_is_said(data: Path) -> None:
         (("volumes", "--out", "v.csv", "--set", "method.x=1"), 2, "no such part here"),
         (("volumes", "--out", "v.csv", "--set", "prior.x=1"), 2, "has no parameter 'x'"),
         (("volumes", "--out", "v.csv", "--set", "dataset.fault=bare"), 3, "toy_0 has no truth to learn from"),
-        (("volumes", "--out", "prior.csv/v.csv"), 3, "prior.csv"),
+        (("volumes", "--out", "prior.csv/v.csv"), 2, "expected prior.csv to be a folder, found a file"),
+        (("volumes", "--out", "p"), 2, "found a folder. Say --out p/prior.csv"),
     ],
 )
 def test_wrong_requests_for_priors(data: Path, arguments: tuple[str, ...], code: int, words: str) -> None:
@@ -151,10 +153,128 @@ def test_labels_may_be_named_in_another_order(data: Path, way: str) -> None:
     assert {one["structures"][0]: one["amount"] for one in found["cases"][0]["violations"]} == {"RV": 4.0, "LV": 4.0}
 
 
-def test_a_declaration_of_other_labels_is_said_not_followed(data: Path) -> None:
-    (data / "p" / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "liver": 1}}))
+@pytest.mark.parametrize("prior", ["prior.csv", "pairs.toml"])
+@pytest.mark.parametrize(
+    ("declared", "words"),
+    [
+        ('{"labels": {"background": 0, "liver": 1}}', "found no LV, RV in p/dataset.json, which names liver"),
+        ('{"labels": 3}', "dataset.json: expected a key"),
+    ],
+)
+def test_a_declaration_that_does_not_help_is_an_error(data: Path, prior: str, declared: str, words: str) -> None:
+    (data / "pairs.toml").write_text('forbidden = [["LV", "RV"]]')
+    (data / "p" / "dataset.json").write_text(declared)
+    result = segbench("audit", "p", "--prior", prior, expect=3)
+    assert words in result.stderr and "--labels" in result.stderr and result.stdout == ""
+    assert audit("--labels", "prior")["labels"] == ["background", "LV", "RV"]
+
+
+def test_values_are_never_guessed_from_an_order(data: Path) -> None:
+    """A list of pairs says nothing of values: LV is 1 or 2, as somebody must say."""
+    (data / "pairs.toml").write_text('forbidden = [["RV", "LV"]]')
+    for more in ((), ("--references", "t"), ("--labels", "prior")):
+        result = segbench("audit", "p", "--prior", "pairs.toml", *more, expect=3)
+        assert "--labels RV=VALUE,LV=VALUE or --labels FILE" in result.stderr and result.stdout == ""
+    found = json.loads(segbench("audit", "p", "--prior", "pairs.toml", "--labels", "LV=1,RV=2", "--json").stdout)
+    assert found["labels"] == ["background", "LV", "RV"] and found["mean"]["prediction"]["forbidden_pairs"] == 1
+
+
+def test_recorded_values_hold_only_for_label_maps_of_just_these(data: Path) -> None:
     result = segbench("audit", "p", "--prior", "prior.csv")
-    assert "those of the prior" in result.stderr and "dataset.json names others" in result.stderr
+    assert "Labels: as the prior records them, whose values are just those of the label maps" in result.stderr
+    save(data / "p", "three", 1, 3)
+    result = segbench("audit", "p", "--prior", "prior.csv", expect=3)
+    assert (
+        "it records, 1, 2 (LV=1, RV=2), found 1, 2, 3. If its values mean the same here, say --labels prior"
+        in result.stderr
+    )
+    (three,) = [one for one in audit("--labels", "prior")["cases"] if one["case"] == "three"]
+    assert three["problems"] == ["the prediction has labels the prior does not know (3); they count as background"]
+
+
+def test_label_values_may_have_gaps(data: Path) -> None:
+    """What lies between the values asked for is no label either."""
+    save(data / "g", "one", 1, 1, 4, 2)
+    rows = [("label", "background", "LV", "RV"), ("background", 0, 9, 9), ("LV", 9, 0, 0), ("RV", 9, 0, 0)]
+    (data / "table.csv").write_text("\n".join(",".join(map(str, row)) for row in rows))
+    words = ("audit", "g", "--prior", "table.csv", "--labels", "LV=1,RV=4", "--json")
+    (one,) = json.loads(segbench(*words).stdout)["cases"]
+    assert one["problems"] == ["the prediction has labels the prior does not know (2); they count as background"]
+    assert [violation["structures"] for violation in one["violations"]] == [["LV", "RV"]]
+
+
+def test_an_empty_prediction_is_counted_apart(data: Path) -> None:
+    """It has no volume too large, as the perfect case "two"; the mean is that of case "one" and "two" alone."""
+    save(data / "t", "three", 1, 1, 1)
+    save(data / "p", "three", 0)
+    save(data / "t", "four", 0)
+    save(data / "p", "four", 0)
+    found = audit("--references", "t", "--csv", "out/audit.csv")
+    cases = {one["case"]: one for one in found["cases"]}
+    assert found["mean"] == {
+        "prediction": {"too_large": 1.0, "excess": 2 * VOXEL},
+        "reference": {"too_large": 0.5, "excess": 0.5 * VOXEL},
+    }
+    assert found["mean_over"] == 2 and found["statuses"] == {"ok": 2, "pred_empty": 1, "both_empty": 1}
+    assert cases["three"]["status"] == "pred_empty" and cases["three"]["prediction"] is None
+    assert cases["three"]["reference"] == {"too_large": 1.0, "excess": VOXEL}
+    with (data / "out" / "audit.csv").open(newline="") as file:
+        rows = {row["case"]: row for row in csv.DictReader(file)}
+    assert (rows["three"]["status"], rows["three"]["excess"], rows["one"]["status"]) == ("pred_empty", "", "ok")
+    result = segbench("audit", "p", "--prior", "prior.csv", "--references", "t")
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert ["three", "empty", "(1)", "empty", "(2)"] in lines and ["mean", "1", "(0.5)", "4", "(1)"] in lines
+    assert "Means of 2 of 4 cases: 2 with an empty prediction." in result.stdout
+    assert "three: the prediction is empty" in result.stderr
+
+
+def test_a_structure_that_is_missed_is_said(data: Path) -> None:
+    save(data / "p", "two", 1)
+    assert audit("--references", "t")["cases"][1]["problems"] == ["the prediction lacks RV"]
+
+
+def test_predictions_on_another_grid_are_refused_as_evaluate_does(data: Path) -> None:
+    array = np.zeros((3, 4, 5), dtype=np.int16)
+    array.reshape(-1)[:2] = 1, 2
+    shifted = np.array([[0.0, 0.0, 1.0, 40.0], [0.0, 1.0, 0.0, 0.0], [2.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]])
+    write_label_map(data / "p" / "two.nii.gz", LabelMap(array, (2.0, 1.0, 1.0), shifted))
+    write_label_map(data / "p" / "one.nii.gz", LabelMap(array[:, :3], (2.0, 1.0, 1.0)))
+    result = segbench("audit", "p", "--prior", "prior.csv", "--references", "t", expect=1)
+    assert "one: the prediction is not on the grid of its reference: its shape is 3x3x5" in result.stderr
+    assert "two: the prediction is not on the grid of its reference: the affines differ" in result.stderr
+    found = audit("--references", "t", "--geometry", "tolerant", expect=1)
+    assert [one["status"] for one in found["cases"]] == ["failed", "ok"] and found["mean_over"] == 1
+    assert "compared voxel by voxel although" in found["cases"][1]["problems"][0]
+
+
+@pytest.mark.parametrize("unknown", [-1, 9])
+def test_unknown_voxels_do_not_count_on_either_side(data: Path, unknown: int) -> None:
+    """Of the four voxels of RV in the prediction, three lie where the reference is unknown."""
+    save(data / "t", "one", 1, 1, 2, unknown, unknown, unknown, unknown)
+    save(data / "p", "one", 1, 1, 2, 2, 2, 2, 5)
+    more = ("--ignore-label", "9") if unknown > 0 else ()
+    one, _ = audit("--references", "t", "--labels", "prior", *more)["cases"]
+    assert one["prediction"] == one["reference"] == {"too_large": 0.0, "excess": 0.0}
+    assert one["problems"] == ["4 of 60 voxels are unknown or ignored; they are left out"]
+
+
+def test_unknown_voxels_of_a_prediction_are_background_and_said(data: Path) -> None:
+    save(data / "p", "one", 1, 1, -1, 2)
+    assert audit()["cases"][0]["problems"] == [
+        "the prediction has labels the prior does not know (-1); they count as background"
+    ]
+
+
+def test_a_run_is_audited_with_its_own_references(data: Path) -> None:
+    toy = ("--dataset", "toy", "--set", "dataset.cases=10")
+    segbench("prior", "volumes", *toy, "--out", "v.csv")
+    run = ("run", "--method", "witness", "--network", "toy2d", "--set", "recipe.steps_per_epoch=1", "--epochs", "1")
+    segbench(*run, *toy, "--metric", "dice", "--device", "cpu")
+    folder = str(next((data / "results").rglob("run.json")).parent)
+    found = json.loads(segbench("audit", folder, "--prior", "v.csv", "--json").stdout)
+    assert found["cases"] and all(one["reference"] for one in found["cases"])
+    result = segbench("audit", folder, "--prior", "v.csv", "--labels", "a=1", expect=2)
+    assert "is a run, which knows its own references and labels. Leave" in result.stderr
 
 
 def test_what_cannot_be_audited_is_listed_and_the_others_go_on(data: Path) -> None:
@@ -162,13 +282,13 @@ def test_what_cannot_be_audited_is_listed_and_the_others_go_on(data: Path) -> No
     save(data / "p", "two", 1, 7)
     (data / "p" / "broken.nii.gz").write_bytes(b"not an image")
     save(data / "t", "broken", 1)
-    found = audit("--references", "t", expect=1)
+    found = audit("--references", "t", "--labels", "prior", expect=1)
     states = {case["case"]: (case["prediction"] is not None, " ".join(case["problems"])) for case in found["cases"]}
     assert states["one"] == (True, "")
     assert states["two"][0] and "labels the prior does not know (7)" in states["two"][1]
     assert not states["three"][0] and "no prediction" in states["three"][1]
     assert not states["broken"][0] and "broken.nii.gz" in states["broken"][1]
-    text = segbench("audit", "p", "--prior", "prior.csv", "--references", "t", expect=1)
+    text = segbench("audit", "p", "--prior", "prior.csv", "--references", "t", "--labels", "prior", expect=1)
     assert "failed  three: no prediction" in text.stderr
 
 
@@ -182,7 +302,20 @@ def test_a_prior_that_fails_is_named(data: Path) -> None:
     [
         (("p", "--prior", "nothing.csv"), 3, "expected a file, found none"),
         (("p", "--prior", "p/one.nii.gz"), 3, "no kind of prior knows this file"),
-        (("nowhere", "--prior", "prior.csv"), 3, "No finished run in results"),
+        (("nowhere", "--prior", "prior.csv"), 3, "nowhere: expected a folder of label maps, one file or a run"),
+        (("bare", "--prior", "prior.csv"), 3, "predictions: expected label maps (.nii.gz, say) in bare, found none"),
+        (("p", "--prior", "prior.csv", "--csv", "bare"), 2, "found a folder. Say --csv bare/audit.csv"),
+        (("p", "--prior", "prior.csv", "--csv", "prior.csv/a.csv"), 2, "expected prior.csv to be a folder"),
+        (("p", "--prior", "prior.csv", "--geometry", "loose"), 2, "expected one of strict, tolerant, resample"),
+        (("p", "--prior", "prior.csv", "--labels", "no.csv"), 3, "--labels no.csv: expected a file"),
+        (("p", "--prior", "prior.csv", "--labels", "bare"), 3, "found a folder"),
+        (("p", "--prior", "prior.csv", "--labels", "LV"), 2, "give the value too, such as LV=1"),
+        (("p", "--prior", "prior.csv", "--labels", "LV=1,RV=1"), 2, "a value of its own for each name, found LV=1"),
+        (("p", "--prior", "prior.csv", "--labels", "LV=1,LV=2"), 2, "found 'LV' twice"),
+        (("p", "--prior", "prior.csv", "--labels", "twice.csv"), 3, "twice.csv: expected names with a value of its"),
+        (("p", "--prior", "prior.csv", "--labels", "none.csv"), 3, "each, found none"),
+        (("p", "--prior", "typo.toml"), 3, "unknown key 'forbiden'. Did you mean 'forbidden'"),
+        (("p", "--prior", "rules.toml"), 3, "unknown key 'constraint'. Did you mean 'constraints'"),
         (("p", "--prior", "prior.csv", "--references", "nowhere"), 3, "nothing is at nowhere"),
         (("p", "--prior", "prior.csv", "--labels", "LV=1"), 3, "expected the labels"),
         (("p", "--prior", "prior.csv", "--kind", "volume"), 2, "Did you mean 'volumes'"),
@@ -190,6 +323,11 @@ def test_a_prior_that_fails_is_named(data: Path) -> None:
     ],
 )
 def test_wrong_requests_for_audits(data: Path, arguments: tuple[str, ...], code: int, words: str) -> None:
+    (data / "bare").mkdir()
+    (data / "twice.csv").write_text("index,name\n1,LV\n1,RV\n")
+    (data / "none.csv").write_text("index,name\n")
+    (data / "typo.toml").write_text('forbiden = [["LV", "RV"]]')
+    (data / "rules.toml").write_text('constraint = ["volume(LV) >= 1"]')
     result = segbench("audit", *arguments, expect=code)
     assert words in " ".join(result.stderr.split()) and result.stdout == ""
 

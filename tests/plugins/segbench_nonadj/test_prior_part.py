@@ -162,11 +162,63 @@ def test_audit_equals_brute_force(parameters):
         assert mine == pytest.approx(distances.min(), abs=0.01)
 
 
-def test_a_truth_keeps_its_own_prior_and_an_empty_map_says_so():
-    audit = learnt().audit("x", line([0, 1, 0, 2, 3, 0]), TASK)
-    assert audit.violations == () and audit.measures["forbidden_contacts"] == 0
-    (violation,) = learnt().audit("x", line([0, 0]), TASK).violations
-    assert "nothing is segmented" in violation.what
+def test_a_truth_and_an_empty_map_keep_the_prior():
+    for values in ([0, 1, 0, 2, 3, 0], [0, 0]):
+        audit = learnt().audit("x", line(values), TASK)
+        assert audit.violations == () and audit.measures["forbidden_contacts"] == 0
+
+
+@pytest.mark.parametrize("name", ["prior.csv", "prior.toml"])
+def test_gaps_between_label_values_need_no_name(tmp_path, name):
+    """A task of the values 1, 2 and 5 reads what another one wrote, and writes nothing for its own gaps."""
+    path, again = tmp_path / name, tmp_path / f"again_{name}"
+    learnt().write(path)
+    gaps = Task("t", "1", ("background", "left a", "right, a", "3", "4", "c"))
+    prior = AdjacencyPrior()
+    prior.read(path, gaps)
+    counts = np.delete(np.delete(prior.counts_, [3, 4], 0), [3, 4], 1)
+    assert np.array_equal(counts > 0, learnt().counts_ > 0) and prior.counts_[[3, 4]].sum() == 0
+    prior.write(again)
+    assert AdjacencyPrior().values(again) == {"background": 0, "left a": 1, "right, a": 2, "c": 5}
+    assert tuple(AdjacencyPrior().labels(again)) == TASK.labels
+    with pytest.raises(DataInvalid, match="missing: d"):
+        AdjacencyPrior().read(path, Task("t", "1", (*gaps.labels, "d")))
+
+
+def test_values_are_recorded_and_give_the_order_of_labels(tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_text("label,value,c,background,left a\nc,7,0,1,0\nbackground,0,1,0,2\nleft a,1,0,2,0\n")
+    assert AdjacencyPrior().recognises(path) and list(AdjacencyPrior().labels(path)) == ["background", "left a", "c"]
+    assert AdjacencyPrior().values(path) == {"c": 7, "background": 0, "left a": 1}
+    (tmp_path / "p.toml").write_text('labels = ["c", "background"]\nvalues = [7, 0]\nallowed = []')
+    assert list(AdjacencyPrior().labels(tmp_path / "p.toml")) == ["background", "c"]
+    (tmp_path / "none.toml").write_text('allowed = [["c", "d"]]')
+    assert AdjacencyPrior().values(tmp_path / "none.toml") == {}
+    assert list(AdjacencyPrior().labels(tmp_path / "none.toml")) == ["background", "c", "d"]
+    assert AdjacencyPrior().recognises(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("values", ["[0]", "[0, 0]", "[0, -1]", "[0, true]", "3", '["a", 1]'])
+def test_faulty_values_are_named(tmp_path, values):
+    path = tmp_path / "p.toml"
+    path.write_text(f'labels = ["background", "c"]\nvalues = {values}\nallowed = []')
+    with pytest.raises(DataInvalid, match="value"):
+        AdjacencyPrior().values(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('forbiden = [["c", "left a"]]', "unknown key 'forbiden'. Did you mean 'forbidden'"),
+        ('forbidden = [["c", "left a"]]\nlabel = ["c"]', "unknown key 'label'. Did you mean 'labels'"),
+    ],
+)
+def test_unknown_keys_are_named(tmp_path, content, words):
+    path = tmp_path / "p.toml"
+    path.write_text(content)
+    assert AdjacencyPrior().recognises(path)
+    with pytest.raises(DataInvalid, match=words):
+        AdjacencyPrior().read(path, TASK)
 
 
 def test_faults_are_named():

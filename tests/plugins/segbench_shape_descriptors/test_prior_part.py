@@ -131,6 +131,24 @@ def test_rules(tmp_path):
         DescriptorPrior().audit("x", truth(), TASK)
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('constraint = ["volume(a) >= 1"]', "unknown key 'constraint'. Did you mean 'constraints'"),
+        ('constraints = ["volume(a) >= 1"]\nmargin = 2', "unknown key 'margin'"),
+        ('constraints = ["volumes(a) >= 1"]', "position 1"),
+    ],
+)
+def test_faulty_rules_are_recognised_and_their_fault_is_named(tmp_path, content, words):
+    path = tmp_path / "rules.toml"
+    path.write_text(content)
+    assert DescriptorPrior().recognises(path)
+    with pytest.raises(DataInvalid, match=words):
+        DescriptorPrior().read(path, TASK)
+    path.write_text('labels = ["a"]\nallowed = [["a", "b"]]')
+    assert not DescriptorPrior().recognises(path)
+
+
 def test_the_metric_takes_both_files(tmp_path):
     learnt(descriptors=("volume",), margin=0.0).write(tmp_path / "bounds.csv")
     metric = BoundViolation(prior=tmp_path / "bounds.csv", margin=0.0)
