@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from segbench.cli import options
 from segbench.cli.application import app
 from segbench.cli.console import Json, Results, print_json, stdout
-from segbench.cli.leaderboard import Cases, missing_policy
 
 
 @app.command("compare")
@@ -19,29 +19,22 @@ def compare(
     rope: Annotated[
         float, typer.Option(help="Differences up to this are of no importance, in the metric's unit.")
     ] = 0.0,
-    dataset: Annotated[list[str] | None, typer.Option(help="Dataset, or NAME@REVISION; may be repeated.")] = None,
+    dataset: options.Datasets = None,
     label: Annotated[list[str] | None, typer.Option(help="Label; may be repeated. Default: the mean of all.")] = None,
     alpha: Annotated[float, typer.Option(min=0.0, max=1.0, help="Level of the verdicts.")] = 0.05,
-    missing: Annotated[str | None, typer.Option(help="Missing values: worst, drop or a NUMBER.")] = None,
-    cases: Annotated[Cases | None, typer.Option(help="Methods with different cases, as in leaderboard.")] = None,
-    without: Annotated[list[str] | None, typer.Option(help="Run to leave out; may be repeated.")] = None,
+    missing: options.Missing = None,
+    cases: options.SameCases = None,
+    without: options.Without = None,
     json: Json = False,
     results: Results = Path("results"),
 ) -> None:
     """Say whether methods differ: better, worse, practically equal, or no evidence; and what would decide."""
     from segbench.ranking import verdicts
-    from segbench.ranking.boards import Request
     from segbench.ranking.chunks import load_chunks
     from segbench.ranking.comparisons import comparison_document, draw_comparisons
     from segbench.ranking.grid import COLUMNS
 
-    request = Request(
-        datasets=tuple(dataset or ()),
-        labels=tuple(label or ()),
-        without=tuple(without or ()),
-        missing=missing_policy(missing),
-        cases=cases.value if cases else None,
-    )
+    request = options.request_of(dataset, label, without, missing, cases)
     found = verdicts.compare(load_chunks(results, COLUMNS), methods, metric, rope, request, alpha)
     if json:
         print_json(comparison_document(found, rope, alpha))

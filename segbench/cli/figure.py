@@ -80,11 +80,13 @@ def _save(figure: matplotlib.figure.Figure, files: list[Path]) -> None:
     """Write a figure in each format, whole or not at all, and close it."""
     from functools import partial
 
+    import matplotlib as mpl
     import matplotlib.pyplot as plt
 
     from segbench.atomic import atomically
 
     for file in files:
         kind = file.suffix[1:]
-        atomically(file, partial(figure.savefig, format=kind, dpi=RESOLUTION, bbox_inches="tight"))
+        with mpl.rc_context({"pdf.fonttype": 42}):  # whole TrueType fonts, which journals ask for
+            atomically(file, partial(figure.savefig, format=kind, dpi=RESOLUTION, bbox_inches="tight"))
     plt.close(figure)

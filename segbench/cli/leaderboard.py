@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from segbench.cli import options
 from segbench.cli.application import app
 from segbench.cli.console import Json, Results, print_json, stdout
 from segbench.errors import UsageError
@@ -26,16 +27,6 @@ class Format(StrEnum):
     latex = "latex"
 
 
-class Scheme(StrEnum):
-    """Ranking schemes."""
-
-    rank_then_mean = "rank-then-mean"
-    rank_then_median = "rank-then-median"
-    mean_then_rank = "mean-then-rank"
-    median_then_rank = "median-then-rank"
-    test_then_rank = "test-then-rank"
-
-
 class Ties(StrEnum):
     """What equal values get."""
 
@@ -50,22 +41,14 @@ class Adjust(StrEnum):
     holm = "holm"
 
 
-class Cases(StrEnum):
-    """What to do when methods have different cases."""
-
-    equal = "equal"
-    common = "common"
-    union = "union"
-
-
 @app.command("leaderboard")
 def leaderboard(
     folder: Annotated[
         Path | None, typer.Argument(help="With --write: folder of boards.  [default: leaderboards]", show_default=False)
     ] = None,
-    dataset: Annotated[list[str] | None, typer.Option(help="Dataset, or NAME@REVISION; may be repeated.")] = None,
-    metric: Annotated[list[str] | None, typer.Option(help="Metric; may be repeated.")] = None,
-    label: Annotated[list[str] | None, typer.Option(help="Label; may be repeated.")] = None,
+    dataset: options.Datasets = None,
+    metric: options.Metrics = None,
+    label: options.Labels = None,
     by_label: Annotated[bool, typer.Option("--by-label", help="One table per label.")] = False,
     by_seed: Annotated[bool, typer.Option("--by-seed", help="Also the ranking by each seed alone.")] = False,
     headline: Annotated[
@@ -77,22 +60,16 @@ def leaderboard(
     ] = None,
     format: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.table,  # noqa: A002
     json: Json = False,
-    scheme: Annotated[Scheme, typer.Option(help="How a task is ranked.")] = Scheme.rank_then_mean,
+    scheme: options.RankedBy = options.Scheme.rank_then_mean,
     ties: Annotated[
         Ties | None, typer.Option(help="Ranks of ties. Default: average inside, minimum in the last column.")
     ] = None,
     adjust: Annotated[Adjust, typer.Option(help="Adjustment of test-then-rank.")] = Adjust.none,
-    missing: Annotated[
-        str | None,
-        typer.Option(help="Missing values: worst, drop or a NUMBER. Default: worst, and cases must be equal."),
-    ] = None,
-    cases: Annotated[
-        Cases | None,
-        typer.Option(help="Methods with different cases: refuse, use the common ones, or count as missing."),
-    ] = None,
-    without: Annotated[list[str] | None, typer.Option(help="Run to leave out; may be repeated.")] = None,
-    bootstrap: Annotated[int, typer.Option(min=0, help="Resamples of cases for rank intervals.")] = 0,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
+    missing: options.Missing = None,
+    cases: options.SameCases = None,
+    without: options.Without = None,
+    bootstrap: options.Bootstrap = 0,
+    seed: options.Seed = 0,
     exact_differences: Annotated[
         bool, typer.Option("--exact-differences", help="Do not round paired differences (parity with R).")
     ] = False,
@@ -115,21 +92,20 @@ def leaderboard(
         raise UsageError(
             f"{folder}: a folder of boards is only named with --write. Results are named by --results DIR."
         )
-    from segbench.ranking.boards import Request
     from segbench.ranking.chunks import load_chunks
     from segbench.ranking.grid import COLUMNS
     from segbench.ranking.leaderboard import rank_scores
 
-    request = Request(
-        datasets=tuple(dataset or ()),
+    request = options.request_of(
+        dataset,
+        label,
+        without,
+        missing,
+        cases,
         metrics=tuple(metric or ()),
-        labels=tuple(label or ()),
-        without=tuple(without or ()),
         scheme=scheme.value,
         ties=ties.value if ties else None,
         adjustment=adjust.value,
-        missing=missing_policy(missing),
-        cases=cases.value if cases else None,
         bootstrap=bootstrap,
         seed=seed,
         decimals=None if exact_differences else 10,
@@ -159,27 +135,6 @@ def _show(board: Leaderboard, wanted: Format, by_label: bool, by_seed: bool) -> 
         tables.draw_tables(board, stdout(), by_label, by_seed)
     else:
         typer.echo(exports.WRITERS[wanted.value](board, by_label, by_seed), nl=False)
-
-
-def missing_policy(text: str | None) -> float | Literal["worst", "drop"] | None:
-    """Return what ``--missing`` says.
-
-    Raises:
-        UsageError: it is neither worst nor drop nor a number.
-    """
-    if text is None:
-        return None
-    if text == "worst":
-        return "worst"
-    if text == "drop":
-        return "drop"
-    try:
-        number = float(text)
-    except ValueError:
-        number = float("nan")
-    if number != number:
-        raise UsageError(f"--missing {text!r}: expected worst, drop or a number.")
-    return number
 
 
 @app.command("import")

@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from segbench.cli import console
+from segbench.cli import console, options
 from segbench.cli.application import app
-from segbench.cli.leaderboard import Cases, Scheme, missing_policy
 
 
 @app.command("report")
 def report_command(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write the site into.")] = Path("site"),
-    dataset: Annotated[list[str] | None, typer.Option(help="Dataset, or NAME@REVISION; may be repeated.")] = None,
+    dataset: options.Datasets = None,
     metric: Annotated[
         list[str] | None, typer.Option(help="Metric; may be repeated. The first one stands for accuracy.")
     ] = None,
-    label: Annotated[list[str] | None, typer.Option(help="Label; may be repeated.")] = None,
-    without: Annotated[list[str] | None, typer.Option(help="Run to leave out; may be repeated.")] = None,
-    scheme: Annotated[Scheme, typer.Option(help="How a task is ranked.")] = Scheme.rank_then_mean,
-    cases: Annotated[
-        Cases | None,
-        typer.Option(help="Methods with different cases: refuse, use the common ones, or count as missing."),
-    ] = None,
-    missing: Annotated[str | None, typer.Option(help="Missing values: worst, drop or a NUMBER.")] = None,
-    bootstrap: Annotated[int, typer.Option(min=0, help="Resamples of cases for rank intervals.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
+    label: options.Labels = None,
+    without: options.Without = None,
+    scheme: options.RankedBy = options.Scheme.rank_then_mean,
+    cases: options.SameCases = None,
+    missing: options.Missing = None,
+    bootstrap: options.Bootstrap = 1000,
+    seed: options.Seed = 0,
     worst: Annotated[int, typer.Option(min=0, help="Worst cases per dataset that are shown as slices.")] = 4,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Also write every picture as PDF, into OUT/figures.")] = False,
     title: Annotated[str, typer.Option(help="Title of the site.")] = "segbench report",
     results: console.ResultsOnly = Path("results"),
     as_json: console.Json = False,
@@ -39,21 +36,12 @@ def report_command(
 
     Prints the path of its first page.
     """
-    from segbench.ranking.boards import Request
     from segbench.reporting.site import build_site
 
-    request = Request(
-        datasets=tuple(dataset or ()),
-        metrics=tuple(metric or ()),
-        labels=tuple(label or ()),
-        without=tuple(without or ()),
-        scheme=scheme.value,
-        missing=missing_policy(missing),
-        cases=cases.value if cases else None,
-        bootstrap=bootstrap,
-        seed=seed,
-    )
-    built = build_site(results, out, request, console.catalogue(plugins), title, worst)
+    metrics = tuple(metric or ())
+    ways: dict[str, Any] = {"scheme": scheme.value, "bootstrap": bootstrap, "seed": seed}
+    request = options.request_of(dataset, label, without, missing, cases, metrics=metrics, **ways)
+    built = build_site(results, out, request, console.catalogue(plugins), title, worst, pdf)
     for note in built.notes:
         console.say(note, wrap=2)
     if as_json:

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from segbench.atomic import atomically
 from segbench.errors import DataInvalid, DataMissing, UnknownName, did_you_mean, safe_name
+from segbench.params import flattened
 from segbench.publishing.records import provenance_of, public_record, read_record
 from segbench.ranking.boards import Leaderboard, Request
 from segbench.ranking.exports import markdown, markdown_table
@@ -176,12 +177,21 @@ def _budget(records: Sequence[dict[str, Any]]) -> str:
             steps = record.get("training", {}).get("steps")
             splits = record.get("splits", {})
             words = ", ".join(f"{len(splits[role])} {role}" for role in _ROLES if splits.get(role))
-            budgets.add(f"{recipe['epochs']} epochs, {steps} optimiser steps, cases: {words}")
+            budgets.add(f"{recipe['epochs']} epochs, {steps} optimiser steps, cases: {words}{_data(record)}")
     if not budgets:
         return ""
     if len(budgets) == 1:
         return f"Budget of every trained run: {budgets.pop()}."
     return f"Budgets differ between runs ({RUNS} has them): " + "; ".join(sorted(budgets)) + "."
+
+
+def _data(record: dict[str, Any]) -> str:
+    """Say what was set of the dataset."""
+    values = flattened((record["config"].get("dataset") or {}).get("parameters") or {})
+    words = [
+        f"{key}={','.join(map(str, value)) if isinstance(value, list) else value}" for key, value in values.items()
+    ]
+    return f"; dataset with {' '.join(words)}" if words else ""
 
 
 def _runs_table(table: pa.Table, records: Sequence[dict[str, Any]]) -> str:

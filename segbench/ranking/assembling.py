@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from segbench.ranking.boards import Board, Entry, Place, Request, SeedStanding, 
 from segbench.ranking.chunks import Scores
 from segbench.ranking.grid import Floats, Grid, Names
 from segbench.ranking.grouping import attainable_notes, groups_of, mean_case_ranks, smallest_adjusted_p
-from segbench.ranking.ranked import Ranked, places_of
+from segbench.ranking.ranked import Ranked, firm_places, places_of
 from segbench.ranking.robustness import (
     SeedView,
     agreement,
@@ -40,14 +41,15 @@ def board_of(item: Ranked, scores: Scores, names: Names, request: Request) -> Bo
     cases = facts.scored.sum(axis=1)
     views = seed_views(scores, names, item, request)
     others, taus = agreement(item, request)
+    places, firm = firm_places(grid.competitors, item.mean_rank, item.resampled)
     return Board(
         dataset=grid.dataset,
         revision=grid.revision,
         synthetic=grid.synthetic,
         cases=len(grid.cases),
         labels=tuple(sorted({measure.label for measure in grid.measures})),
-        metrics={measure.metric: measure for measure in grid.measures},
-        entries=_entries(item, facts, views, _board_groups(item, request)),
+        metrics={m.metric: m for m in sorted(grid.measures, key=lambda m: m.metric not in item.headline)},
+        entries=_entries(item, places, facts, views, _board_groups(item, request)),
         tasks=_tasks(item, facts, views, request),
         notes=(*grid.notes, *_attainable(grid, cases, request)),
         agreement=others,
@@ -55,6 +57,7 @@ def board_of(item: Ranked, scores: Scores, names: Names, request: Request) -> Bo
         taus=taus,
         policies=policies(scores, names, item, request),
         seeds=len(views),
+        stability=firm,
     )
 
 
@@ -83,7 +86,9 @@ def _facts(grid: Grid) -> _Facts:
     return _Facts(scored, shown_values(grid), grid.undefined + absent, absent)
 
 
-def _entries(item: Ranked, facts: _Facts, views: list[SeedView], groups: list[str]) -> tuple[Entry, ...]:
+def _entries(
+    item: Ranked, places: Sequence[Place], facts: _Facts, views: list[SeedView], groups: list[str]
+) -> tuple[Entry, ...]:
     grid = item.grid
     missed = np.zeros(len(grid.competitors), dtype=int)
     for label in {measure.label for measure in grid.measures}:  # missed once, however many metrics say so
@@ -96,7 +101,7 @@ def _entries(item: Ranked, facts: _Facts, views: list[SeedView], groups: list[st
     by_seed = _places_by_seed(views)
     spreads = _seed_spreads(grid, views)
     entries = []
-    for place in places_of(grid.competitors, item.mean_rank, item.resampled):
+    for place in places:
         k = grid.competitors.index(place.method)
         summaries = {metric: column[k] for metric, column in columns.items()}
         seeds = tuple(by_seed.get(place.method, ()))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from segbench.ranking.grid import Cases, Measure
 from segbench.ranking.schemes import Scheme, Ties
 from segbench.ranking.significance import DECIMALS, Adjustment
+
+if TYPE_CHECKING:
+    from segbench.ranking.bootstrap import Stability
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,7 @@ class Board:
 
     Attributes:
         dataset, revision, synthetic: what was segmented.
-        cases, labels, metrics: how many, and which; ``headline`` are the metrics the order rests on.
+        cases, labels, metrics: how many, and which; ``headline`` are the metrics the order rests on, and come first.
         entries: rows, best first.
         tasks: labels and metrics, ranked one by one.
         notes: what a reader must know.
@@ -176,6 +179,7 @@ class Board:
         taus: Kendall's tau between every two schemes.
         policies: the order under other policies; empty = not asked for, or every value is there and no mask is empty.
         seeds: number of seeds whose boards were looked at one by one, 0 = none.
+        stability: of the order when cases are drawn again, methods as in ``entries``; None without a bootstrap.
     """
 
     dataset: str
@@ -192,13 +196,15 @@ class Board:
     taus: dict[tuple[Scheme, Scheme], float] = field(default_factory=dict)
     policies: tuple[Policy, ...] = ()
     seeds: int = 0
+    stability: Stability | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """All boards, and the order over datasets."""
+    """All boards, and the order over datasets; ``stability`` is that of ``overall``, as for a board."""
 
     request: Request
     boards: tuple[Board, ...]
     overall: tuple[Place, ...]
     notes: tuple[str, ...] = ()
+    stability: Stability | None = field(default=None, compare=False)

@@ -5,6 +5,7 @@ A case drawn m times is m cases. One draw is shared by all algorithms, labels an
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Literal
 
@@ -52,8 +53,10 @@ def bootstrap_aggregates(values: ArrayLike, drawn: NDArray[np.intp], how: str) -
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(total / (M @ (~gaps).astype(float) if gaps.any() else array.shape[0]), dtype=float)
     result = np.empty((len(drawn), array.shape[1]))
-    for k, column in enumerate(array.T):  # one column at a time: (B, n) stays small
-        result[:, k] = np.nanmedian(column[drawn], axis=1) if gaps[:, k].any() else np.median(column[drawn], axis=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a resample may have gaps only: NaN is the answer
+        for k, column in enumerate(array.T):  # one column at a time: (B, n) stays small
+            result[:, k] = (np.nanmedian if gaps[:, k].any() else np.median)(column[drawn], axis=1)
     return result
 
 

@@ -6,7 +6,8 @@ after missing values have been given their worth, and never counted as further c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -230,19 +231,34 @@ Names = Mapping[tuple[str, ...], str]
 
 
 def competitor_names(scores: Scores) -> dict[tuple[str, ...], str]:
-    """Return ``ENTRANT -> name``: network and variant are shown where several occur, the arm if it is not "method"."""
+    """Return ``ENTRANT -> name``: the network where several occur, the arm if it is not "method", the variant as far as
+    it is not shared by all.
+    """
     found = combinations(scores, ENTRANT)
     networks = len({network for _, network, _, _ in found if network}) > 1
-    variants = len({variant for _, _, _, variant in found}) > 1
+    shared = set(_shared_changes({variant for _, _, _, variant in found}))
     names: dict[tuple[str, ...], str] = {}
     for method, network, arm, variant in found:
         shown = f"{method}/{network}" if networks and network else str(method)
         shown += f":{arm}" if arm not in ("method", "", None) else ""
-        names[method, network, arm, variant] = shown + (f" [{variant}]" if variants and variant else "")
+        own = " ".join(change for change in _changes(variant) if change not in shared)
+        names[method, network, arm, variant] = shown + (f" [{own}]" if own else "")
     return names
 
 
 def common_variant(scores: Scores) -> str:
-    """Return the variant that all competitors share, "" if it is the default or if there are several."""
-    found = {variant for (variant,) in combinations(scores, ("variant",))}
-    return str(next(iter(found)) or "") if len(found) == 1 else ""
+    """Return what the variants of all competitors share, "" if nothing."""
+    return " ".join(_shared_changes({variant for (variant,) in combinations(scores, ("variant",))}))
+
+
+def _changes(variant: str | None) -> list[str]:
+    """Return ``key=value`` of a variant, one by one; a value may hold spaces."""
+    return re.split(r" (?=[\w.-]+=)", variant) if variant else []
+
+
+def _shared_changes(variants: Collection[str | None]) -> list[str]:
+    """Return the changes that occur in all variants; none if the variants could not be told apart without them."""
+    first, *others = sorted(map(_changes, variants)) or [[]]
+    shared = [change for change in first if all(change in other for other in others)]
+    rests = {tuple(change for change in one if change not in shared) for one in (first, *others)}
+    return shared if len(rests) == len(others) + 1 else []

@@ -15,11 +15,12 @@ import numpy as np
 from segbench.errors import UnknownName, did_you_mean
 from segbench.ranking.assembling import board_of
 from segbench.ranking.boards import Leaderboard, Place, Request
+from segbench.ranking.bootstrap import Stability
 from segbench.ranking.chunks import Scores, chunks_of_table
 from segbench.ranking.comparability import comparable
 from segbench.ranking.counting import build
 from segbench.ranking.grid import COLUMNS, Floats, boards_of, common_variant, competitor_names, select
-from segbench.ranking.ranked import Ranked, places_of, rank_grid
+from segbench.ranking.ranked import Ranked, firm_places, rank_grid
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,8 +53,8 @@ def rank_scores(scores: Scores, request: Request) -> Leaderboard:
     )
     shared = common_variant(chosen)
     notes += (f"All with {shared}.",) if shared else ()
-    overall = () if repeated else _overall(ranked)
-    return Leaderboard(request, tuple(boards), overall, notes)
+    overall, firm = ((), None) if repeated else _overall(ranked)
+    return Leaderboard(request, tuple(boards), overall, notes, firm)
 
 
 def choose(scores: Scores, request: Request) -> Scores:
@@ -93,7 +94,7 @@ def _check_known(wanted: Sequence[str], known: Iterable[str], what: str) -> None
             raise UnknownName(f"The results have no {what} {name!r}. {did_you_mean(name, names)}")
 
 
-def _overall(ranked: Sequence[Ranked]) -> tuple[Place, ...]:
+def _overall(ranked: Sequence[Ranked]) -> tuple[tuple[Place, ...], Stability | None]:
     """Average the datasets' mean ranks; who is absent from a dataset shares its last ranks."""
     everyone = sorted({name for item in ranked for name in item.grid.competitors})
     full: list[Floats] = []
@@ -106,4 +107,4 @@ def _overall(ranked: Sequence[Ranked]) -> tuple[Place, ...]:
                 extended = np.full((*source.shape[:-1], len(everyone)), len(present) + (absent + 1) / 2)
                 extended[..., present] = source
                 target.append(extended)
-    return places_of(everyone, np.mean(full, axis=0), np.mean(resampled, axis=0) if resampled else None)
+    return firm_places(everyone, np.mean(full, axis=0), np.mean(resampled, axis=0) if resampled else None)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import zlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segbench.ranking.boards import Place, Request
-from segbench.ranking.bootstrap import bootstrap_aggregates, bootstrap_scores, draw, stability
+from segbench.ranking.bootstrap import Stability, bootstrap_aggregates, bootstrap_scores, draw, stability
 from segbench.ranking.grid import Floats, Grid, Measure
 from segbench.ranking.headline import headline
 from segbench.ranking.schemes import Missing, case_ranks, rank_aggregates, rank_task, worst_for_tests
@@ -129,21 +129,23 @@ def _over_labels(ranks: Floats, weights: Floats) -> Floats:
     return np.asarray(np.tensordot(ranks, weights, axes=([-2], [0])), dtype=float)
 
 
-def places_of(competitors: Sequence[str], mean_rank: Floats, resampled: Floats | None = None) -> tuple[Place, ...]:
-    """Return the places in order; the intervals need resampled mean ranks (B, K)."""
+def places_of(competitors: Sequence[str], mean_rank: Floats) -> tuple[Place, ...]:
+    """Return the places in order."""
+    return firm_places(competitors, mean_rank, None)[0]
+
+
+def firm_places(
+    competitors: Sequence[str], mean_rank: Floats, resampled: Floats | None
+) -> tuple[tuple[Place, ...], Stability | None]:
+    """Return the places in order, and how firm they are, in the same order, given resampled mean ranks (B, K)."""
     ranks = rank_aggregates(mean_rank, -1, "min")
     order = sorted(range(len(competitors)), key=lambda k: (ranks[k], competitors[k]))
-    firm = None if resampled is None else stability(rank_aggregates(resampled, -1, "min"), ranks)
+    places = [Place(competitors[k], float(mean_rank[k]), int(ranks[k])) for k in order]
+    if resampled is None:
+        return tuple(places), None
+    firm = stability(rank_aggregates(resampled[:, order], -1, "min"), ranks[order])
+    numbers = zip(firm.low.tolist(), firm.high.tolist(), firm.p_first.tolist(), strict=True)
     return tuple(
-        Place(competitors[k], float(mean_rank[k]), int(ranks[k]))
-        if firm is None
-        else Place(
-            competitors[k],
-            float(mean_rank[k]),
-            int(ranks[k]),
-            float(firm.low[k]),
-            float(firm.high[k]),
-            float(firm.p_first[k]),
-        )
-        for k in order
-    )
+        replace(place, rank_low=low, rank_high=high, p_first=p_first)
+        for place, (low, high, p_first) in zip(places, numbers, strict=True)
+    ), firm

@@ -190,7 +190,8 @@ def _things(chunk: Chunk, scores: Scores) -> NDArray[np.int64]:
 def spread(numbers: list[float]) -> float:
     """Return the sd of some numbers (n - 1), NaN for fewer than two."""
     values = np.array([number for number in numbers if not math.isnan(number)])
-    return float(values.std(ddof=1)) if values.size > 1 else math.nan
+    with np.errstate(invalid="ignore"):  # of infinite numbers it is NaN
+        return float(values.std(ddof=1)) if values.size > 1 else math.nan
 
 
 def firsts(places: tuple[Place, ...]) -> list[str]:

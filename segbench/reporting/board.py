@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,18 +12,19 @@ import numpy as np
 from markupsafe import Markup
 
 from segbench.host import Catalogue
-from segbench.ranking.boards import Board, Leaderboard, TaskBoard
+from segbench.ranking.boards import Board, Leaderboard, Place, TaskBoard
+from segbench.ranking.bootstrap import Stability
 from segbench.ranking.grid import Grid
 from segbench.ranking.tables import Sheet, board_sheet
 from segbench.reporting import figures, training
 from segbench.reporting.competitors import Cost, Runs, costs
 from segbench.reporting.evidence import Contest, MetricEvidence, accuracy, gather_evidence
-from segbench.reporting.files import Site
+from segbench.reporting.files import Site, part_of_name
 from segbench.reporting.pages import number, render, values_script
 from segbench.reporting.parts import draw_parts
 from segbench.reporting.slices import draw_case, worst_cases
-from segbench.reporting.statuses import Place
-from segbench.reporting.svg import colour, drawing, inline_svg, numbered
+from segbench.reporting.statuses import Place as Spot
+from segbench.reporting.svg import colour, drawing, numbered
 
 
 @dataclass
@@ -46,7 +47,7 @@ class BoardPage:
     board: Board
     grid: Grid
     runs: Runs
-    odd: Mapping[Place, str]
+    odd: Mapping[Spot, str]
     catalogue: Catalogue
     title: str
     file: str
@@ -108,14 +109,17 @@ def write_board(page: BoardPage, site: Site, home: bool) -> None:
     request = page.leaderboard.request
     evidence = gather_evidence(page.grid, request, request.metrics or page.board.headline)
     main = evidence[0] if request.metrics else accuracy(evidence)
-    metrics = [_metric(page, one, f"{page.slug}-{index}") for index, one in enumerate(evidence)]
+    metrics = [
+        _metric(page, one, f"{page.slug}-{index}-{part_of_name(one.metric)}", site)
+        for index, one in enumerate(evidence)
+    ]
     addresses = []
     for index, one in enumerate(evidence):
         script = values_script(index, one, page.name, (page.grid.cases, page.methods), page.odd)
         addresses.append(site.write_text(f"data/{page.slug}-{index}.js", script))
     slices = _worst(page, main, site)
     parts = draw_parts(
-        page.catalogue, page.runs, lambda drawn: site.write_figure(f"{page.slug}-part", drawn), page.notes
+        page.catalogue, page.runs, lambda drawn: site.write_figure(f"{page.slug}-part", drawn, fit=False), page.notes
     )
     context = {
         "title": page.title,
@@ -123,10 +127,13 @@ def write_board(page: BoardPage, site: Site, home: bool) -> None:
         "board": summary(page),
         "metrics": metrics,
         "headline": evidence.index(main),
-        **_recorded(page, evidence, main),
+        "firm": firmness(
+            site, [entry.place for entry in page.board.entries], page.board.stability, f"{page.slug}-blob"
+        ),
+        **_recorded(page, evidence, main, site),
         "worst": slices,
         "without_slices": _why_no_slices(page),
-        "parts": [vars(one) | site.size(one.file) for one in parts],
+        "parts": [vars(one) | site.about(one.file) for one in parts],
         "runs": _run_sheet(page),
         "how": _how(page),
         "data": {
@@ -145,32 +152,51 @@ def write_board(page: BoardPage, site: Site, home: bool) -> None:
     site.write_page(page.file, render("board.html", {**site.shared, **context}))
 
 
-def _metric(page: BoardPage, one: MetricEvidence, name: str) -> dict[str, Any]:
+def firmness(site: Site, places: Sequence[Place], firm: Stability | None, name: str) -> Markup | None:
+    """Return the picture of how firm an order over tasks is; None without a bootstrap or for a single method.
+
+    Args:
+        site: takes the picture.
+        places: in order.
+        firm: of the same methods.
+        name: of the picture.
+    """
+    if firm is None or len(places) < 2:
+        return None
+    with drawing():
+        picture = figures.blob_plot(firm, [place.rank for place in places], [place.method for place in places])
+        return site.draw(picture, name, "Bootstrapped places")
+
+
+def _metric(page: BoardPage, one: MetricEvidence, name: str, site: Site) -> dict[str, Any]:
     """Return a metric's section: title, pictures, table of structures."""
     unit = f", {one.unit}" if one.unit not in ("", "1") else ""
+    if site.pdf:  # the page draws it by script
+        with drawing():
+            site.print(figures.strip_plot(one.per_case, f"{one.metric}{unit}", page.methods), f"{name}-cases")
     tasks = {task.measure.label: task for task in page.board.tasks if task.measure.metric == one.metric}
     return {
         "name": one.metric,
         "title": f"{one.metric}{unit} ({'higher' if one.direction > 0 else 'lower'} is better)",
         "test": _test(one.contest) if one.contest else "",
-        "pictures": _pictures(page, one.contest, name) if one.contest else [],
+        "pictures": _pictures(page, one.contest, name, site) if one.contest else [],
         "structures": [(label, _cells(tasks[label], page.methods)) for label in one.labels if label in tasks],
     }
 
 
-def _pictures(page: BoardPage, contest: Contest, name: str) -> list[tuple[Markup, str]]:
+def _pictures(page: BoardPage, contest: Contest, name: str, site: Site) -> list[tuple[Markup, str]]:
     methods = page.methods
     drawn: list[tuple[Markup, str]] = []
     with drawing():
         picture = figures.critical_difference_diagram(contest, methods)
-        drawn.append((inline_svg(picture, f"{name}-cd", "Critical-difference diagram"), _CAPTIONS["cd"]))
+        drawn.append((site.draw(picture, f"{name}-cd", "Critical-difference diagram"), _CAPTIONS["cd"]))
         if contest.stability is not None:
             picture = figures.blob_plot(contest.stability, contest.ranks.tolist(), methods)
-            drawn.append((inline_svg(picture, f"{name}-blob", "Bootstrapped ranks"), _CAPTIONS["blob"]))
+            drawn.append((site.draw(picture, f"{name}-blob", "Bootstrapped ranks"), _CAPTIONS["blob"]))
         picture = figures.rank_heatmap(contest, methods)
-        drawn.append((inline_svg(picture, f"{name}-heat", "Ranks within cases"), _CAPTIONS["heat"]))
+        drawn.append((site.draw(picture, f"{name}-heat", "Ranks within cases"), _CAPTIONS["heat"]))
         picture = figures.significance_map(contest, methods)
-        drawn.append((inline_svg(picture, f"{name}-tests", "Significance map"), _CAPTIONS["tests"]))
+        drawn.append((site.draw(picture, f"{name}-tests", "Significance map"), _CAPTIONS["tests"]))
     return drawn
 
 
@@ -205,7 +231,7 @@ def _cells(task: TaskBoard, methods: list[str]) -> list[dict[str, Any]]:
     ]
 
 
-def _recorded(page: BoardPage, evidence: list[MetricEvidence], main: MetricEvidence) -> dict[str, Any]:
+def _recorded(page: BoardPage, evidence: list[MetricEvidence], main: MetricEvidence, site: Site) -> dict[str, Any]:
     """Return curves, costs and constraint violations, each None or empty where nothing is known."""
     methods, found = page.methods, costs(page.runs, page.methods)
     means = _means(main, methods)
@@ -223,7 +249,7 @@ def _recorded(page: BoardPage, evidence: list[MetricEvidence], main: MetricEvide
         }
         titles = {"curves": "Training curves", "cost": "Cost against accuracy", "violation": "Constraint violation"}
         pictures = {
-            name: inline_svg(figure, f"{page.slug}-{name}", titles[name]) if figure is not None else None
+            name: site.draw(figure, f"{page.slug}-{name}", titles[name], legend=methods) if figure is not None else None
             for name, figure in drawn.items()
         }
     return {**pictures, "costs": _cost_sheet(found) if found else None}
@@ -261,7 +287,7 @@ def _worst(page: BoardPage, main: MetricEvidence, site: Site) -> list[dict[str, 
             continue
         file = site.write_figure(f"{page.slug}-case", drawn)
         methods = ", ".join(numbered(page.methods)[page.methods.index(name)] for name in worst.worst_of)
-        shown.append({"case": worst.case, "methods": methods, "metric": main.metric, "file": file} | site.size(file))
+        shown.append({"case": worst.case, "methods": methods, "metric": main.metric, "file": file} | site.about(file))
     return shown
 
 

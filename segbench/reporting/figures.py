@@ -1,4 +1,4 @@
-"""Pictures of a contest: critical differences, bootstrapped ranks, ranks over cases, significance."""
+"""Pictures of a contest: critical differences, bootstrapped ranks, cases, ranks over cases, significance."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segbench.ranking.bootstrap import Stability
 from segbench.reporting.evidence import Contest
@@ -92,6 +93,32 @@ def blob_plot(firm: Stability, ranks: Sequence[float], methods: Sequence[str]) -
     axes.set_xlim(0.5, K + 0.5)
     axes.set_xticks(range(1, K + 1, max(1, K // 10)))
     axes.set_xlabel("rank in resamples of the cases", fontsize=9)
+    axes.grid(axis="x", linewidth=0.6)
+    axes.set_axisbelow(True)
+    return figure
+
+
+def strip_plot(per_case: NDArray[np.float64], name: str, methods: Sequence[str]) -> Figure:
+    """Draw every case as a point, the quartiles as a box and the median as a bar, a row per method.
+
+    Args:
+        per_case: ``(n, K)`` values, those that are not finite are left out.
+        name: of the metric, with its unit.
+        methods: the K methods.
+    """
+    K = len(methods)
+    figure, axes = _figure(0.8 + _ROW * K)
+    heights = np.linspace(-0.22, 0.22, 7)[[3, 0, 5, 2, 6, 1, 4]]  # neighbours apart, the same in every drawing
+    for y, column in enumerate(per_case.T):
+        values = np.sort(column[np.isfinite(column)])
+        axes.scatter(values, y + np.resize(heights, values.size), s=9, color=colour(y), alpha=0.7, linewidths=0)
+        if values.size:
+            low, median, high = np.quantile(values, (0.25, 0.5, 0.75))
+            axes.plot([low, high, high, low, low], y + 0.34 * np.array([-1, -1, 1, 1, -1]), color=MUTED, linewidth=0.9)
+            axes.plot([median, median], [y - 0.34, y + 0.34], color=INK, linewidth=2)
+    axes.set_yticks(range(K), numbered(methods))
+    axes.set_ylim(K - 0.4, -0.6)
+    axes.set_xlabel(f"{name}, each point a case", fontsize=9)
     axes.grid(axis="x", linewidth=0.6)
     axes.set_axisbelow(True)
     return figure

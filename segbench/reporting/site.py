@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +13,9 @@ from segbench.ranking.counting import build
 from segbench.ranking.grid import COLUMNS, competitor_names, select
 from segbench.ranking.leaderboard import choose, rank_scores
 from segbench.ranking.tables import overall_sheet
-from segbench.reporting.board import BoardPage, in_board_order, summary, write_board
+from segbench.reporting.board import BoardPage, firmness, in_board_order, summary, write_board
 from segbench.reporting.competitors import Runs, gather_runs
-from segbench.reporting.files import Site
+from segbench.reporting.files import Site, part_of_name
 from segbench.reporting.pages import render
 from segbench.reporting.statuses import gather_statuses
 
@@ -33,7 +32,13 @@ class Built:
 
 
 def build_site(
-    results: Path, out: Path, request: Request, catalogue: Catalogue, title: str = "segbench report", worst: int = 4
+    results: Path,
+    out: Path,
+    request: Request,
+    catalogue: Catalogue,
+    title: str = "segbench report",
+    worst: int = 4,
+    pdf: bool = False,
 ) -> Built:
     """Build the site.
 
@@ -44,6 +49,7 @@ def build_site(
         catalogue: for the datasets behind runs and for Figure parts.
         title: of the site.
         worst: number of cases per dataset that are shown as slices.
+        pdf: also write every picture as PDF, for print.
 
     Raises:
         UnknownName, VerificationError, DataMissing, DataInvalid: as the leaderboard does.
@@ -56,7 +62,7 @@ def build_site(
     pages = _pages(results, request, catalogue, title, worst)
     several = len(pages) > 1
     sources = sorted({source for page in pages for source in page.grid.sources})
-    site = Site(out, {"version": __version__, "sources": f"{', '.join(sources)} results"})
+    site = Site(out, {"version": __version__, "sources": f"{', '.join(sources)} results"}, pdf)
     for page in pages[::-1]:
         write_board(page, site, several)
     if several:
@@ -76,7 +82,7 @@ def _pages(results: Path, request: Request, catalogue: Catalogue, title: str, wo
     for number, board in enumerate(leaderboard.boards):
         part = select(chosen, dataset={board.dataset}, dataset_revision={board.revision})
         grid = in_board_order(comparable(build(part, names), request), board)
-        slug = f"{number}-" + re.sub(r"[^A-Za-z0-9.-]+", "_", f"{board.dataset}-{board.revision}")[:60]
+        slug = f"{number}-" + part_of_name(f"{board.dataset}-{board.revision}")
         single = len(leaderboard.boards) == 1
         name = f"{board.dataset}@{board.revision}"
         pages.append(
@@ -102,6 +108,7 @@ def _write_index(pages: list[BoardPage], site: Site, title: str) -> None:
         "title": title,
         "boards": [summary(page) for page in pages],
         "overall": overall_sheet(leaderboard) if leaderboard.overall else None,
+        "firm": firmness(site, leaderboard.overall, leaderboard.stability, "overall-blob"),
         "notes": leaderboard.notes,
     }
     site.write_page(INDEX, render("index.html", {**site.shared, **context}))

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _DISTINCT = 20
 _PANEL = 2.5
+_TITLE = 22
+"""Characters of a name that fit above a panel, in print as well."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def draw_case(worst: WorstCase, runs: Runs, methods: Sequence[str], notes: list[
         shown.append((method, predicted))
     if case is None or not shown:
         return None
-    return _montage(case, shown, worst, dict(zip(methods, numbered(methods), strict=True)))
+    return _montage(case, shown, worst, dict(zip(methods, numbered(methods, _TITLE), strict=True)))
 
 
 def _with_prediction(runs: Sequence[StoredRun], case: str) -> StoredRun | None:

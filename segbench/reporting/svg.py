@@ -1,7 +1,7 @@
 """matplotlib figures -> SVG that lives inside a page: its ink follows the page's colours, its text is the page's text.
 
 A figure is drawn with stand-in colours (``INK`` and so on); in the SVG they become CSS variables, so that one drawing
-serves light and dark pages and print.
+serves light and dark pages. In a PDF they stay what they are: ink for white paper.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-INK, MUTED, LINE, PAPER, ACCENT = "#010203", "#040506", "#070809", "#0a0b0c", "#0d0e0f"
+INK, MUTED, LINE, PAPER, ACCENT = "#1b1f25", "#5a6471", "#d8dee5", "#fefefe", "#1f6fea"
 _VARIABLES = {INK: "--ink", MUTED: "--muted", LINE: "--line", PAPER: "--paper", ACCENT: "--accent"}
 PALETTE = (
     *("#2f7ed8", "#e07b00", "#1f9e77", "#c2459b", "#7a6fd0", "#b8860b", "#d1495b", "#3aa6b9", "#7f9c2a", "#8c6d5a"),
@@ -43,6 +43,18 @@ def short(name: str, longest: int = _LONGEST) -> str:
 def numbered(names: Sequence[str], longest: int = _LONGEST) -> list[str]:
     """Return short names that begin with their place on the board, by which pictures and tables refer to them."""
     return [f"{place} {short(name, longest)}" for place, name in enumerate(names, 1)]
+
+
+def add_legend(figure: Figure, methods: Sequence[str]) -> None:
+    """Name the methods by their colours below a figure, which grows by as much."""
+    from matplotlib.lines import Line2D
+
+    style: dict[str, Any] = {"marker": "o", "linestyle": "", "markersize": 5}
+    handles = [Line2D([], [], color=colour(k), label=name, **style) for k, name in enumerate(numbered(methods))]
+    width, height = figure.get_size_inches()
+    columns = max(1, min(len(methods), int(width // 2.3)))
+    figure.set_size_inches(width, height + 0.1 + 0.19 * -(-len(methods) // columns))
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=8, handletextpad=0.1)
 
 
 @contextmanager

@@ -55,14 +55,16 @@ def test_prints_the_first_page(scores, tmp_path) -> None:
     assert "toy@1" in (out / "index.html").read_text(encoding="utf-8")
 
 
-def test_json_lists_every_file(scores, tmp_path) -> None:
+@pytest.mark.parametrize("pdf", [[], ["--pdf"]])
+def test_json_lists_every_file(scores, tmp_path, pdf) -> None:
     out = tmp_path / "site"
-    arguments = ["--metric", "nsd", "--title", "Our paper", "--bootstrap", "0", "--json"]
+    arguments = ["--metric", "nsd", "--title", "Our paper", "--bootstrap", "0", "--json", *pdf]
     done = CliRunner().invoke(app, ["report", "--results", str(scores), "--out", str(out), *arguments])
     document = json.loads(done.stdout)
     written = {str(file) for file in out.rglob("*") if file.is_file()}
     assert set(document["files"]) == written
     assert document["index"] in written
+    assert any(name.endswith(".pdf") for name in written) == bool(pdf)
     page = (out / "index.html").read_text(encoding="utf-8")
     assert "<title>Our paper</title>" in page
     assert "dice" not in page.split("<body>")[1].split("<script>")[0], "only the metric asked for"

@@ -203,7 +203,7 @@ def test_a_run_is_audited_beside_its_own_truths(results: Path, tmp_path: Path) -
         assert case["prediction"].keys() == case["reference"].keys()
     assert found["labels"] == ["background", "a", "b"]
     result = segbench("audit", str(run), "--prior", str(prior), "--labels", "a=1", expect=2)
-    assert "A run knows its own references" in result.stderr
+    assert "knows its own references" in result.stderr
 
 
 def test_the_same_run_is_audited_as_plain_files(results: Path, tmp_path: Path) -> None:
@@ -211,7 +211,9 @@ def test_the_same_run_is_audited_as_plain_files(results: Path, tmp_path: Path) -
     prior, table = tmp_path / "prior.csv", tmp_path / "table.csv"
     prior.write_text("label,largest\nbackground,\na,0\nb,0\n")
     known = json.loads(segbench("audit", run.name, "--prior", str(prior), "--json").stdout)
-    result = segbench("audit", str(run / "predictions"), "--prior", str(prior), "--csv", str(table))
+    result = segbench(
+        "audit", str(run / "predictions"), "--prior", str(prior), "--labels", "prior", "--csv", str(table)
+    )
     assert "2 label maps, without references" in result.stderr
     with table.open(newline="") as file:
         rows = {row["case"]: row for row in csv.DictReader(file)}

@@ -386,3 +386,52 @@ def test_a_variant_shared_by_all_becomes_a_note() -> None:
     result = board([row(name, "c1", 0.5, variant="epochs=2") for name in "ab"])
     assert set(ranks(result)) == {"a", "b"}
     assert "All with epochs=2." in result.notes
+
+
+def test_what_variants_share_is_a_note_and_what_they_do_not_a_name() -> None:
+    variants = {"a": "epochs=2", "b": "method.base=ce dice epochs=2", "c": "epochs=2 crop=1,2"}
+    result = board([row(name, "c1", 0.5, variant=variant) for name, variant in variants.items()])
+    assert set(ranks(result)) == {"a", "b [method.base=ce dice]", "c [crop=1,2]"}
+    assert "All with epochs=2." in result.notes
+    twice = [row("a", "c1", 0.5, run_id=text, variant=text) for text in ("x=1 y=2", "y=2 x=1")]
+    assert len(ranks(board(twice))) == 2, "never shortened until two have one name"
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("missing", ["drop", 0.0, None])
+def test_who_is_alone_has_mean_rank_one(scheme, missing) -> None:
+    """Whatever is missing, undefined or infinite, for some labels altogether, with several seeds and metrics."""
+    rows = []
+    for place, (label, seed, case) in enumerate((a, b, c) for a in range(4) for b in range(2) for c in range(3)):
+        for metric in ("dice", "hd95"):
+            value = None if label == 0 or place % 5 == 0 else np.inf if place % 7 == 0 else place / 30
+            value = 0.0 if metric == "dice" and value == np.inf else value
+            rows.append(row("a", f"c{case}", value, metric, seed=seed, label=label, label_name=f"l{label}"))
+    rows += [row("a", f"c{case}", 0.1, dataset="heart") for case in range(3)]
+    result = board(rows, scheme=scheme, missing=missing, bootstrap=20)
+    places = [*result.overall, *(entry.place for each in result.boards for entry in each.entries)]
+    assert [(place.mean_rank, place.rank, place.p_first) for place in places] == [
+        (pytest.approx(1, abs=1e-12), 1, 1)
+    ] * 3
+
+
+def test_how_firm_an_order_is_speaks_of_the_same_methods_in_the_same_order() -> None:
+    X = np.random.default_rng(3).random((12, 4)) + np.array([0.0, 0.1, 0.2, 0.9])
+    result = board(matrix(X) + matrix(X[:, :3] * 0.5, dataset="heart"), bootstrap=200)
+    brain = result.boards[0]
+    for places, firm in (
+        ([entry.place for entry in brain.entries], brain.stability),
+        (result.overall, result.stability),
+    ):
+        assert firm is not None
+        assert [place.rank_low for place in places] == firm.low.tolist()
+        assert [place.rank_high for place in places] == firm.high.tolist()
+        assert firm.frequency.sum(axis=1) == pytest.approx(1)
+        assert firm.levels[0] == 1
+        assert [place.p_first for place in places] == pytest.approx(firm.frequency[:, 0])
+    assert board(matrix(X)).boards[0].stability is None
+
+
+def test_the_metrics_an_order_rests_on_are_shown_first() -> None:
+    rows = [row(name, "c1", 0.5, metric) for name in "ab" for metric in ("assd", "dice", "nsd", "zzz")]
+    assert list(board(rows).boards[0].metrics) == ["dice", "nsd", "assd", "zzz"]

@@ -157,6 +157,8 @@ def test_several_datasets_have_a_page_each_and_a_first_page(catalogue, tmp_path)
     assert all((tmp_path / "site" / link).is_file() and re.fullmatch(r"[\w.-]+", link) for link in links)
     assert len(first.tables) == 3, "overall, and one per dataset"
     assert site.files[-1] == "index.html"
+    for page in [site.index, *(tmp_path / "site" / link for link in links)]:
+        assert page.read_text(encoding="utf-8").count('aria-label="Bootstrapped places"') == 1, page.name
 
 
 def test_refuses_what_the_leaderboard_refuses(catalogue, tmp_path) -> None:
