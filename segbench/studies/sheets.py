@@ -76,6 +76,7 @@ def _comparison_sheet(found: StudyTable, where: str) -> Table:
     few = f" Below {FEWEST_CASES} cases no test can tell anything." if found.cases < FEWEST_CASES else ""
     notes = (
         "Positive = the first is better; 95 % interval over cases. Seeds are averaged within a case; Wilcoxon's signed "
-        "rank test over cases, and the seeds' own spread where there are several; p by Holm over this table." + few,
+        "rank test over cases, and the seeds' own spread where there are several; p by Holm over the comparisons "
+        "by the same metric." + few,
     )
     return Table(f"{where}: comparisons", ("", "metric", "mean difference", "p", "verdict"), tuple(rows), notes)

@@ -195,7 +195,7 @@ def _published(
 def _compared(
     attempts: Sequence[Attempt], pairs: Sequence[tuple[str, str]], metrics: Sequence[str], notes: list[str]
 ) -> list[Comparison]:
-    """Return the comparisons of the study for every metric, with Holm over all of them on this dataset."""
+    """Return the comparisons of the study for every metric, with Holm over those by the same metric on this dataset."""
     import pyarrow as pa
 
     from segbench.ranking.chunks import chunks_of_table
@@ -217,10 +217,10 @@ def _compared(
                 found += compare(both, [first, second], metric, alpha=ALPHA)
             except SegbenchError as error:
                 notes.append(f"{first} and {second} cannot be compared by {metric}: {error}")
-    adjusted = adjust([one.p for one in found], "holm").tolist()
-    return [
-        _held(one, p, ALPHA if min(one.seeds) > 1 else ALPHA / STRICTER) for one, p in zip(found, adjusted, strict=True)
-    ]
+    adjusted: dict[str, Iterator[float]] = {
+        metric: iter(adjust([one.p for one in found if one.metric == metric], "holm").tolist()) for metric in metrics
+    }
+    return [_held(one, next(adjusted[one.metric]), ALPHA if min(one.seeds) > 1 else ALPHA / STRICTER) for one in found]
 
 
 def _held(one: Comparison, p: float, level: float) -> Comparison:
