@@ -4,7 +4,8 @@ python benchmarks/shape_signature.py [--threads 1] [--repeats 5] [--only step|me
 
 - step: a training step of the 3D U-Net with the shape term of 1, 2 and 8 structures against the plain step, in CPU
   seconds; the network is untrained, so that nothing can be cropped: the worst case.
-- memory: growth of a fresh process's peak resident size over one forward and backward pass of the term at 128^3.
+- memory: growth of a fresh process's peak resident size over one forward and backward pass at 128^3: of the term, and
+  of the 3D U-Net's whole step (batch 1, without the optimiser) without it and with it.
 - shapes: table 1 on label maps of a folder, half of the subjects for training and half held out: mean distance of 50
   affine pairs of the same subject and of different ones, and in how many of 200 triples a mask is closer to an affine
   copy of itself than to another subject's mask.
@@ -17,6 +18,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -60,22 +62,37 @@ def boxes(shape: tuple[int, int, int], labels: int) -> torch.Tensor:
     return target
 
 
+def losses(shape: tuple[int, int, int]) -> tuple[torch.nn.Module, Callable[[int], torch.Tensor]]:
+    """Return an untrained 3D U-Net, and its loss with the shape term of a number of structures; 0 = plain."""
+    unet = load_catalogue().network(Choice("unet3d")).build(1, 9)
+    image, target = torch.randn(1, 1, *shape), boxes(shape, 9)
+    signatures = {label: Signature(network(), Spread(1, 1, 1)) for label in range(1, 9)}
+
+    def loss(count: int) -> torch.Tensor:
+        pixels = pixel_terms(unet(image), target)
+        if not count:
+            return pixels.dice_loss()
+        chosen = {label: signatures[label] for label in range(1, count + 1)}
+        return pixels.dice_loss() + 0.1 * shape_term(chosen, pixels.probabilities, target, cap=1e9)
+
+    return unet, loss
+
+
+def step_variants(shape: tuple[int, int, int]) -> tuple[torch.Tensor, dict[str, Pass]]:
+    """Return a weight of the network, and its loss without the term and with it."""
+    unet, loss = losses(shape)
+    return next(unet.parameters()), {"plain": lambda: loss(0), "1 structure": lambda: loss(1)}
+
+
 def steps(repeats: int) -> None:
     """Print the cost of the shape term beside the plain step."""
-    unet = load_catalogue().network(Choice("unet3d")).build(1, 9)
+    unet, loss = losses(SIZE)
     optimizer = torch.optim.Adam(unet.parameters(), 1e-4)
-    image, target = torch.randn(1, 1, *SIZE), boxes(SIZE, 9)
-    signatures = {label: Signature(network(), Spread(1, 1, 1)) for label in range(1, 9)}
 
     def step(count: int) -> float:
         start = time.process_time()
         optimizer.zero_grad(set_to_none=True)
-        pixels = pixel_terms(unet(image), target)
-        loss = pixels.dice_loss()
-        if count:
-            chosen = {label: signatures[label] for label in range(1, count + 1)}
-            loss = loss + 0.1 * shape_term(chosen, pixels.probabilities, target, cap=1e9)
-        loss.backward()
+        loss(count).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         return time.process_time() - start
 
@@ -116,6 +133,8 @@ def memory(repeats: int, threads: int) -> None:
         once(leaf, forward)
         median = statistics.median(once(leaf, forward) for _ in range(repeats))
         print(f"  {name:12s} {1e3 * median:7.1f} ms  {found[name]:6.0f} MiB")
+    whole = peaks(step_variants, LARGE, threads)
+    print(f"  whole step: {', '.join(f'{name} {size:.0f} MiB' for name, size in whole.items())}")
 
 
 def shapes(folder: Path, values: tuple[int, ...]) -> None:
