@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -57,8 +58,8 @@ def probabilities(
 ) -> torch.Tensor:
     """Return softmax probabilities ``(K, D, H, W)`` of what is stored, float32 on the CPU, training grid.
 
-    Patches are as large as in training, padded where the case is smaller: a network that normalises over its input
-    must not see less padding than it was trained with.
+    Where a case is smaller than in training it is padded as there: a network that normalises over its input, or has
+    never seen an image end without padding, must not see less of it.
     """
     if isinstance(view, Slices):
         planes = torch.cat([torch.softmax(logits, 1).cpu() for logits in _slices(forward, case, view, device)])
@@ -96,13 +97,15 @@ def _overlap(window: Window, size: Shape, shape: Shape) -> tuple[tuple[slice, ..
 
 def _slices(forward: Forward, case: StoredCase, view: Slices, device: torch.device) -> list[torch.Tensor]:
     """Return the logits ``(n, K, h, w)`` of whole slices, in batches."""
-    plane = case.shape
-    windows = Slices(view.context, view.axis, _plane(plane, view.axis)).windows(plane)
+    plane = _plane(case.shape, view.axis)
+    padded = replace(view, size=(max(plane[0], view.size[0]), max(plane[1], view.size[1])))
+    windows = padded.windows(case.shape)
+    rows, columns = (slice(-start, n - start) for start, n in zip(_plane(windows[0], view.axis), plane, strict=True))
     outputs = []
     for first in range(0, len(windows), SLICES_AT_ONCE):
-        chosen = windows[first : first + SLICES_AT_ONCE]
-        images = [view.cut_image(case.image, window, size=plane) for window in chosen]
-        outputs.append(forward(torch.from_numpy(np.stack(images)).to(device)))
+        images = [padded.cut_image(case.image, window) for window in windows[first : first + SLICES_AT_ONCE]]
+        logits = forward(torch.from_numpy(np.stack(images)).to(device))
+        outputs.append(logits[:, :, rows, columns])
     return outputs
 
 

@@ -95,6 +95,19 @@ def test_small_cases_are_padded_as_in_training(tmp_path: Path) -> None:
     assert set(shapes) == {(6, 8, 16)}
 
 
+@pytest.mark.parametrize(("size", "seen"), [((16, 8), (16, 11)), ((8, 8), (13, 11)), ((20, 20), (20, 20))])
+def test_small_slices_are_padded_as_in_training(tmp_path: Path, size: tuple[int, int], seen: tuple[int, int]) -> None:
+    """Axes longer than in training stay whole, shorter ones are padded."""
+    shapes: list[tuple[int, ...]] = []
+
+    def forward(image: torch.Tensor) -> torch.Tensor:
+        shapes.append(tuple(image.shape[2:]))
+        return pointwise(image)
+
+    assert predict_labels(forward, stored(tmp_path, (5, 13, 11)), Slices(1, 0, size), 3, CPU).shape == (5, 13, 11)
+    assert set(shapes) == {seen}
+
+
 def test_context_channels_reach_the_network(tmp_path: Path) -> None:
     case = stored(tmp_path, (5, 13, 11))
     seen: list[torch.Tensor] = []
