@@ -1,14 +1,15 @@
 """What the shape signature costs and whether it knows shapes; ratios within one run.
 
-python benchmarks/shape_signature.py [--threads 1] [--repeats 5] [--only step|memory|shapes] [--maps DIR --labels 17,53]
+python benchmarks/shape_signature.py [--threads 1] [--repeats 5] [--only step|memory|shapes]
+    [--maps DIR --labels 17,53 [--swap]]
 
 - step: a training step of the 3D U-Net with the shape term of 1, 2 and 8 structures against the plain step, in CPU
   seconds; the network is untrained, so that nothing can be cropped: the worst case.
 - memory: growth of a fresh process's peak resident size over one forward and backward pass at 128^3: of the term, and
   of the 3D U-Net's whole step (batch 1, without the optimiser) without it and with it.
-- shapes: table 1 on label maps of a folder, half of the subjects for training and half held out: mean distance of 50
-  affine pairs of the same subject and of different ones, and in how many of 200 triples a mask is closer to an affine
-  copy of itself than to another subject's mask.
+- shapes: table 1 on label maps of a folder, half of the subjects for training and half held out (an even number of
+  maps and --swap: the other way round): mean distance of 50 affine pairs of the same subject and of different ones, and
+  in how many of 200 triples a mask is closer to an affine copy of itself than to another subject's mask.
 
 Variants take turns, and medians are compared.
 """
@@ -137,9 +138,11 @@ def memory(repeats: int, threads: int) -> None:
     print(f"  whole step: {', '.join(f'{name} {size:.0f} MiB' for name, size in whole.items())}")
 
 
-def shapes(folder: Path, values: tuple[int, ...]) -> None:
+def shapes(folder: Path, values: tuple[int, ...], swap: bool) -> None:
     """Print table 1 and the triples for every label of a folder of label maps."""
-    truths = [LabelMap(one.array, one.spacing) for one in map(read_label_map, sorted(folder.glob("*.nii.gz")))]
+    truths = [
+        LabelMap(one.array, one.spacing) for one in map(read_label_map, sorted(folder.glob("*.nii.gz"), reverse=swap))
+    ]
     structures = [Structure(str(value), (value,), value) for value in values]
     training, held_out = (collect(half, structures) for half in (truths[::2], truths[1::2]))
     print(f"\n{folder.name}: {len(truths[::2])} training subjects, {len(truths[1::2])} held out")
@@ -178,6 +181,7 @@ def main() -> None:
     parser.add_argument("--only", default="")
     parser.add_argument("--maps", type=Path)
     parser.add_argument("--labels", default="17,53")
+    parser.add_argument("--swap", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.only in "step":
@@ -185,7 +189,7 @@ def main() -> None:
     if options.only in "memory":
         memory(options.repeats, options.threads)
     if options.only in "shapes" and options.maps:
-        shapes(options.maps, tuple(int(value) for value in options.labels.split(",")))
+        shapes(options.maps, tuple(int(value) for value in options.labels.split(",")), options.swap)
 
 
 if __name__ == "__main__":
