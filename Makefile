@@ -5,19 +5,19 @@ TORCH ?= torch==2.13.0
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.segbench-setup
 
-# The published boards: the same network, budget, cases and seeds for every method; 12 test cases; voxels as coarse as
+# The published boards: the same network, budget, cases and seeds for every method; 16 test cases; voxels as coarse as
 # lets a run take less than a minute.
 BOARDS := brain heart prostate thorax
-BOARD_EPOCHS ?= 5
+BOARD_EPOCHS ?= 4
 BOARD_SEEDS ?= 3
 BOARD_METHODS := ce dice ce_dice geometric shape_descriptors
 BOARD_RESULTS ?= results/boards
 BOARD_RUN = OMP_NUM_THREADS=1 $(BIN)/segbench run --results $(BOARD_RESULTS) --device cpu --seeds $(BOARD_SEEDS) \
 	--epochs $(BOARD_EPOCHS) --set recipe.validate_every=0 --network unet2d --set network.width=8
-board-brain: BOARD_DATA = --dataset brain --set dataset.cases=48
-board-heart: BOARD_DATA = --dataset heart --set dataset.cases=24 --set dataset.spacing=10,2,2
-board-prostate: BOARD_DATA = --dataset prostate --set dataset.cases=48 --set dataset.spacing=3.6,2,2
-board-thorax: BOARD_DATA = --dataset thorax --set dataset.cases=48 --set dataset.spacing=3.5,3.5,3.5 \
+board-brain: BOARD_DATA = --dataset brain --set dataset.cases=64
+board-heart: BOARD_DATA = --dataset heart --set dataset.cases=32 --set dataset.spacing=10,2,2
+board-prostate: BOARD_DATA = --dataset prostate --set dataset.cases=64 --set dataset.spacing=3.6,2,2
+board-thorax: BOARD_DATA = --dataset thorax --set dataset.cases=64 --set dataset.spacing=3.5,3.5,3.5 \
 	--set dataset.organs=all
 board-brain board-heart board-thorax: BOARD_METHODS += nonadj # needs several structures; a prostate is one
 
