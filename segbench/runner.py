@@ -13,7 +13,7 @@ from segbench.assembly import Parts, Sources, assemble, folder_of, settled
 from segbench.config import RunConfig
 from segbench.contracts import FIXED_SAMPLES, UNLABELLED, Method, Network
 from segbench.errors import DataInvalid, PluginError
-from segbench.evaluation.scoring import score_case
+from segbench.evaluation.scoring import score_case, version_of
 from segbench.files.images import write_label_map
 from segbench.host import Catalogue, blame, load_catalogue
 from segbench.params import to_json
@@ -179,6 +179,7 @@ class _Run:
             truth = parts.dataset.load(ref).truth
         if truth is None:
             raise DataInvalid(f"Dataset {parts.task.name}: test case {ref.id} has no truth to score against.")
+        computed = {metric.name: version_of(metric) for metric in parts.metrics}
         for metric, score in score_case(predicted, truth, parts.task, parts.metrics):
             yield Row(
                 run_id=self.folder.name,
@@ -194,7 +195,7 @@ class _Run:
                 label=score.structure.label,
                 label_name=score.structure.name,
                 metric=metric.name,
-                metric_version=metric.version,
+                metric_version=computed[metric.name],
                 unit=metric.unit,
                 better=metric.better,
                 value=score.value,

@@ -51,6 +51,11 @@ class MedPyMetric(Metric):
     """A function of MedPy, applied to each structure."""
 
     source = "https://github.com/loli/medpy"
+    bibtex = """@software{maier_medpy,
+  author = {Maier, Oskar},
+  title = {{MedPy}: medical image processing in {Python}},
+  url = {https://github.com/loli/medpy}
+}"""
     function = ""
     """Its name in ``medpy.metric.binary``."""
     empty: tuple[float | None, float | None] = (1.0, 0.0)

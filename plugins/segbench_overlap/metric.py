@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from segbench import LabelMap, Metric, Peer, Score, Structure, Task
+from segbench_overlap import citation
 
 if TYPE_CHECKING:
     from segbench.types import Status
@@ -59,6 +60,7 @@ class CountMetric(Metric):
     """A metric that is a function of the voxel counts of one structure."""
 
     source = _RELOADED
+    bibtex = citation.RELOADED
 
     def score(self, predicted: LabelMap, truth: LabelMap, task: Task) -> Iterable[Score]:
         """Score every structure of the task; see ``Metric.score``."""
@@ -93,6 +95,7 @@ class Dice(CountMetric):
     name = "dice"
     summary = "Dice similarity coefficient: twice the common volume over the sum of the volumes"
     source = _DICE
+    bibtex = citation.DICE
     default = True
 
     def value(self, counts: Counts, volume: float) -> float | None:
@@ -264,6 +267,7 @@ class RelativeVolumeError(CountMetric):
     name = "relative_volume_error"
     summary = "Absolute difference of the volumes relative to the true volume (|RVD|)"
     source = "https://doi.org/10.1109/TMI.2009.2013851"
+    bibtex = citation.HEIMANN
     better = "lower"
 
     def value(self, counts: Counts, volume: float) -> float | None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from segbench import LabelMap, Metric, Peer, PluginError, Score, Task, UsageError, parameter
+from segbench_overlap import citation
 from segbench_overlap.metric import Examples, line, ratio, status_of
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class MaskMetric(Metric):
     """
 
     source = _RELOADED
+    bibtex = citation.RELOADED
     both_empty: float | None = 1.0
     one_empty: float | None = 0.0
     asks_always = False
@@ -103,6 +105,7 @@ class BoundaryIoU(MaskMetric):
     name = "boundary_iou"
     summary = "IoU of the bands along the inner boundaries"
     source = "https://doi.org/10.1109/CVPR46437.2021.01508"
+    bibtex = citation.BOUNDARY_IOU
 
     width: float = parameter(2.0, "width of the band, mm", low=0.0)
 
@@ -178,6 +181,7 @@ class BettiDifference(MaskMetric):
     """
 
     source = "https://doi.org/10.1109/TPAMI.2020.3013679"
+    bibtex = citation.BETTI
     better = "lower"
     unit = "1"
     asks_always = True
@@ -258,6 +262,7 @@ class CentrelineDice(MaskMetric):
     name = "cldice"
     summary = "Centre-line Dice of skeletons, for tubular structures (needs scikit-image)"
     source = "https://doi.org/10.1109/CVPR46437.2021.01629"
+    bibtex = citation.CENTRELINE_DICE
 
     def value(self, predicted: NDArray[np.bool_], truth: NDArray[np.bool_], spacing: Sequence[float]) -> float:
         """Return the centre-line Dice.

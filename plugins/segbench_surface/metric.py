@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from segbench import LabelMap, Metric, Peer, Score, Task, parameter
+from segbench_surface import citation
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,6 +60,7 @@ class DistanceMetric(Metric):
     """A distance in mm that is a function of the two lists of directed distances."""
 
     source = _RELOADED
+    bibtex = citation.RELOADED
     unit = "mm"
     better = "lower"
 
@@ -116,6 +118,7 @@ class HausdorffDistance(DistanceMetric):
     name = "hd"
     summary = "Hausdorff distance of the border voxels"
     source = _HAUSDORFF
+    bibtex = citation.HAUSDORFF
     default = True
 
     def distance(self, distances: SurfaceDistances) -> float:
@@ -175,6 +178,7 @@ class HausdorffPercentile(DistanceMetric):
     name = "hd_percentile"
     summary = "Percentile Hausdorff distance: the larger of the two directed percentiles"
     source = _HAUSDORFF
+    bibtex = citation.HAUSDORFF
 
     q: float = parameter(95.0, "the percentile, 0 to 100", low=0.0, high=100.0)
 
@@ -235,6 +239,7 @@ class AverageSymmetricSurfaceDistance(DistanceMetric):
     name = "assd"
     summary = "Average symmetric surface distance: mean over the border voxels of both"
     source = "https://doi.org/10.1109/TMI.2009.2013851"
+    bibtex = citation.HEIMANN
     default = True
 
     def distance(self, distances: SurfaceDistances) -> float:

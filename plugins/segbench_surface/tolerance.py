@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from segbench import LabelMap, Metric, Peer, Score, Task, UsageError, parameter
+from segbench_surface import citation
 from segbench_surface.metric import Examples, by_hand
 
 _SURFACE_DICE = "https://doi.org/10.2196/26151"
@@ -19,6 +20,7 @@ class ToleranceMetric(Metric):
     """A share of the two surfaces that lies within a tolerance of the other."""
 
     source = _SURFACE_DICE
+    bibtex = citation.SURFACE_DICE
 
     tolerance: float
     tolerances: tuple[float, ...]

@@ -56,12 +56,15 @@ def cite(
 
 
 def _about(table: pa.Table) -> dict[str, Any]:
+    from segbench.publishing.records import distinct
+
     first = table.slice(0, 1).to_pylist()[0]
     arm = first["arm"]
     method = first["method"] + (f" ({arm})" if arm not in ("method", "", None) else "")
     cases = len(table.column("case_id").unique())
     return {
-        **{name: first[name] for name in ("dataset", "dataset_revision", "seed")},
+        **{name: first[name] for name in ("dataset", "dataset_revision")},
+        "seeds": distinct(table, "seed"),
         "method": method,
         "cases": cases,
     }

@@ -127,12 +127,12 @@ def _publish(folder: Path, results: Path, datasets: list[str], without: list[str
 
 
 def _show(board: Leaderboard, wanted: Format, by_label: bool, by_seed: bool) -> None:
-    from segbench.ranking import exports, tables
+    from segbench.ranking import exports, terminal
 
     if wanted is Format.json:
         print_json(exports.document(board))
     elif wanted is Format.table:
-        tables.draw_tables(board, stdout(), by_label, by_seed)
+        terminal.draw_tables(board, stdout(), by_label, by_seed)
     else:
         typer.echo(exports.WRITERS[wanted.value](board, by_label, by_seed), nl=False)
 

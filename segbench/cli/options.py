@@ -42,7 +42,9 @@ Missing = Annotated[
 ]
 SameCases = Annotated[
     Cases | None,
-    typer.Option("--cases", help="Methods with different cases: refuse, use the common ones, or count as missing."),
+    typer.Option(
+        "--cases", help="Methods or seeds with different cases: refuse, use the common ones, or count as missing."
+    ),
 ]
 Bootstrap = Annotated[int, typer.Option("--bootstrap", min=0, help="Resamples of cases for rank intervals.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the bootstrap.")]

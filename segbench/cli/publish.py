@@ -13,9 +13,15 @@ from segbench.cli.console import Json, Plugins, ResultsOnly, catalogue, print_js
 from segbench.errors import EXIT_VERIFICATION, UsageError
 
 if TYPE_CHECKING:
+    from segbench.publishing.admission import Admission
     from segbench.publishing.verification import Report
 
 SHOWN = 30
+_DONE = {
+    "added": "Added",
+    "marks raised": "Already there; marked as re-scored now",
+    "unchanged": "Already there, nothing was written",
+}
 
 
 @app.command("submit")
@@ -74,7 +80,7 @@ def verify(
 
     Exit code 0: nothing differs; 5: something does (a table says what).
     """
-    from segbench.publishing.verification import add_to_results
+    from segbench.publishing.admission import add_to_results
     from segbench.publishing.verification import verify as check
 
     offered = catalogue(plugin) if references is not None else None
@@ -88,7 +94,7 @@ def verify(
         raise typer.Exit(EXIT_VERIFICATION)
 
 
-def _document(report: Report, added: Path | None) -> dict[str, Any]:
+def _document(report: Report, added: Admission | None) -> dict[str, Any]:
     return {
         **report.about,
         "state": report.state,
@@ -97,11 +103,12 @@ def _document(report: Report, added: Path | None) -> dict[str, Any]:
         "rows": {"rescored": report.rows[0], "self_reported": report.rows[1]},
         "differences": [asdict(one) for one in report.differences],
         "notes": list(report.notes),
-        "folder": None if added is None else str(added),
+        "folder": None if added is None else str(added.folder),
+        "results": None if added is None else added.done,
     }
 
 
-def _print(report: Report, added: Path | None) -> None:
+def _print(report: Report, added: Admission | None) -> None:
     console = stdout()
 
     def line(text: str) -> None:
@@ -116,7 +123,7 @@ def _print(report: Report, added: Path | None) -> None:
     for note in report.notes:
         line(note)
     if added is not None:
-        line(f"Added: {added}")
+        line(f"{_DONE[added.done]}: {added.folder}")
     if report.differences:
         console.print(_table(report))
         if len(report.differences) > SHOWN:

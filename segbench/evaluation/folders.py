@@ -33,6 +33,7 @@ from segbench.evaluation.identity import hashes_of, identity
 from segbench.evaluation.journal import Journal, remove
 from segbench.evaluation.labelling import Structures, chosen_structures, structures_found, task_of
 from segbench.evaluation.layouts import CaseProblem, Kind, Layout, Pair, find_pairs
+from segbench.evaluation.scoring import version_of
 from segbench.evaluation.workers import WorkerDied, each
 from segbench.files.images import read_label_map
 from segbench.host import Catalogue, blame, load_catalogue
@@ -291,7 +292,7 @@ def _table(pairs: Sequence[Pair], outcomes: Sequence[Outcome], setting: Setting,
         **{"network": "", "method": name, "arm": "method", "seed": 0, "fold": 0, "source": "external"},
     }
     kinds = [
-        {"metric": one.name, "metric_version": one.version, "unit": one.unit, "better": one.better}
+        {"metric": one.name, "metric_version": version_of(one), "unit": one.unit, "better": one.better}
         for one in setting.metrics
     ]
     tables, rows = [], []

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable
 
 from segbench.contracts import Metric
+from segbench.params import changes, flattened
 from segbench.types import UNKNOWN, LabelMap, Score, Status, Task
 
 Scored = tuple[Metric, Score]
+
+
+def version_of(metric: Metric) -> str:
+    """Return the version that a metric's scores carry, e.g. ``1 tolerance=2.0``.
+
+    It is the metric's own and what its parameters change of their defaults (of a file the digest of its bytes): values
+    of other parameters are another measure, and a leaderboard refuses to compare two versions.
+    """
+    changed = flattened(changes(metric)[0]).items()
+    return " ".join([metric.version, *(f"{key}={json.dumps(value, separators=(',', ':'))}" for key, value in changed)])
 
 
 def score_case(

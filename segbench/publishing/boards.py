@@ -1,6 +1,7 @@
 """Published boards: one folder ``<dataset>@<revision>`` with ``scores.parquet``, ``runs.jsonl`` and ``README.md``.
 
-The README is computed from the other two and from nothing else, so that anybody can see whether it is stale.
+The README is computed from the other two and from nothing else, and holds digests of their values, so that anybody can
+see whether it is stale.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import pyarrow.compute as pc
 from segbench.atomic import atomically
 from segbench.errors import DataInvalid, DataMissing, UnknownName, did_you_mean, safe_name
 from segbench.params import flattened
+from segbench.publishing.digests import records_digest, scores_digest
 from segbench.publishing.records import provenance_of, public_record, read_record
 from segbench.ranking.boards import Leaderboard, Request
 from segbench.ranking.exports import markdown, markdown_table
@@ -148,10 +150,12 @@ def readme_text(name: str, table: pa.Table, records: Sequence[dict[str, Any]]) -
         parts.append("**Synthetic phantom: these results say nothing about patients.**")
     parts += [_budget(records), markdown(ranked, by_seed=True).strip(), "## Labels", _labels(ranked)]
     parts += ["## Runs", _runs_table(table, records)]
+    parts.append(_parameters(ranked))
     parts.append(
         f"95 % rank intervals and P(first): {RESAMPLES} resamples of cases. Label by label: "
         f"`segbench leaderboard --results {SCORES} --by-label`."
     )
+    parts.append(f"SHA-256 of the values: scores `{scores_digest(table)}`, runs `{records_digest(records)}`.")
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -166,6 +170,13 @@ def _labels(ranked: Leaderboard) -> str:
             cells = [f"{means[method]:.3g}" if means[method] == means[method] else "-" for method in methods]
             rows.append([task.measure.label, task.measure.metric, *cells])
     return markdown_table(["label", "metric", *methods], rows, left=(0, 1))
+
+
+def _parameters(ranked: Leaderboard) -> str:
+    """Say which metrics were computed with other parameters than their defaults, which their versions name."""
+    measures = {task.measure for task in ranked.boards[0].tasks}
+    changed = sorted({f"{one.metric} ({one.version})" for one in measures if "=" in one.version})
+    return f"Metrics with other parameters than their defaults: {', '.join(changed)}." if changed else ""
 
 
 def _budget(records: Sequence[dict[str, Any]]) -> str:
@@ -195,8 +206,9 @@ def _data(record: dict[str, Any]) -> str:
 
 
 def _runs_table(table: pa.Table, records: Sequence[dict[str, Any]]) -> str:
-    columns = ("run_id", "method", "network", "arm", "variant", "seed", "fold")
-    named = {row["run_id"]: row for row in table.select(columns).group_by(list(columns)).aggregate([]).to_pylist()}
+    columns = ["run_id", "method", "network", "arm", "variant"]
+    repeated = [("seed", "distinct"), ("fold", "distinct")]
+    named = {row["run_id"]: row for row in table.group_by(columns).aggregate(repeated).to_pylist()}
     rows = []
     for record in records:
         own = named[record["run_id"]]
@@ -207,7 +219,8 @@ def _runs_table(table: pa.Table, records: Sequence[dict[str, Any]]) -> str:
         peak = f"{memory / 2**20:.0f}" if isinstance(memory, int | float) else "-"
         count = record.get("parameters")
         size = f"{count:,}" if isinstance(count, int) else "-"
-        facts = [own["network"] or "-", str(own["seed"]), str(own["fold"]), train, peak, size, provenance_of(record)]
+        repetitions = [", ".join(map(str, sorted(own[f"{name}_distinct"]))) for name, _ in repeated]
+        facts = [own["network"] or "-", *repetitions, train, peak, size, provenance_of(record)]
         rows.append([shown, *facts, record["run_id"]])
     head = ["method", "network", "seed", "fold", "training s", "peak MiB", "parameters", "scores", "run"]
     return markdown_table(head, rows, left=(0, 1, 7, 8))

@@ -90,7 +90,7 @@ def paragraph(records: Sequence[Mapping[str, Any]], metrics: Sequence[str], rows
     Args:
         records: of the runs, of one or several methods, seeds and datasets.
         metrics: names of the metrics in their scores.
-        rows: one ``{"dataset", "dataset_revision", "method", "seed", "cases"}`` per run.
+        rows: one ``{"dataset", "dataset_revision", "method", "seeds", "cases"}`` per run.
     """
     trained = [record for record in records if record.get("config")]
     sentences = [_data(rows)]
@@ -114,7 +114,7 @@ def _each(values: Sequence[Any]) -> list[str]:
 def _data(rows: Sequence[Mapping[str, Any]]) -> str:
     methods = _each([row["method"] for row in rows])
     sets = _each([f"{row['dataset']} (revision {row['dataset_revision']}, {row['cases']} test cases)" for row in rows])
-    seeds = len({row["seed"] for row in rows})
+    seeds = len({seed for row in rows for seed in row["seeds"]})
     repeats = f", each trained with {seeds} seeds" if seeds > 1 else ""
     return f"We evaluated {_listed(methods)}{repeats} on {_listed(sets)}."
 

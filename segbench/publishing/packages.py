@@ -23,6 +23,8 @@ PREDICTIONS = "predictions/"
 FORMAT = 1
 LARGEST_TEXT = 64 << 20
 """Bytes of a record or manifest at most."""
+LARGEST_UNPACKED = 1 << 35
+"""Bytes of all members together at most; predictions of more are handed over beside the submission."""
 MOST_MEMBERS = 200_000
 _PIECE = 1 << 20
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -104,6 +106,9 @@ class Package:
                 raise self.invalid(f"{MANIFEST}, {RECORD}, {SCORES} and {PREDICTIONS}NAME", f"{info.filename!r}")
             check_size(self.path, info.file_size, max(1, info.compress_size), info.compress_type != zipfile.ZIP_STORED)
             found[info.filename] = info
+        total = sum(info.file_size for info in found.values())
+        if total > LARGEST_UNPACKED:
+            raise self.invalid(f"at most {LARGEST_UNPACKED:,} bytes when unpacked", f"{total:,}")
         for name in (MANIFEST, RECORD, SCORES):
             if name not in found:
                 raise self.invalid(f"a member {name}", "none")

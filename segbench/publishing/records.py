@@ -6,10 +6,13 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from segbench.errors import DataInvalid
 from segbench.results import RECORD
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 KEPT = (
     *("run_id", "source", "dataset", "dataset_revision", "revision", "config", "task", "network", "method"),
@@ -44,6 +47,11 @@ def parsed_record(content: bytes, where: Path) -> dict[str, Any]:
 def public_record(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of a record that is published; of absolute paths only the last name is left."""
     return {key: _without_paths(record[key]) for key in KEPT if key in record}
+
+
+def distinct(table: pa.Table, column: str) -> list[Any]:
+    """Return the values that occur in a column of scores, sorted; an imported run may have several seeds."""
+    return sorted(table.column(column).unique().to_pylist())
 
 
 def _without_paths(value: Any) -> Any:

@@ -12,11 +12,11 @@ from typing import Any
 from segbench.atomic import atomically
 from segbench.errors import DataInvalid, DataMissing, UsageError, safe_name
 from segbench.publishing.packages import FORMAT, MANIFEST, PREDICTIONS, sha256_of, write_package
-from segbench.publishing.records import public_record, read_record
+from segbench.publishing.records import distinct, public_record, read_record
 from segbench.results import RECORD, SCORES, read_scores
 
 ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".npz", ".hdr", ".img", ".raw", ".zraw", ".png", ".tif", ".tiff")
-_ABOUT = ("run_id", "dataset", "dataset_revision", "method", "network", "arm", "variant", "seed", "fold", "source")
+_ABOUT = ("run_id", "dataset", "dataset_revision", "method", "network", "arm", "variant", "source")
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ def pack(folder: Path, out: Path | None = None, predictions: Path | None = None,
         raise DataInvalid(f"{folder / SCORES} holds no scores: there is nothing to submit.")
     first = table.slice(0, 1).to_pylist()[0]
     about = {name: first[name] for name in _ABOUT}
+    about |= {f"{name}s": distinct(table, name) for name in ("seed", "fold")}
     files = prediction_files(folder / "predictions" if predictions is None else predictions, predictions is not None)
     if enclose and not files:
         raise UsageError(f"{folder} keeps no predictions to enclose: say where they are with --predictions DIR.")

@@ -16,6 +16,7 @@ from segbench.ranking.ranked import Ranked, firm_places, places_of
 from segbench.ranking.robustness import (
     SeedView,
     agreement,
+    leaves_out,
     mean_over_cases,
     policies,
     seed_views,
@@ -37,7 +38,7 @@ def board_of(item: Ranked, scores: Scores, names: Names, request: Request) -> Bo
         request: see ``boards.Request``.
     """
     grid = item.grid
-    facts = _facts(grid)
+    facts = _facts(grid, request)
     cases = facts.scored.sum(axis=1)
     views = seed_views(scores, names, item, request)
     others, taus = agreement(item, request)
@@ -72,18 +73,23 @@ def _attainable(grid: Grid, cases: NDArray[np.int_], request: Request) -> list[s
 
 @dataclass(frozen=True)
 class _Facts:
-    """Of a grid: which cases count ``(T, n)``; values shown, values without a number and absent rows ``(T, n, K)``."""
+    """Of a grid: which cases count ``(T, n)``; values shown, values without a number and absent rows ``(T, n, K)``.
+
+    ``skips`` ``(T,)`` says whether the mean of the values shown leaves out those without a number.
+    """
 
     scored: NDArray[np.bool_]
     shown: Floats
     undefined: NDArray[np.int_]
     absent: NDArray[np.bool_]
+    skips: NDArray[np.bool_]
 
 
-def _facts(grid: Grid) -> _Facts:
+def _facts(grid: Grid, request: Request) -> _Facts:
     scored = grid.scored()
     absent = (grid.rows == 0) & scored[:, :, None]
-    return _Facts(scored, shown_values(grid), grid.undefined + absent, absent)
+    shown, skips = shown_values(grid, request.missing), leaves_out(grid, request.missing)
+    return _Facts(scored, shown, grid.undefined + absent, absent, skips)
 
 
 def _entries(
@@ -97,7 +103,7 @@ def _entries(
     columns: dict[str, list[Summary]] = {}
     for metric, its in _tasks_of_metrics(grid).items():
         averaged = mean_over_cases(facts.shown[its], axis=0)[None]  # (1, n, K)
-        columns[metric] = _summaries(averaged, facts.undefined[its].sum(axis=(0, 1))[None])[0]
+        columns[metric] = _summaries(averaged, facts.undefined[its].sum(axis=(0, 1))[None], facts.skips[its[:1]])[0]
     by_seed = _places_by_seed(views)
     spreads = _seed_spreads(grid, views)
     entries = []
@@ -170,10 +176,12 @@ def _tasks(item: Ranked, facts: _Facts, views: list[SeedView], request: Request)
     """Return the standings of every task."""
     grid, names, cases = item.grid, item.grid.competitors, facts.scored.sum(axis=1)
     missing = np.maximum(grid.missed, facts.undefined).sum(axis=1)
-    summaries = _summaries(facts.shown, facts.undefined.sum(axis=1))
+    summaries = _summaries(facts.shown, facts.undefined.sum(axis=1), facts.skips)
     lettered = tests_are_cheap(grid, request)
     by_seed = _standings_by_seed(views)
-    smallest = {n: (smallest_p(n), smallest_adjusted_p(n, len(names))) for n in set(cases.tolist())}
+    smallest = {
+        n: (smallest_p(n), smallest_adjusted_p(n, len(names)) if len(names) > 1 else None) for n in set(cases.tolist())
+    }
     boards = []
     for t, measure in enumerate(grid.measures):
         rank, total, gone, n = item.ranks[t].tolist(), item.aggregates[t].tolist(), missing[t].tolist(), int(cases[t])
@@ -202,14 +210,15 @@ def _standings_by_seed(views: list[SeedView]) -> dict[tuple[str, str, str], list
     return found
 
 
-def _summaries(values: Floats, undefined: NDArray[np.int_]) -> list[list[Summary]]:
-    """Summarise ``(T, n, K)`` values over cases, given counts of undefined ones ``(T, K)``."""
+def _summaries(values: Floats, undefined: NDArray[np.int_], skips: NDArray[np.bool_]) -> list[list[Summary]]:
+    """Summarise ``(T, n, K)`` values over cases, given counts of undefined ones ``(T, K)``, skipped or not ``(T,)``."""
     mean = mean_over_cases(values, axis=1)
     count = (~np.isnan(values)).sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         squares = np.nansum((values - mean[:, None]) ** 2, axis=1)
         sd = np.where(count > 1, np.sqrt(squares / (count - 1)), np.nan)
+    left_out = np.where(skips[:, None], undefined, 0)
     return [
         [Summary(*numbers) for numbers in zip(*columns, strict=True)]
-        for columns in zip(mean.tolist(), sd.tolist(), undefined.tolist(), strict=True)
+        for columns in zip(mean.tolist(), sd.tolist(), undefined.tolist(), left_out.tolist(), strict=True)
     ]

@@ -24,8 +24,8 @@ class Request:
         ties: of ranks; None = average ranks inside, minimum ranks in the last column.
         adjustment: of test-then-rank.
         missing: "worst", "drop" or a number; None = worst, and cases must be equal.
-        cases: "equal" refuses methods with different cases, "common" keeps the cases all have, "union" counts absent
-            values as missing; None = equal, or union if ``missing`` is given.
+        cases: "equal" refuses methods, and seeds of a method, with different cases, "common" keeps the cases all have,
+            "union" counts absent values as missing; None = equal, or union if ``missing`` is given.
         bootstrap: resamples of cases for rank intervals; 0 = none.
         seed: of the bootstrap.
         decimals: rounding of paired differences, None for exact parity with R.
@@ -52,11 +52,15 @@ class Request:
 
 @dataclass(frozen=True)
 class Summary:
-    """A metric's values of one competitor: mean and sd over cases, and how many values have no number."""
+    """A metric's values of one competitor: mean and sd over cases, and how many values have no number.
+
+    ``left_out`` says how many of these the mean leaves out; for the others stands a number (see ``shown_values``).
+    """
 
     mean: float
     sd: float
     undefined: int
+    left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -98,13 +102,14 @@ class TaskBoard:
     """One task: a metric of a label; standings in rank order.
 
     ``smallest_p`` is the smallest one-sided p that so many cases can give, ``smallest_adjusted_p`` the same after Holm
-    over all ordered pairs; ``headline`` says whether the board's order rests on it.
+    over all ordered pairs (None with a single method, where there is none); ``headline`` says whether the board's order
+    rests on it.
     """
 
     measure: Measure
     standings: tuple[Standing, ...]
     smallest_p: float = 1.0
-    smallest_adjusted_p: float = 1.0
+    smallest_adjusted_p: float | None = 1.0
     headline: bool = True
 
 

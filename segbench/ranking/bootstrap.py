@@ -218,8 +218,8 @@ def confidence_interval(
     level: float = 0.95,
     resamples: int = 2000,
     generator: np.random.Generator | None = None,
-) -> tuple[float, float]:
-    """Return a bootstrap confidence interval of a mean or median over cases.
+) -> tuple[float, float] | None:
+    """Return a bootstrap confidence interval of a mean or median over cases; None where infinite values leave none.
 
     Args:
         values: ``(n,)``, n >= 1; for the difference of two methods give the paired differences.
@@ -230,10 +230,15 @@ def confidence_interval(
         generator: by default seeded with 0.
     """
     data = np.asarray(values, dtype=float)
-    if np.ptp(data) == 0:
+    if not np.isfinite(data).all() and statistic == "mean":
+        return None
+    if (data == data[0]).all():
         return float(data[0]), float(data[0])
     sample = data[draw(data.size, resamples, generator or np.random.default_rng(0))]
     if statistic == "median":
-        return interval_from(np.median(sample, axis=1), float(np.median(data)), kind or "percentile", level=level)
+        with np.errstate(invalid="ignore"):  # a median between two infinities is undefined, and so is its interval
+            medians = np.median(sample, axis=1)
+            found = interval_from(medians, float(np.median(data)), kind or "percentile", level=level)
+        return None if np.isnan(found).any() else found
     leave_one_out = (data.sum() - data) / (data.size - 1)
     return interval_from(sample.mean(axis=1), float(data.mean()), kind or "bca", leave_one_out, level)

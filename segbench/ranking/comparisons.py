@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING, Any
 
 from segbench.ranking.verdicts import FEWEST_CASES, STRICTER, Comparison
@@ -41,25 +42,41 @@ def _figures(one: Comparison, rope: float) -> list[tuple[str, str]]:
     sizes = one.effect
     seeds = str(one.seeds[0]) if one.seeds[0] == one.seeds[1] else f"{one.seeds[0]} and {one.seeds[1]}"
     figures = [
-        ("mean difference", f"{sizes.mean:+.4g}{unit}{_between(one.mean_interval)}"),
-        ("  with other seeds", _between(one.nested_interval).strip() or "unknown: needs two seeds of each"),
-        ("median difference", f"{sizes.median:+.4g}{unit}{_between(one.median_interval)}"),
-        ("Hodges-Lehmann", f"{sizes.hodges_lehmann:+.4g}{unit}"),
+        ("mean difference", _sized(sizes.mean, unit) + _between(one.mean_interval)),
+        ("  with other seeds", _between(one.nested_interval).strip() or _why_unknown(one)),
+        ("median difference", _sized(sizes.median, unit) + _between(one.median_interval)),
+        ("Hodges-Lehmann", _sized(sizes.hodges_lehmann, unit)),
         ("rank-biserial", f"{sizes.rank_biserial:+.2f}   first better in {sizes.common_language:.0%} of cases"),
         ("p (Holm)", f"{one.p:.2g}   {one.cases} cases, {seeds} seed{'s' if max(one.seeds) > 1 else ''}"),
     ]
     if rope:
         figures.insert(0, ("of no importance", f"within ±{rope:g}{unit}"))
     if one.substituted:
-        figures.append(("missing", f"{one.substituted} values counted as worst"))
+        number = f"counted as {one.missing:g}" if isinstance(one.missing, int | float) else ""
+        fate = {"worst": "counted as worst", "drop": "left out"}.get(str(one.missing), number)
+        figures.append(("missing", f"{one.substituted} {'value' if one.substituted == 1 else 'values'} {fate}"))
     if one.verdict == "no evidence":
         figures.append(("would probably decide", _needed(one, rope)))
     return figures
 
 
+def _sized(number: float, unit: str) -> str:
+    return "undefined" if math.isnan(number) else f"{number:+.4g}{unit}"
+
+
+def _why_unknown(one: Comparison) -> str:
+    if min(one.seeds) < 2:
+        return "unknown: needs two seeds of each"
+    if one.cases < FEWEST_CASES:
+        return f"unknown: needs {FEWEST_CASES} cases"
+    return "unknown: infinite values, or a seed without any"
+
+
 def _needed(one: Comparison, rope: float) -> str:
     if one.cases < FEWEST_CASES:
         return f"at least {FEWEST_CASES} cases are needed for any test"
+    if math.isnan(one.effect.mean):
+        return "cannot be said: the mean difference is undefined"
     if abs(one.effect.mean) <= rope:
         return "cannot be said: the observed difference is within what is of no importance"
     ways = []

@@ -10,8 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segbench.errors import VerificationError
+from segbench.names import first_few
 from segbench.ranking.chunks import Chunk, Scores
-from segbench.ranking.grid import ENTRANT, MISSED, PENALTY, Floats, Grid, Measure, Names, boards_of, combinations, mixed
+from segbench.ranking.grid import (
+    ENTRANT,
+    MISSED,
+    PENALTY,
+    Counts,
+    Floats,
+    Grid,
+    Measure,
+    Names,
+    boards_of,
+    combinations,
+    mixed,
+)
 
 _REPETITION = ("seed", "fold", "rater")
 _IDENTITY = (*ENTRANT, *_REPETITION, "case_id", "label_name", "metric")
@@ -39,19 +52,21 @@ class _Axes:
         return np.moveaxis(pages.reshape(K, T, n), 0, -1)
 
 
-def build(scores: Scores, names: Names) -> Grid:
+def build(scores: Scores, names: Names, whole: Grid | None = None) -> Grid:
     """Count one dataset revision's scores.
 
     Args:
         scores: rows of exactly one dataset revision.
         names: ``ENTRANT`` -> competitor, see ``grid.competitor_names``.
+        whole: the grid that these rows are a part of: its range of values decides what a missing one is worth.
 
     Raises:
         VerificationError: two versions or directions of a metric, or two values for the same thing.
     """
     dataset, revision = boards_of(scores)[0]
     axes = _axes(scores, names, f"{dataset}@{revision}")
-    counter = _Counter(scores, axes)
+    lowest, largest = _extremes(scores, axes, whole)
+    counter = _Counter(scores, axes, lowest)
     for chunk in scores.chunks:
         counter.add(chunk)
     if counter.twice:
@@ -70,7 +85,9 @@ def build(scores: Scores, names: Names) -> Grid:
         rows=axes.cube(counter.rows),
         undefined=axes.cube(counter.undefined),
         missed=axes.cube(counter.missed),
-        largest=_largest(scores, axes, bool(counter.undefined.any())),
+        absent=axes.cube(counter.absent()),
+        lowest=lowest,
+        largest=largest,
         notes=[],
     )
 
@@ -108,14 +125,17 @@ def _table(scores: Scores, columns: tuple[str, ...], place_of: Mapping[Any, int]
 class _Counter:
     """Adds chunks to pages: one page ``(T * n,)`` of measures and cases per competitor."""
 
-    def __init__(self, scores: Scores, axes: _Axes) -> None:
+    def __init__(self, scores: Scores, axes: _Axes, lowest: Floats) -> None:
         self.scores, self.axes = scores, axes
         T, n, K = axes.shape
         self.total: Floats = np.zeros((K, T * n))
         self.rows, self.undefined, self.missed = (np.zeros((K, T * n), dtype=np.int32) for _ in range(3))
-        found = sorted(combinations(scores, _REPETITION), key=str)
-        self.repetition_of = _table(scores, _REPETITION, {words: place for place, words in enumerate(found)})
-        self.seen = np.zeros((len(found), K, T * n), dtype=bool)
+        self.repetitions = sorted(combinations(scores, _REPETITION), key=str)
+        self.repetition_of = _table(scores, _REPETITION, {words: place for place, words in enumerate(self.repetitions)})
+        self.seen = np.zeros((len(self.repetitions), K, T * n), dtype=bool)
+        direction = np.array([measure.direction for measure in axes.measures])
+        self.both_empty = np.where(direction > 0, 1.0, 0.0)
+        self.one_empty = np.where((direction > 0) & (lowest >= 0), 0.0, np.nan)
         self.twice = False
         self.is_missed = np.array([word in MISSED for word in scores.vocabulary["status"]], dtype=bool)
         self.places: dict[tuple[int, ...], tuple[NDArray[np.int64], bool]] = {}
@@ -161,35 +181,61 @@ class _Counter:
         if not gaps.size:
             return chunk.value
         words = [self.scores.word("status", c) for c in np.broadcast_to(np.asarray(code), place.shape)[gaps]]
-        worth = _worth(words, self.axes, place[gaps])
+        worth = self._worth(words, place[gaps])
         without = gaps[np.isnan(worth)]
         np.add.at(self.undefined, (np.broadcast_to(k, place.shape)[without], place[without]), 1)
         value = chunk.value.copy()
         value[gaps] = np.nan_to_num(worth)
         return value
 
+    def _worth(self, words: list[str], places: NDArray[np.int64]) -> Floats:
+        """Return what the status alone makes of absent values: both empty is perfect, one empty overlaps by 0."""
+        measure = places // len(self.axes.cases)
+        empty = np.array([word == "both_empty" for word in words])
+        one_empty = np.array([word in ("pred_empty", "truth_empty") for word in words])
+        worth = np.where(empty, self.both_empty[measure], np.nan)
+        return np.where(one_empty, self.one_empty[measure], worth)
 
-def _worth(words: list[str], axes: _Axes, places: NDArray[np.int64]) -> Floats:
-    """Return what the status alone makes of absent values: both empty is perfect, one empty overlaps by 0."""
-    direction = np.array([measure.direction for measure in axes.measures])[places // len(axes.cases)]
-    empty = np.array([word == "both_empty" for word in words])
-    one_empty = np.array([word in ("pred_empty", "truth_empty") for word in words])
-    worth = np.where(empty, np.where(direction > 0, 1.0, 0.0), np.nan)
-    return np.where(one_empty & (direction > 0), 0.0, worth)
+    def absent(self) -> Counts:
+        """Return ``(K, T * n)`` how many seeds lack a row that another seed of the same competitor, fold and rater has.
+
+        A fold's cases are those that any seed has in it; a seed that has the case in another fold does not lack it.
+        """
+        K, size = self.seen.shape[1:]
+        count: Counts = np.zeros((K, size), dtype=np.int32)
+        for k in range(K):
+            own = [r for r in range(len(self.repetitions)) if self.seen[r, k].any()]
+            trainings: dict[tuple[Any, Any], list[int]] = {}  # (seed, rater) -> repetitions, which are its folds
+            for r in own:
+                seed, _, rater = self.repetitions[r]
+                trainings.setdefault((seed, rater), []).append(r)
+            if len(trainings) < 2:
+                continue
+            for (_, rater), folds in trainings.items():
+                known = {self.repetitions[r][1] for r in folds}
+                peers = [r for r in own if self.repetitions[r][1] in known and self.repetitions[r][2] == rater]
+                count[k] += self.seen[peers, k].any(axis=0) & ~self.seen[folds, k].any(axis=0)
+        return count
 
 
-def _largest(scores: Scores, axes: _Axes, needed: bool) -> Floats:
-    """Return the largest finite value of each measure's metric ``(T,)``, if any penalty must rise above the default."""
-    largest = np.zeros(len(axes.measures))
-    if not needed or all(not (chunk.value > PENALTY).any() for chunk in scores.chunks):
-        return largest
-    for t, measure in enumerate(axes.measures):
-        code = scores.vocabulary["metric"].index(measure.metric)
-        for chunk in scores.chunks:
-            its = np.broadcast_to(np.asarray(chunk.codes["metric"]) == code, chunk.value.shape)
-            finite = chunk.value[its & np.isfinite(chunk.value)]
-            largest[t] = max(largest[t], finite.max(initial=0.0))
-    return largest
+def _extremes(scores: Scores, axes: _Axes, whole: Grid | None) -> tuple[Floats, Floats]:
+    """Return the lowest value below 0 and the largest above the penalty of each measure's metric ``(T,)``, else 0."""
+    metrics = scores.vocabulary["metric"]
+    lowest, largest = np.zeros(len(metrics)), np.zeros(len(metrics))
+    for chunk in scores.chunks:
+        for extremes, extend, outside in (
+            (lowest, np.minimum, chunk.value < 0),
+            (largest, np.maximum, chunk.value > PENALTY),
+        ):
+            if outside.any():
+                code = np.broadcast_to(np.asarray(chunk.codes["metric"]), outside.shape)
+                extend.at(extremes, code[outside], chunk.value[outside])
+    if whole is not None:
+        codes = [metrics.index(measure.metric) for measure in whole.measures]
+        np.minimum.at(lowest, codes, whole.lowest)
+        np.maximum.at(largest, codes, whole.largest)
+    of = [metrics.index(measure.metric) for measure in axes.measures]
+    return lowest[of], largest[of]
 
 
 def _refuse_contradictions(scores: Scores, found: list[tuple[Any, ...]], board: str) -> None:
@@ -222,11 +268,7 @@ def _who(scores: Scores, metric: str, column: str) -> str:
     for name, method, word in combinations(scores, ("metric", "method", column)):
         if name == metric:
             methods.setdefault(str(word), set()).add(method)
-    return "; ".join(f"{word} ({_some(sorted(methods[word]))})" for word in sorted(methods))
-
-
-def _some(names: list[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    return "; ".join(f"{word} ({first_few(sorted(methods[word]))})" for word in sorted(methods))
 
 
 def _duplicate(scores: Scores, axes: _Axes) -> str:

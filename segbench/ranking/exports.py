@@ -35,10 +35,16 @@ def markdown_table(
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def _one_line(text: str) -> str:
+    """Return text without line breaks of any kind: names may hold them, cells may not."""
+    return " ".join(text.splitlines())
+
+
 def _escaped(text: str) -> str:
+    text = _one_line(text)
     for mark in "\\`*_|<>[]":
         text = text.replace(mark, "\\" + mark)
-    return text.replace("\n", " ")
+    return text
 
 
 _LATEX = {"\\": r"\textbackslash{}", "±": r"$\pm$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "·": r"$\cdot$"}
@@ -50,7 +56,7 @@ def latex(leaderboard: Leaderboard, by_label: bool = False, by_seed: bool = Fals
     """Return the tables for LaTeX's booktabs."""
 
     def escape(text: str) -> str:
-        return "".join(_LATEX.get(character, character) for character in text)
+        return "".join(_LATEX.get(character, character) for character in _one_line(text))
 
     blocks = []
     for sheet in sheets(leaderboard, by_label, by_seed=by_seed):

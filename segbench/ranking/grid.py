@@ -44,7 +44,7 @@ COLUMNS = (
 MISSED = ("pred_empty", "missing", "failed")
 PENALTY = 1000.0
 """What a missing value of an unbounded metric is worth in a mean (MetricsReloaded's choice for distances, in mm);
-the next power of ten if a larger value was observed."""
+the next power of ten if a larger value was observed. Where higher is better and values may be negative: minus that."""
 
 
 @dataclass(frozen=True, order=True)
@@ -71,7 +71,9 @@ class Grid:
         rows: ``(T, n, K)`` number of values expected (repetitions), 0 = the case was not scored.
         undefined: ``(T, n, K)`` how many of them have no value.
         missed: ``(T, n, K)`` how many have status pred_empty, missing or failed.
-        largest: ``(T,)`` largest finite value observed of the metric (0 where nobody needs to know).
+        absent: ``(T, n, K)`` how many repetitions have no row though another of the same method has one, and what to
+            do about it is not decided yet; ``comparability.comparable`` decides, after which there is none.
+        lowest, largest: ``(T,)`` extremes observed of the metric, 0 where none is below 0 or above ``PENALTY``.
         notes: what a reader must know.
     """
 
@@ -87,6 +89,8 @@ class Grid:
     rows: Counts
     undefined: Counts
     missed: Counts
+    absent: Counts
+    lowest: Floats
     largest: Floats
     notes: list[str]
 
@@ -97,18 +101,33 @@ class Grid:
         pick = np.arange(len(self.measures)) if measures is None else measures
         keep = np.ones(len(self.cases), dtype=bool) if cases is None else cases
         changes: dict[str, Any] = {
-            name: getattr(self, name)[pick][:, keep] for name in ("total", "rows", "undefined", "missed")
+            name: getattr(self, name)[pick][:, keep] for name in ("total", "rows", "undefined", "missed", "absent")
         }
+        changes |= {name: getattr(self, name)[pick] for name in ("lowest", "largest")}
         changes["measures"] = tuple(self.measures[index] for index in pick)
         changes["cases"] = tuple(case for case, kept in zip(self.cases, keep, strict=True) if kept)
-        return dataclasses.replace(self, largest=self.largest[pick], notes=list(self.notes), **changes)
+        return dataclasses.replace(self, notes=list(self.notes), **changes)
 
     def penalty(self, measure: int) -> float:
-        """Return what a missing value is worth in a mean: 0 (or less) where higher is better, else the penalty."""
-        if self.measures[measure].direction > 0:
+        """Return what a missing value is worth in a mean: never better than a value that was observed.
+
+        0 where higher is better and no value is negative, -1 where none is below -1 (correlations), else the penalty.
+        """
+        if self.zero_is_worst(measure):
             return 0.0
-        largest = self.largest[measure]
-        return PENALTY if largest <= PENALTY else float(10 ** np.ceil(np.log10(largest)))
+        if self.measures[measure].direction < 0:
+            return _beyond(float(self.largest[measure]))
+        lowest = float(self.lowest[measure])
+        return -1.0 if lowest >= -1 else -_beyond(-lowest)
+
+    def zero_is_worst(self, measure: int) -> bool:
+        """Return whether a missing value is worth 0: higher is better and no value is negative, as with overlaps."""
+        return self.measures[measure].direction > 0 and bool(self.lowest[measure] >= 0)
+
+    @property
+    def penalties(self) -> Floats:
+        """``penalty`` of all measures ``(T, 1, 1)``, to stand beside ``(T, n, K)``."""
+        return np.array([self.penalty(t) for t in range(len(self.measures))])[:, None, None]
 
     def observed(self) -> Floats:
         """Return the mean of the defined values ``(T, n, K)``, NaN where there is none."""
@@ -132,13 +151,15 @@ class Grid:
         rows = self.rows[gaps]
         without = self.undefined[gaps] + (rows == 0)
         if missing == "worst":
-            worth = np.array([self.penalty(t) for t in range(len(self.measures))])[gaps[0]]
+            worth = self.penalties[gaps[0], 0, 0]
             nothing = rows == self.undefined[gaps]
         else:
             worth = np.full(rows.shape, float(missing))
             nothing = ~self.scored()[gaps[:2]]
         result = self._mean()
-        result[gaps] = np.where(nothing, np.nan, (self.total[gaps] + without * worth) / np.maximum(rows, 1))
+        with np.errstate(invalid="ignore"):  # 0 times an infinite penalty, where nothing is missing, is never taken
+            filled = self.total[gaps] + without * worth
+        result[gaps] = np.where(nothing, np.nan, filled / np.maximum(rows, 1))
         return result
 
     def _gaps(self) -> tuple[NDArray[np.intp], ...]:
@@ -153,6 +174,11 @@ class Grid:
     def scored(self) -> NDArray[np.bool_]:
         """Return ``(T, n)`` whether a case counts for a measure: somebody was scored on it."""
         return np.asarray((self.rows > 0).any(axis=2))
+
+
+def _beyond(size: float) -> float:
+    """Return the penalty, or the next power of ten if a value is larger; infinity if one is infinite."""
+    return PENALTY if size <= PENALTY else float(10.0 ** np.ceil(np.log10(size)))
 
 
 def boards_of(scores: Scores) -> list[tuple[str, str]]:

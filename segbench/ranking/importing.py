@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ REQUIRED = ("dataset", "case", "label", "metric", "better", "method", "value")
 OPTIONAL = ("seed", "status", "dataset_revision", "network", "metric_version", "unit", "group", "fold")
 _EMPTY = frozenset({"", "na", "nan", "null", "none"})
 _SHOWN = 8
+_LONGEST_FOLDER = 80
 
 
 def import_scores(file: Path, results: Path, name: str | None = None) -> dict[str, Any]:
@@ -27,7 +29,8 @@ def import_scores(file: Path, results: Path, name: str | None = None) -> dict[st
     Args:
         file: with the columns of ``REQUIRED`` and any of ``OPTIONAL``; ``seed`` is 0 and ``status`` "ok" ("missing" for
             an empty value) where not given. ``label`` is a number or a name.
-        results: the results folder; one run per dataset, revision, method and network is written.
+        results: the results folder; one run per dataset, revision, method and network is written. Methods and cases
+            keep their names as text, whatever they hold; only the folder of a method's runs is renamed if it must be.
         name: the method of all rows, if the file has no column ``method`` or only one method in it.
 
     Returns:
@@ -42,7 +45,7 @@ def import_scores(file: Path, results: Path, name: str | None = None) -> dict[st
     if name and methods != [name]:
         if len(methods) > 1:
             raise UsageError(f"--name {name}: {file} holds several methods ({', '.join(methods)}). Leave --name out.")
-        rows = [dataclasses.replace(row, method=safe_name(name, "method")) for row in rows]
+        rows = [dataclasses.replace(row, method=_text(name, "method")) for row in rows]
     runs: dict[tuple[str, str, str, str], list[Row]] = {}
     for row in rows:
         runs.setdefault((row.dataset, row.dataset_revision, row.method, row.network), []).append(row)
@@ -119,27 +122,25 @@ def _row(record: Mapping[str | None, Any], name: str | None) -> Row:
     cells = {str(key).strip(): value.strip() for key, value in record.items()}
     value = _number(cells["value"])
     label = cells["label"]
-    number = int(label) if label.lstrip("-").isdigit() and label.isascii() else None
+    number = int(label) if re.fullmatch(r"-?[0-9]{1,18}", label) else None
     better = cells["better"].lower()
     if better not in ("higher", "lower"):
         raise ValueError(f"better must be higher or lower, found {cells['better']!r}")
-    if not label:
-        raise ValueError("label must not be empty")
     method = cells.get("method", name)
-    case = safe_name(cells["case"], "case")
+    case = _text(cells["case"], "case")
     return Row(
         run_id="",
         dataset=safe_name(cells["dataset"], "dataset"),
         dataset_revision=safe_name(cells.get("dataset_revision") or "imported", "dataset_revision"),
         network=_optional_name(cells.get("network", ""), "network"),
-        method=safe_name(str(method), "method"),
+        method=_text(str(method), "method"),
         arm="method",
         seed=_whole(cells.get("seed", ""), "seed"),
         fold=_whole(cells.get("fold", ""), "fold"),
         case_id=case,
-        group=cells.get("group") or case,
+        group=_printable(cells.get("group") or case, "group"),
         label=number,
-        label_name=_printable(label, "label"),
+        label_name=_text(label, "label"),
         metric=safe_name(cells["metric"], "metric"),
         metric_version=_printable(cells.get("metric_version") or "imported", "metric_version"),
         unit=_printable(cells.get("unit", ""), "unit"),
@@ -153,19 +154,21 @@ def _row(record: Mapping[str | None, Any], name: str | None) -> Row:
 def _number(text: str) -> float | None:
     if text.lower() in _EMPTY:
         return None
+    if "_" in text or not text.isascii():  # Python takes 1_0 for ten; no table means that
+        raise ValueError(f"value must be a number or empty, found {text!r}")
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         raise ValueError(f"value must be a number or empty, found {text!r}") from None
+    return None if math.isnan(number) else number  # -nan and +nan are no more a value than nan
 
 
 def _whole(text: str, what: str) -> int:
     if not text:
         return 0
-    try:
-        return int(text)
-    except ValueError:
-        raise ValueError(f"{what} must be a whole number, found {text!r}") from None
+    if not re.fullmatch(r"[+-]?[0-9]{1,18}", text):
+        raise ValueError(f"{what} must be a whole number, found {text!r}")
+    return int(text)
 
 
 def _status(text: str, value: float | None) -> str:
@@ -187,11 +190,30 @@ def _printable(text: str, what: str) -> str:
     return text
 
 
+def _text(text: str, what: str) -> str:
+    """Return a name that is kept as text: printable, not empty, and no path that leads elsewhere."""
+    if not text:
+        raise ValueError(f"{what} must not be empty")
+    parts = re.split(r"[/\\]", text)
+    if parts[0] == "" or any(part in (".", "..") for part in parts):
+        raise ValueError(f"{what} {text!r} looks like a path. Rename it.")
+    return _printable(text, what)
+
+
+def folder_name(name: str) -> str:
+    """Return the name itself if it is safe as a folder's, else what is left of it with digits that tell it apart."""
+    try:
+        return safe_name(name, "method")
+    except UsageError:
+        rest = re.sub(r"[^A-Za-z0-9._+@-]+", "-", name).lstrip("._+@-")[:_LONGEST_FOLDER].rstrip("-")
+        return f"{rest or 'method'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
 def _write(rows: list[Row], results: Path, file: Path) -> dict[str, Any]:
     rows = sorted(rows, key=lambda r: (r.case_id, r.label_name, r.metric, r.seed, r.fold))
     run_id = _digest(rows)
     first = rows[0]
-    folder = run_folder(results, first.dataset, first.method, run_id)
+    folder = run_folder(results, first.dataset, folder_name(first.method), run_id)
     new = not is_complete(folder)
     if new:
         write_table(folder / SCORES, scores_table(dataclasses.replace(row, run_id=run_id) for row in rows))

@@ -41,8 +41,8 @@ def _fill(grid: Grid, values: Floats, t: int, request: Request) -> Missing:
         return "drop"
     if request.scheme.startswith("rank") or not np.isnan(values).any():
         return None
-    if request.scheme.startswith("test") and grid.measures[t].direction < 0:
-        return worst_for_tests(values, -1)
+    if request.scheme.startswith("test") and not grid.zero_is_worst(t):
+        return worst_for_tests(values, grid.measures[t].direction)
     return grid.penalty(t)
 
 

@@ -2,12 +2,13 @@
 
 Policies: "worst" (the default: what is missing ranks last), "drop" (values whose status is not "ok" are left out of
 their method's average, as tools that skip NaN do), "exclude" (a case of a task that is not "ok" for one method is left
-out for all), "number" (what is missing counts 0 where higher is better, else the penalty).
+out for all), "number" (what is missing counts ``Grid.penalty``: 0 for overlaps, a large number for distances).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -83,10 +84,10 @@ def seed_views(scores: Scores, names: Names, item: Ranked, request: Request) -> 
     for seed in sorted(scores.vocabulary["seed"]):
         part = select(scores, seed={seed})
         if part.chunks:
-            grid = _like(build(part, names), item.grid)
+            grid = _like(build(part, names, item.grid), item.grid)
             if grid.measures and grid.cases:
                 ranked = rank_grid(grid, replace(_for_part(grid, item, request), bootstrap=0))
-                views.append(SeedView(int(seed), ranked, mean_over_cases(shown_values(grid))))
+                views.append(SeedView(int(seed), ranked, mean_over_cases(shown_values(grid, request.missing))))
     return views
 
 
@@ -107,17 +108,32 @@ def _for_part(grid: Grid, item: Ranked, request: Request) -> Request:
     return replace(request, headline=tuple(name for name in item.headline if name in there) or ("all",))
 
 
-def shown_values(grid: Grid) -> Floats:
-    """Return ``(T, n, K)`` whose mean is shown: 0 for what is missing where higher is better, else defined ones."""
+def shown_values(grid: Grid, missing: float | Literal["drop", "worst"] | None = None) -> Floats:
+    """Return ``(T, n, K)`` whose mean is shown; see ``leaves_out`` for those it knows nothing of.
+
+    Args:
+        grid: what ``counting.build`` made.
+        missing: as in ``boards.Request``: a number stands for what is missing, "drop" shows what is defined; otherwise
+            0 stands for what is missing where ``Grid.zero_is_worst``, and elsewhere what is defined is shown.
+    """
+    if isinstance(missing, int | float):
+        return grid.values(missing)
     shown = grid.observed()
-    if not (grid.undefined.any() or (grid.rows == 0).any()):
+    if missing == "drop" or not (grid.undefined.any() or (grid.rows == 0).any()):
         return shown
     values, scored = grid.values(), grid.scored()
-    for t, measure in enumerate(grid.measures):
-        if measure.direction > 0:
+    for t in range(len(grid.measures)):
+        if grid.zero_is_worst(t):
             shown[t] = values[t]
             shown[t][np.isnan(values[t]) & scored[t][:, None]] = 0.0
     return shown
+
+
+def leaves_out(grid: Grid, missing: float | Literal["drop", "worst"] | None = None) -> NDArray[np.bool_]:
+    """Return ``(T,)`` whether the mean of ``shown_values`` leaves out what is missing; arguments as there."""
+    if isinstance(missing, int | float):
+        return np.zeros(len(grid.measures), dtype=bool)
+    return np.array([missing == "drop" or not grid.zero_is_worst(t) for t in range(len(grid.measures))], dtype=bool)
 
 
 def mean_over_cases(values: Floats, axis: int = 1) -> Floats:
@@ -151,8 +167,7 @@ def policies(scores: Scores, names: Names, item: Ranked, request: Request) -> tu
             ranked = rank_grid(grid, _for_part(grid, item, replace(plain, missing="drop")))
             found.append(_policy(name, ranked, item))  # type: ignore[arg-type]
     values = item.grid.values("worst")
-    worth = np.array([item.grid.penalty(t) for t in range(len(item.grid.measures))])[:, None, None]
-    filled = np.where(np.isnan(values) & item.grid.scored()[:, :, None], worth, values)
+    filled = np.where(np.isnan(values) & item.grid.scored()[:, :, None], item.grid.penalties, values)
     ranked = rank_grid(item.grid, _for_part(item.grid, item, replace(plain, missing=None)), filled)
     return (*found, replace(_policy("number", ranked, item), number=number))
 
@@ -194,6 +209,6 @@ def spread(numbers: list[float]) -> float:
         return float(values.std(ddof=1)) if values.size > 1 else math.nan
 
 
-def firsts(places: tuple[Place, ...]) -> list[str]:
+def firsts(places: Sequence[Place]) -> list[str]:
     """Return who is first."""
     return [place.method for place in places if place.rank == 1]

@@ -244,9 +244,12 @@ def _fill(X: ArrayLike, missing: Missing) -> Floats:
 def worst_for_tests(X: ArrayLike, direction: int) -> float:
     """Return a penalty so bad that the signed rank test no longer depends on it.
 
-    It is farther from every value than any two values are from one another.
+    It is farther from every value than any two values are from one another, and infinite if the worst value is.
     """
     values = np.asarray(X, dtype=float)
+    worst = -direction * math.inf
+    if (values == worst).any():
+        return worst
     finite = values[np.isfinite(values)]
     if not finite.size:
         return 0.0

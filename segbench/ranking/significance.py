@@ -224,16 +224,17 @@ def effect(d: ArrayLike) -> Effect:
     """
     values = np.asarray(d, dtype=float)
     ranked = signed_rank(values)
+    with np.errstate(invalid="ignore"):  # of infinities of both signs mean and median are undefined
+        mean, median = (float(f(values)) if values.size else math.nan for f in (np.mean, np.median))
     total = float(ranked.n[0] * (ranked.n[0] + 1) / 2)
     biserial = (2 * float(ranked.positive[0]) - total) / total if total else 0.0
-    nothing = float("nan")
     return Effect(
         n=values.size,
         rank_biserial=biserial,
         hodges_lehmann=hodges_lehmann(values),
-        mean=float(np.mean(values)) if values.size else nothing,
-        median=float(np.median(values)) if values.size else nothing,
-        common_language=float(np.mean(values > 0) + np.mean(values == 0) / 2) if values.size else nothing,
+        mean=mean,
+        median=median,
+        common_language=float(np.mean(values > 0) + np.mean(values == 0) / 2) if values.size else math.nan,
     )
 
 
@@ -243,4 +244,5 @@ def hodges_lehmann(d: ArrayLike) -> float:
     if not values.size:
         return float("nan")
     k, m = np.triu_indices(values.size)
-    return float(np.median((values[k] + values[m]) / 2))
+    with np.errstate(invalid="ignore"):
+        return float(np.median((values[k] + values[m]) / 2))

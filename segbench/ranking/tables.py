@@ -1,19 +1,14 @@
-"""Boards -> tables for the terminal, as much of them as fits its width."""
+"""Boards -> tables of text, as detailed as is asked for; ``terminal`` draws them, ``exports`` writes them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from segbench.ranking.boards import Board, Leaderboard, Place, Summary
 from segbench.ranking.robustness import firsts
 from segbench.ranking.schemes import rank_aggregates
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
 
 FULL, SHORT, BARE = 0, 1, 2
 """How much a metric's cell says: mean ± sd (n undefined), mean ± sd (n), or mean (n)."""
@@ -71,7 +66,7 @@ def board_sheet(leaderboard: Leaderboard, board: Board, level: int = FULL, most:
     lettered = any(entry.group for entry in board.entries)
     header = ["#", "method"] + (["group"] if lettered else []) + (["seeds"] if len(counts) > 1 else [])
     columns = {metric: [entry.summaries[metric] for entry in board.entries] for metric in shown}
-    cells = {metric: _cells(columns[metric], board.metrics[metric].direction, level) for metric in shown}
+    cells = {metric: _cells(columns[metric], level) for metric in shown}
     first_metric = len(header)
     header += [_metric_head(board, metric) for metric in shown]
     sheet = Sheet(_title(board), [*header, "mean rank", *_firm_head(board.entries[0].place), "missed"], [])
@@ -100,7 +95,7 @@ def label_sheet(
     order = sorted(methods, key=lambda name: (mean[name], name))
     ranks = rank_aggregates([mean[name] for name in order], -1, "min")
     columns = {metric: [standings[metric][name].summary for name in order] for metric in shown}
-    cells = {metric: _cells(columns[metric], board.metrics[metric].direction, level) for metric in shown}
+    cells = {metric: _cells(columns[metric], level) for metric in shown}
     sheet = Sheet(
         _title(board, label), ["#", "method", *[_metric_head(board, m) for m in shown], "mean rank", "missed"], []
     )
@@ -180,7 +175,7 @@ def _decimals(summaries: Sequence[Summary]) -> int:
     return 3 if largest < 2 else 2 if largest < 100 else 1 if largest < 1000 else 0
 
 
-def _cells(summaries: Sequence[Summary], direction: int, level: int) -> list[str]:
+def _cells(summaries: Sequence[Summary], level: int) -> list[str]:
     """Return a metric's cells; a mean that leaves values out says how many."""
     digits = _decimals(summaries)
     cells = []
@@ -188,8 +183,8 @@ def _cells(summaries: Sequence[Summary], direction: int, level: int) -> list[str
         text = "-" if math.isnan(summary.mean) else f"{summary.mean:.{digits}f}"
         if level < BARE and not math.isnan(summary.sd):
             text += f" ± {summary.sd:.{digits}f}"
-        if summary.undefined and direction < 0:
-            text += f" ({summary.undefined} undefined)" if level == FULL else f" ({summary.undefined})"
+        if summary.left_out:
+            text += f" ({summary.left_out} undefined)" if level == FULL else f" ({summary.left_out})"
         cells.append(text)
     return cells
 
@@ -200,7 +195,7 @@ def _best(summaries: Sequence[Summary], direction: int) -> list[int]:
     finite = [mean for mean in means if not math.isnan(mean)]
     if not finite or min(finite) == max(finite):
         return []
-    return [i for i, s in enumerate(summaries) if means[i] == max(finite) and (direction > 0 or not s.undefined)]
+    return [i for i, s in enumerate(summaries) if means[i] == max(finite) and not s.left_out]
 
 
 def _notes(
@@ -215,10 +210,14 @@ def _notes(
     scheme = request.scheme + (f", {request.adjustment}" if request.scheme == "test-then-rank" else "")
     spread = "" if level == BARE else " ± sd"
     notes = [f"mean{spread} over cases, seeds averaged. Rank: {scheme} per label and metric, averaged."]
-    gaps = [m for m in shown if board.metrics[m].direction < 0 and any(s.undefined for s in columns[m])]
+    gaps = [metric for metric in shown if any(summary.left_out for summary in columns[metric])]
     if gaps:
         bracket = "" if level == FULL else "(n) = n values undefined. "
-        notes.append(f"{bracket}Undefined values are left out of the mean of {', '.join(gaps)} but ranked last.")
+        ranked = "and of its ranking (--missing drop)" if request.missing == "drop" else "but ranked last"
+        notes.append(f"{bracket}Undefined values are left out of the mean of {', '.join(gaps)} {ranked}.")
+    given = [metric for metric in shown if any(summary.undefined for summary in columns[metric])]
+    if given and isinstance(request.missing, int | float):
+        notes.append(f"Missing values of {', '.join(given)} count as {request.missing:g} (--missing).")
     hidden = [metric for metric in board.metrics if metric not in shown]
     if hidden:
         notes.append(f"Ranked but not shown, for width: {', '.join(hidden)} (--metric NAME or --format md shows them).")
@@ -235,16 +234,29 @@ def firmness_notes(board: Board) -> list[str]:
         what = "" if len(board.labels) * len(board.headline) == 1 else " of each case's mean rank"
         notes.append(f"Methods that share a letter cannot be told apart (signed rank test{what}, Holm, 5 %).")
     if board.agreement:
-        first = board.entries[0].place.method
-        others = [
-            f"{a.scheme} {'undefined' if math.isnan(a.tau) else f'{a.tau:.2f}'}"
-            + (f" (first: {a.places[0].method})" if a.places[0].method != first else "")
-            for a in board.agreement
-        ]
+        winners = _winners([entry.place for entry in board.entries])
+        others = []
+        for a in board.agreement:
+            theirs = _winners(a.places)
+            tau = "undefined" if math.isnan(a.tau) else f"{a.tau:.2f}"
+            others.append(f"{a.scheme} {tau}" + ("" if theirs == winners else f" ({theirs})"))
         notes.append(f"Kendall's tau with the order by other schemes: {', '.join(others)}.")
     return [*notes, *_policy_notes(board), *_seed_notes(board)]
 
 
+def _winners(places: Sequence[Place]) -> str:
+    """Say who is first: one name, those that tie, or that all do."""
+    names = firsts(places)
+    return "all tie" if 1 < len(names) == len(places) else f"first: {_listed(names)}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    few = names if len(names) <= _NAMED else [*names[: _NAMED - 1], f"{len(names) - _NAMED + 1} more"]
+    return " and ".join(part for part in (", ".join(few[:-1]), few[-1]) if part)
+
+
+_NAMED = 4
+"""Methods that share a first place and are named."""
 _POLICIES = {
     "worst": "counted as worst",
     "drop": "dropped",
@@ -256,9 +268,9 @@ _POLICIES = {
 def _policy_notes(board: Board) -> list[str]:
     if not board.policies:
         return []
-    winners = " and ".join(firsts(tuple(entry.place for entry in board.entries)))
+    winners = _listed(firsts([entry.place for entry in board.entries]))
     lost = [
-        f"{_POLICIES[policy.name]} ({' and '.join(firsts(policy.places))} first)"
+        f"{_POLICIES[policy.name]} ({_listed(firsts(policy.places))} first)"
         for policy in board.policies
         if not policy.survives
     ]
@@ -273,55 +285,17 @@ def _policy_notes(board: Board) -> list[str]:
 def _seed_notes(board: Board) -> list[str]:
     if not board.seeds:
         return []
-    first = board.entries[0]
-    wins = sum(place.rank == 1 for _, place in first.by_seed)
+    winners = [entry for entry in board.entries if entry.place.rank == 1]
+    wins = [f"{sum(place.rank == 1 for _, place in entry.by_seed)} of {len(entry.by_seed)}" for entry in winners]
+    if len(winners) == 1:
+        firm = f"{winners[0].place.method} is first with {wins[0]} seeds taken alone (--by-seed)."
+    else:
+        each = _listed([f"{entry.place.method} with {count}" for entry, count in zip(winners, wins, strict=True)])
+        firm = f"First with seeds taken alone (--by-seed): {each}."
     spreads = []
     for metric in board.headline:
         numbers = [entry.seed_sd[metric] for entry in board.entries if metric in entry.seed_sd]
         if numbers:
             spreads.append(f"{metric} {_small(min(numbers))} to {_small(max(numbers))}")
     sds = f" Sd over seeds: {', '.join(spreads)}." if spreads else ""
-    return [f"{first.place.method} is first with {wins} of {len(first.by_seed)} seeds taken alone (--by-seed).{sds}"]
-
-
-def draw_tables(leaderboard: Leaderboard, console: Console, by_label: bool = False, by_seed: bool = False) -> None:
-    """Print the tables on a console, of each as much as fits the width."""
-    wide = console.options.update(max_width=10_000)
-    widest = max(len(board.metrics) for board in leaderboard.boards)
-    attempts = [(FULL, None), (SHORT, None), (BARE, None), *((BARE, most) for most in range(widest - 1, 0, -1))]
-    for versions in zip(
-        *(sheets(leaderboard, by_label, level, most, by_seed) for level, most in attempts), strict=True
-    ):
-        for (level, _), sheet in zip(attempts, versions, strict=True):
-            table = _rich(sheet, level)
-            if console.measure(table, options=wide).maximum <= console.width:
-                break
-        console.print(table)
-        for note in sheet.notes:
-            console.print(note, style="dim", markup=False, highlight=False)
-        console.print()
-    for sentence in leaderboard.notes:
-        console.print(sentence, markup=False, highlight=False)
-
-
-def _rich(sheet: Sheet, level: int) -> Table:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(
-        title=Text(sheet.title, style="bold"),
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        show_edge=False,
-    )
-    for index, head in enumerate(sheet.header):
-        left = index in sheet.left
-        text = head.replace(" ", "\n").replace("_", "_\n") if level == BARE else head
-        table.add_column(
-            Text(text), justify="left" if left else "right", no_wrap=not left, overflow="fold", vertical="bottom"
-        )
-    for i, row in enumerate(sheet.rows):
-        table.add_row(*[Text(cell, style="bold" if (i, j) in sheet.bold else "") for j, cell in enumerate(row)])
-    return table
+    return [firm + sds]

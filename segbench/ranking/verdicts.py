@@ -5,7 +5,8 @@ rank test over cases, each averaged over its seeds and labels). Would other trai
 methods have several seeds: a t-test whose variance has a part for cases and one for the seeds of each method, with
 Satterthwaite's degrees of freedom, doi:10.2307/3002019). The p-value of a claim is the larger of the two, adjusted by
 Holm over all ordered pairs; with a single seed a claim must reach a fifth of the level. A difference within +-rope is
-of no practical importance.
+of no practical importance. Infinite values have no mean: the test over trainings then takes the values' ranks within
+their case, among all seeds of both methods, and no interval of the mean is given.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr, stdtrit
 
 from segbench.errors import UnknownName, UsageError, did_you_mean
 from segbench.ranking.boards import Request
@@ -27,7 +27,9 @@ from segbench.ranking.comparability import comparable
 from segbench.ranking.counting import build
 from segbench.ranking.grid import ENTRANT, Grid, Names, boards_of, competitor_names, select
 from segbench.ranking.leaderboard import choose
+from segbench.ranking.robustness import mean_over_cases
 from segbench.ranking.significance import Effect, adjust, differences, effect, signed_rank
+from segbench.ranking.trainings import Trainings, trainings_of
 
 Floats = NDArray[np.float64]
 Verdict = Literal["better", "worse", "practically equal", "no evidence"]
@@ -45,15 +47,18 @@ class Comparison:
         dataset, metric, unit, first, second: what is compared.
         verdict: of the first against the second.
         effect: effect sizes over cases.
-        mean_interval: 95 % interval of the mean difference over cases (BCa), or None below 6 cases.
-        median_interval: of the median difference (percentile), likewise.
-        nested_interval: of the mean difference when seeds may vary too; None unless both have several seeds.
+        mean_interval: 95 % interval of the mean difference over cases (BCa), or None below 6 cases and where a
+            difference is infinite.
+        median_interval: of the median difference (percentile); None below 6 cases, and where its end is undefined.
+        nested_interval: of the mean difference when seeds may vary too; None unless both have several seeds, and where
+            a value is infinite or a seed has none.
         p: Holm-adjusted p of the better direction.
         cases: number of pairs.
         seeds: of the first and of the second.
-        substituted: values that were missing and counted as worst.
+        substituted: values that were missing; ``missing`` says what became of them.
         more_cases, more_seeds: how many more would probably decide (power 0.8) if the observed difference is real;
             None = not asked for, or out of reach.
+        missing: "worst", "drop", or the number that missing values counted as.
     """
 
     dataset: str
@@ -72,16 +77,18 @@ class Comparison:
     substituted: int
     more_cases: int | None = None
     more_seeds: int | None = None
+    missing: float | Literal["drop", "worst"] = "worst"
 
 
 @dataclass(frozen=True)
 class _Sample:
-    """Values of some methods: per case ``(n, K)``, per seed the means of each method, and what was substituted."""
+    """Values of some methods: per case ``(n, K)``, of each per seed and case ``(S, n)``, and how many were missing."""
 
     grid: Grid
     values: Floats
-    seed_means: list[Floats]
+    by_seed: list[Floats]
     substituted: NDArray[np.int_]
+    missing: float | Literal["drop", "worst"]
 
 
 def compare(
@@ -110,7 +117,8 @@ def compare(
         VerificationError: values that must not be compared.
     """
     request = replace(request or Request(), metrics=(metric,))
-    if len(set(methods)) < 2:
+    methods = list(dict.fromkeys(methods))  # a method named twice is no further comparison
+    if len(methods) < 2:
         raise UsageError("compare needs two different methods at least: segbench compare A B --metric dice.")
     if not rope >= 0:
         raise UsageError(f"--rope {rope}: expected a number that is not negative, in the unit of the metric.")
@@ -143,29 +151,29 @@ def _restrict(scores: Scores, methods: Sequence[str], request: Request) -> tuple
 
 def _sample(scores: Scores, names: Names, request: Request) -> _Sample:
     grid = comparable(build(scores, names), request)
-    seed_means: list[list[float]] = [[] for _ in grid.competitors]
+    by_seed: list[list[Floats]] = [[] for _ in grid.competitors]
     for seed in scores.vocabulary["seed"]:
         part = select(scores, seed={seed})
         if not part.chunks:
             continue
-        one = build(part, names)
-        values = _per_case(one, request)[np.isin(one.cases, grid.cases)]
+        one = build(part, names, grid)
+        values = _per_case(one, request)
         for k, name in enumerate(one.competitors):
-            seed_means[grid.competitors.index(name)].append(float(np.nanmean(values[:, k])))
+            found = dict(zip(one.cases, values[:, k].tolist(), strict=True))
+            column = np.array([found.get(case, math.nan) for case in grid.cases])
+            by_seed[grid.competitors.index(name)].append(column)
     absent = (grid.rows == 0) & grid.scored()[:, :, None]
     substituted = (grid.undefined + absent).sum(axis=(0, 1))
-    return _Sample(grid, _per_case(grid, request), [np.array(means) for means in seed_means], substituted)
+    missing = "worst" if request.missing is None else request.missing
+    return _Sample(grid, _per_case(grid, request), [np.array(rows) for rows in by_seed], substituted, missing)
 
 
 def _per_case(grid: Grid, request: Request) -> Floats:
     """Return one value per case and method ``(n, K)``: what is missing counts as worst, labels are averaged."""
     values = grid.values("worst" if request.missing is None else request.missing)
     if request.missing != "drop":
-        worth = np.array([grid.penalty(t) for t in range(len(grid.measures))])[:, None, None]
-        values = np.where(np.isnan(values) & grid.scored()[:, :, None], worth, values)
-    gaps = np.isnan(values)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(np.where(gaps, 0.0, values).sum(axis=0) / (~gaps).sum(axis=0))
+        values = np.where(np.isnan(values) & grid.scored()[:, :, None], grid.penalties, values)
+    return mean_over_cases(values, axis=0)
 
 
 def _pairs(sample: _Sample, methods: list[str], rope: float, alpha: float, resamples: int) -> list[Comparison]:
@@ -182,62 +190,35 @@ def _pairs(sample: _Sample, methods: list[str], rope: float, alpha: float, resam
 
 @dataclass(frozen=True)
 class _Evidence:
-    """The paired differences, the variances of their mean, and one-sided p-values."""
+    """The paired differences, how much trainings vary, and one-sided p-values."""
 
     d: Floats
-    seed_variances: tuple[float, float] | None
+    trainings: Trainings | None
     seeds: tuple[int, int]
     p_better: float
     p_worse: float
 
     def level(self, alpha: float) -> float:
         """Return the level a claim is held to: stricter where the variation between trainings is unknown."""
-        return alpha if self.seed_variances is not None else alpha / STRICTER
+        return alpha if self.trainings is not None else alpha / STRICTER
 
 
 def _evidence(sample: _Sample, first: str, second: str) -> _Evidence:
     grid = sample.grid
     i, j = grid.competitors.index(first), grid.competitors.index(second)
     d = differences(sample.values[:, i], sample.values[:, j], grid.measures[0].direction)
-    d = d[~np.isnan(d)]
-    means = (sample.seed_means[i], sample.seed_means[j])
-    seeds = (means[0].size, means[1].size)
-    variances = (float(means[0].var(ddof=1)), float(means[1].var(ddof=1))) if min(seeds) > 1 else None
+    both = ~np.isnan(d)
+    d, own, other = d[both], sample.by_seed[i][:, both], sample.by_seed[j][:, both]
+    seeds = (len(own), len(other))
+    trainings = trainings_of(d, own, other, grid.measures[0].direction) if min(seeds) > 1 else None
     if d.size < FEWEST_CASES:
-        return _Evidence(d, variances, seeds, 1.0, 1.0)
+        return _Evidence(d, trainings, seeds, 1.0, 1.0)
     ranked = signed_rank(d)
     better, worse = float(ranked.p("better")[0]), float(ranked.p("worse")[0])
-    if variances is not None:
-        nested = _nested_p(d, variances, seeds)
+    if trainings is not None:
+        nested = trainings.p(seeds)
         better, worse = max(better, float(nested[0])), max(worse, float(nested[1]))
-    return _Evidence(d, variances, seeds, better, worse)
-
-
-def _nested(d: Floats, seed_variances: tuple[float, float], seeds: tuple[int, int]) -> tuple[Floats, Floats]:
-    """Return the standard error of the mean difference when cases and seeds vary, and its degrees of freedom.
-
-    What case and seed do together is counted in both parts, which errs on the side of "no evidence".
-
-    Args:
-        d: ``(..., n)`` differences.
-        seed_variances: of the seeds' means, of either method.
-        seeds: numbers of seeds.
-    """
-    n = d.shape[-1]
-    parts = [d.var(axis=-1, ddof=1) / n, *(np.asarray(v / s) for v, s in zip(seed_variances, seeds, strict=True))]
-    total = np.asarray(sum(parts))
-    freedom = sum(part**2 / (count - 1) for part, count in zip(parts, (n, *seeds), strict=True))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.sqrt(total), np.where(total > 0, total**2 / freedom, n - 1.0)
-
-
-def _nested_p(d: Floats, seed_variances: tuple[float, float], seeds: tuple[int, int]) -> tuple[Floats, Floats]:
-    """Return one-sided p of "better" and "worse" by the t-test whose error holds cases and seeds; d is ``(..., n)``."""
-    error, df = _nested(d, seed_variances, seeds)
-    mean = d.mean(axis=-1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        t = np.where(error > 0, mean / error, np.where(mean == 0, 0.0, np.sign(mean) * np.inf))
-    return stdtr(df, -t), stdtr(df, t)
+    return _Evidence(d, trainings, seeds, better, worse)
 
 
 def _judge(
@@ -253,11 +234,12 @@ def _judge(
     d, grid = evidence.d, sample.grid
     enough = d.size >= FEWEST_CASES
     mean_interval = confidence_interval(d, "mean", resamples=resamples) if enough else None
-    nested = _nested_interval(evidence) if enough else None
+    nested = evidence.trainings.interval(evidence.seeds) if enough and evidence.trainings else None
     sizes = effect(d)
     level = evidence.level(alpha)
-    verdict = _verdict(sizes.mean, p, mean_interval, nested, rope, level)
-    undecided = verdict == "no evidence" and enough and abs(sizes.mean) > rope
+    known = [mean_interval] if evidence.trainings is None else [mean_interval, nested]
+    verdict = _verdict(sizes.mean, p, known, rope, level)
+    undecided = verdict == "no evidence" and enough and abs(sizes.mean) > rope  # not if the mean is undefined
     generator = np.random.default_rng(0)
     measure = grid.measures[0]
     return Comparison(
@@ -277,33 +259,23 @@ def _judge(
         substituted=int(sum(sample.substituted[grid.competitors.index(name)] for name in pair)),
         more_cases=_more_cases(evidence, level / family, generator) if undecided else None,
         more_seeds=_more_seeds(evidence, level / family, generator) if undecided else None,
+        missing=sample.missing,
     )
-
-
-def _nested_interval(evidence: _Evidence) -> tuple[float, float] | None:
-    if evidence.seed_variances is None:
-        return None
-    d = evidence.d
-    error, df = _nested(d, evidence.seed_variances, evidence.seeds)
-    reach = float(stdtrit(df, 0.975) * error)
-    return float(d.mean()) - reach, float(d.mean()) + reach
 
 
 def _verdict(
     mean: float,
     p: tuple[float, float],
-    over_cases: tuple[float, float] | None,
-    nested: tuple[float, float] | None,
+    intervals: Sequence[tuple[float, float] | None],
     rope: float,
     alpha: float,
 ) -> Verdict:
-    """Significant and beyond the rope, or surely within it, or neither."""
+    """Significant and beyond the rope, or surely within it (by all intervals, which must be known), or neither."""
     if p[0] <= alpha and mean > rope:
         return "better"
     if p[1] <= alpha and mean < -rope:
         return "worse"
-    intervals = [interval for interval in (over_cases, nested) if interval is not None]
-    if rope > 0 and intervals and all(-rope <= low and high <= rope for low, high in intervals):
+    if rope > 0 and all(one is not None and -rope <= one[0] and one[1] <= rope for one in intervals):
         return "practically equal"
     return "no evidence"
 
@@ -311,11 +283,12 @@ def _verdict(
 def _power(evidence: _Evidence, n: int, seeds: tuple[int, int], alpha: float, generator: np.random.Generator) -> float:
     """Return how often n cases and so many seeds would decide, were the observed differences the truth."""
     drawn = generator.integers(0, evidence.d.size, (_REPEATS, n))
-    d = evidence.d * (1.0 if evidence.d.mean() > 0 else -1.0)
+    way = 1.0 if evidence.d.mean() > 0 else -1.0
+    d = evidence.d * way
     M = np.stack([np.bincount(row, minlength=d.size) for row in drawn]).astype(float)
     p = signed_rank(d, M).p("better")
-    if evidence.seed_variances is not None:
-        p = np.maximum(p, _nested_p(d[drawn], evidence.seed_variances, seeds)[0])
+    if evidence.trainings is not None:
+        p = np.maximum(p, evidence.trainings.p(seeds, drawn)[0 if way > 0 else 1])
     return float((p <= alpha).mean())
 
 
@@ -331,7 +304,7 @@ def _more_cases(evidence: _Evidence, alpha: float, generator: np.random.Generato
 
 def _more_seeds(evidence: _Evidence, alpha: float, generator: np.random.Generator) -> int | None:
     """Return how many more seeds of each method give the power wanted; None = unknown, or more than 20."""
-    if evidence.seed_variances is None:
+    if evidence.trainings is None:
         return None
     for more in range(1, _FARTHEST + 1):
         seeds = (evidence.seeds[0] + more, evidence.seeds[1] + more)

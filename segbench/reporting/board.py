@@ -304,21 +304,35 @@ def _run_sheet(page: BoardPage) -> Sheet:
         for run in runs:
             versions = run.record.get("versions") or {}
             made = str(versions.get("segbench", "–")) if isinstance(versions, dict) else "–"
-            rows.append([method, run.run_id, str(page.runs.seeds[run.run_id]), page.runs.sources[run.run_id], made])
+            seeds = ", ".join(map(str, page.runs.seeds[run.run_id]))
+            rows.append([method, run.run_id, seeds, page.runs.sources[run.run_id], made])
     return Sheet("Runs", ["method", "run", "seed", "source", "segbench"], rows, left={0, 1, 3, 4})
+
+
+def _of_missing(policy: float | str | None) -> str:
+    """Return in words how this board deals with missing values."""
+    if isinstance(policy, int | float):
+        return f"Whatever is missing counts {policy:g}, as asked."
+    if policy == "drop":
+        return "Whatever is missing is left out, as asked, which rewards methods that fail."
+    return (
+        "A missed structure counts 0 in overlaps and ranks last everywhere; an undefined distance is left out of the "
+        "mean shown and ranked last."
+    )
 
 
 def _how(page: BoardPage) -> list[str]:
     request, grid = page.leaderboard.request, page.grid
+    changed = sorted({f"{one.metric} ({one.version})" for one in grid.measures if "=" in one.version})
     resampled = f"{request.bootstrap} resamples of the cases, seed {request.seed}" if request.bootstrap else "none"
     return [
         f"Ranking: {request.scheme} per structure and metric; averaged over {', '.join(page.board.headline)}, then "
         f"over structures. Ranks depend on who takes part.",
         f"Bootstrap: {resampled}.",
         "Seeds are averaged within a case and never counted as further cases.",
-        "A missed structure counts 0 in overlaps and ranks last everywhere; an undefined distance is left out of the "
-        "mean shown and ranked last.",
+        _of_missing(request.missing),
         f"Values come from: {', '.join(grid.sources)}.",
+        *([f"Metrics with other parameters than their defaults: {', '.join(changed)}."] if changed else []),
         *page.leaderboard.notes,
         *page.runs.notes,
         *dict.fromkeys(page.notes),

@@ -24,13 +24,13 @@ class Runs:
     Attributes:
         of: competitor -> its runs, by seed.
         sources: run -> "trained", "external" or "imported".
-        seeds: run -> seed.
+        seeds: run -> its seeds; an imported run may have several.
         notes: runs that could not be opened, in words.
     """
 
     of: dict[str, list[StoredRun]] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
-    seeds: dict[str, int] = field(default_factory=dict)
+    seeds: dict[str, list[int]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -61,7 +61,8 @@ def gather_runs(results: Path, catalogue: Catalogue, names: Names, without: Sequ
     """
     boards: dict[str, Runs] = {}
     for folder in complete_runs(results) if results.is_dir() else ():
-        first = read_scores(folder, _COLUMNS).slice(0, 1).to_pylist()
+        table = read_scores(folder, _COLUMNS)
+        first = table.slice(0, 1).to_pylist()
         if not first or folder.name in without:
             continue
         row = first[0]
@@ -75,7 +76,8 @@ def gather_runs(results: Path, catalogue: Catalogue, names: Names, without: Sequ
             board.notes.append(str(error))
             continue
         board.of.setdefault(competitor, []).append(run)
-        board.sources[run.run_id], board.seeds[run.run_id] = str(row["source"]), int(row["seed"])
+        seeds = sorted(table.column("seed").unique().to_pylist())
+        board.sources[run.run_id], board.seeds[run.run_id] = str(row["source"]), seeds
     for board in boards.values():
         for runs in board.of.values():
             runs.sort(key=lambda run: (board.seeds[run.run_id], run.run_id))

@@ -84,7 +84,7 @@ def gather_evidence(grid: Grid, request: Request, first: Sequence[str] = ()) -> 
     known = sorted({measure.metric for measure in grid.measures})
     ordered = dict.fromkeys([name for name in first if name in known] + known)
     drawn = draw(len(grid.cases), request.bootstrap, np.random.default_rng(request.seed)) if request.bootstrap else None
-    shown, tested = shown_values(grid), _tested(grid, request)
+    shown, tested = shown_values(grid, request.missing), _tested(grid, request)
     return [_evidence(grid, name, shown, tested, request, drawn) for name in ordered]
 
 

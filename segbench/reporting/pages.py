@@ -76,15 +76,21 @@ def values_script(
     return f"segbench.receive({index}, {htmlsafe_json_dumps(document, separators=(',', ':'))});\n"
 
 
-def _flat(values: Floats) -> list[float | None]:
-    """Return a matrix row after row, rounded; what is not finite is null."""
-    return [float(f"{value:.{_DIGITS}g}") if math.isfinite(value) else None for value in values.ravel().tolist()]
+def _flat(values: Floats) -> list[float | str | None]:
+    """Return a matrix row after row, rounded; NaN is null, infinity, which JSON lacks, is "inf" or "-inf"."""
+    return [_plain(value) for value in values.ravel().tolist()]
+
+
+def _plain(value: float) -> float | str | None:
+    if math.isnan(value):
+        return None
+    return str(value) if math.isinf(value) else float(f"{value:.{_DIGITS}g}")
 
 
 def number(value: float) -> str:
     """Return a mean as tables show it, "–" if there is none."""
     if not math.isfinite(value):
-        return "–"
+        return "–" if math.isnan(value) else str(value)
     size = abs(value)
     if 0 < size < 0.01:
         return f"{value:.2g}"

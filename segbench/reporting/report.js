@@ -18,13 +18,14 @@
   // ---- sorting: a cell sorts by data-value if it has one, else by the number it begins with, else by its text
   function worth(cell) {
     const text = cell.dataset.value ?? cell.textContent.trim();
+    if (/^-?inf\b/.test(text)) return text[0] === "-" ? -Infinity : Infinity;
     const number = parseFloat(text.replace("−", "-"));
     return Number.isNaN(number) ? text : number;
   }
 
   function compare(a, b) {
     const numbers = [typeof a === "number", typeof b === "number"];
-    if (numbers[0] && numbers[1]) return a - b;
+    if (numbers[0] && numbers[1]) return a === b ? 0 : a - b;
     if (numbers[0] !== numbers[1]) return numbers[0] ? -1 : 1;
     return a.localeCompare(b, undefined, { numeric: true });
   }
@@ -57,11 +58,16 @@
   const methods = board.methods;
   const K = methods.length;
 
-  // ---- values arrive as scripts beside the page, which works from a file as from a server
+  // ---- values arrive as scripts beside the page, which works from a file as from a server; JSON has no infinity
+  const INFINITE = { inf: Infinity, "-inf": -Infinity };
+  const numbers = (list) => list.map((value) => INFINITE[value] ?? value);
+
   const arrived = new Map();
   const waiting = new Map();
   window.segbench = {
     receive(index, values) {
+      values.values = values.values.map(numbers);
+      values.mean = numbers(values.mean);
       arrived.set(index, values);
       (waiting.get(index) || []).forEach((resolve) => resolve(values));
       waiting.delete(index);
@@ -88,6 +94,7 @@
   function shown(value) {
     if (value === null || value === undefined) return "–";
     const size = Math.abs(value);
+    if (size === Infinity) return value > 0 ? "inf" : "-inf";
     if (size > 0 && size < 0.01) return value.toPrecision(2);
     return value.toFixed(size < 10 ? 3 : size < 1000 ? 2 : 0);
   }
@@ -233,7 +240,8 @@
   function quantile(sorted, share) {
     const place = (sorted.length - 1) * share;
     const low = Math.floor(place);
-    return sorted[low] + (place - low) * ((sorted[low + 1] ?? sorted[low]) - sorted[low]);
+    const [one, next] = [sorted[low], sorted[low + 1] ?? sorted[low]];
+    return place === low || one === next ? one : one + (place - low) * (next - one);
   }
 
   function ticks(low, high, most) {
@@ -249,20 +257,21 @@
   function strip(values, label) {
     drawn = [values, label];
     const data = label < 0 ? values.mean : values.values[label];
-    const finite = data.filter((value) => value !== null);
+    const finite = data.filter(Number.isFinite);
     canvas.replaceChildren();
     const width = Math.max(280, canvas.clientWidth);
     const height = K * ROW + 34;
     canvas.setAttribute("viewBox", `0 0 ${width} ${height}`);
     canvas.style.height = `${height}px`;
     if (!finite.length) {
-      draw("text", { x: 8, y: 20 }, "No case has a value.");
+      const infinite = data.some((value) => value !== null);
+      draw("text", { x: 8, y: 20 }, infinite ? "No case has a finite value." : "No case has a value.");
       return;
     }
     let low = Math.min(...finite), high = Math.max(...finite);
     if (low === high) { low -= 0.5; high += 0.5; }
     const left = Math.min(230, Math.max(96, width * 0.24)), right = width - 14;
-    const x = (value) => left + (right - left) * (value - low) / (high - low);
+    const x = (value) => left + (right - left) * (Math.min(high, Math.max(low, value)) - low) / (high - low);
     for (const tick of ticks(low, high, width < 600 ? 3 : 8)) {
       draw("line", { x1: x(tick), x2: x(tick), y1: 2, y2: K * ROW, stroke: "var(--line)" });
       draw("text", { x: x(tick), y: K * ROW + 16, "text-anchor": "middle", class: "muted" }, String(tick));
@@ -282,6 +291,7 @@
       for (const [value, c] of own) {
         const away = ((c * 2654435761) % 1000) / 1000 - 0.5;  // the same case lies on the same height everywhere
         const point = { cx: x(value), cy: y + 14 * away, r: own.length > 100 ? 2 : 3.2, fill: board.colours[k], "fill-opacity": 0.7 };
+        if (!Number.isFinite(value)) Object.assign(point, { "fill-opacity": 0, stroke: board.colours[k] });  // off the scale
         const made = draw("circle", point);
         made.dataset.c = c;
         made.dataset.tip = `${board.cases[c]}: ${shown(value)}`;

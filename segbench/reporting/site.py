@@ -18,6 +18,7 @@ from segbench.reporting.competitors import Runs, gather_runs
 from segbench.reporting.files import Site, part_of_name
 from segbench.reporting.pages import render
 from segbench.reporting.statuses import gather_statuses
+from segbench.reporting.svg import missing_glyphs
 
 INDEX = "index.html"
 
@@ -63,12 +64,14 @@ def build_site(
     several = len(pages) > 1
     sources = sorted({source for page in pages for source in page.grid.sources})
     site = Site(out, {"version": __version__, "sources": f"{', '.join(sources)} results"}, pdf)
-    for page in pages[::-1]:
-        write_board(page, site, several)
-    if several:
-        _write_index(pages, site, title)
-    notes = tuple(dict.fromkeys(note for page in pages for note in (*page.runs.notes, *page.notes)))
-    return Built(out / INDEX, tuple(site.files), notes)
+    glyphs: list[str] = []
+    with missing_glyphs(glyphs):
+        for page in pages[::-1]:
+            write_board(page, site, several)
+        if several:
+            _write_index(pages, site, title)
+    notes = dict.fromkeys([*(note for page in pages for note in (*page.runs.notes, *page.notes)), *glyphs])
+    return Built(out / INDEX, tuple(site.files), tuple(notes))
 
 
 def _pages(results: Path, request: Request, catalogue: Catalogue, title: str, worst: int) -> list[BoardPage]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ PALETTE = (
 )
 """Colours of methods, told apart on light and on dark paper; they repeat after twenty."""
 _LONGEST = 30
+_NO_GLYPH = r"Glyph (\d+) .*missing from"
 _WIDE = 480
 """Pixels beyond which a figure scrolls on a narrow page rather than shrink until nobody can read it."""
 
@@ -83,6 +85,23 @@ def drawing() -> Iterator[None]:
     }
     with mpl.rc_context(style):
         yield
+
+
+@contextmanager
+def missing_glyphs(notes: list[str]) -> Iterator[None]:
+    """Tell once, in ``notes``, that the fonts lack characters of names, instead of matplotlib's warning for each."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.filterwarnings("once", message=_NO_GLYPH)
+        yield
+    lacking = {one[1] for warning in caught if (one := re.match(_NO_GLYPH, str(warning.message)))}
+    for warning in caught:
+        if not re.match(_NO_GLYPH, str(warning.message)):
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    if lacking:
+        notes.append(
+            f"matplotlib's font lacks {len(lacking)} of the characters in names: PNG and PDF pictures show boxes in "
+            f"their place; the pages show them in the browser's fonts."
+        )
 
 
 def inline_svg(figure: Figure, name: str, description: str) -> Markup:

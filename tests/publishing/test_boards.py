@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -75,12 +76,34 @@ def test_a_board_says_what_its_files_say_until_they_change(tmp_path: Path, resul
     assert "has no runs.jsonl" in staleness(folder)
 
 
-def test_changed_scores_make_a_board_stale(tmp_path: Path, results: Path) -> None:
+@pytest.mark.parametrize("by", [0.3, 1e-5, 1e-15])
+def test_changed_scores_make_a_board_stale(tmp_path: Path, results: Path, by: float) -> None:
     (folder,) = write_boards(results, tmp_path / "boards")
     rows = read_scores(folder / "scores.parquet").to_pylist()
-    rows[0]["value"] += 0.3
+    rows[0]["value"] += by
     write_table(folder / "scores.parquet", scores_table(rows))
     assert "README.md is not what" in staleness(folder)
+
+
+def test_changed_records_make_a_board_stale_and_other_bytes_do_not(tmp_path: Path, results: Path) -> None:
+    (folder,) = write_boards(results, tmp_path / "boards")
+    table = read_scores(folder / "scores.parquet")
+    pq.write_table(table, folder / "scores.parquet", compression="none")
+    assert staleness(folder) == "", "the same values in other bytes"
+    lines = (folder / "runs.jsonl").read_text()
+    (folder / "runs.jsonl").write_text(lines.replace('"train": 1.0', '"train": 1.0001', 1))
+    assert "README.md is not what" in staleness(folder)
+
+
+def test_other_parameters_of_metrics_and_all_seeds_of_a_run_are_shown(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "results", "theirs", 0)
+    rows = read_scores(folder).to_pylist()
+    rows = [row | {"metric_version": "1 tolerance=2.0" if row["metric"] == "hd95" else "1"} for row in rows]
+    write_table(folder / "scores.parquet", scores_table([row | {"seed": seed} for row in rows for seed in (2, 0, 1)]))
+    (board,) = write_boards(tmp_path / "results", tmp_path / "boards")
+    text = (board / "README.md").read_text()
+    assert "other parameters than their defaults: hd95 (1 tolerance=2.0)." in text
+    assert "| 0, 1, 2 |" in text
 
 
 def test_only_what_was_asked_for_is_written(tmp_path: Path, results: Path) -> None:

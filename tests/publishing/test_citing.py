@@ -37,7 +37,7 @@ RECORD: dict[str, Any] = {
 
 
 def row(method: str, seed: int = 0) -> dict[str, Any]:
-    return {"dataset": "brain", "dataset_revision": "1", "method": method, "seed": seed, "cases": 3}
+    return {"dataset": "brain", "dataset_revision": "1", "method": method, "seeds": [seed], "cases": 3}
 
 
 def test_every_part_is_cited_once_and_gaps_are_named() -> None:
@@ -49,6 +49,22 @@ def test_every_part_is_cited_once_and_gaps_are_named() -> None:
     assert any(line.startswith("dataset brain: no BibTeX entry") for line in found.skipped)
     assert "% dataset brain" in found.text()
     assert found.text().count("@") >= len(keys)
+
+
+def test_every_metric_has_a_well_formed_entry_of_its_source() -> None:
+    entries: dict[str, str] = {}
+    for name, entry in load_catalogue().entries["metrics"].items():
+        part = entry.cls
+        assert part.bibtex.startswith("@"), f"{name} has no BibTeX entry"
+        assert part.bibtex.count("{") == part.bibtex.count("}"), name
+        if part.source.startswith(("https://doi.org/", "10.")):
+            assert f"doi = {{{part.source.removeprefix('https://doi.org/')}}}" in part.bibtex, name
+        key = part.bibtex.split("{", 1)[1].split(",", 1)[0]
+        assert entries.setdefault(key, part.bibtex) == part.bibtex, f"{key} has two texts"
+    found = bibliography([], ["dice", "hd95", "nsd", "cldice"], load_catalogue())
+    assert found.skipped == ()
+    for doi in ("10.2307/1932409", "10.1038/s41592-023-02151-z", "10.2196/26151", "10.1109/CVPR46437.2021.01629"):
+        assert found.text().count(doi) == 1
 
 
 def test_runs_made_elsewhere_are_said_to_be() -> None:
@@ -73,6 +89,8 @@ def test_the_paragraph_says_what_the_records_say() -> None:
         "segbench 0.1.0",
     ):
         assert words in text
+    several = paragraph([{"run_id": "x"}], ["dice"], [row("theirs") | {"seeds": [0, 1, 2]}])
+    assert "3 seeds" in several, "an imported run may hold several"
     alone = paragraph([RECORD], ["dice"], [row("nonadj")])
     assert "Holm" not in alone
     elsewhere = paragraph([{"run_id": "x"}], ["dice"], [row("theirs")])
@@ -83,12 +101,14 @@ def test_the_paragraph_says_what_the_records_say() -> None:
 @pytest.mark.parametrize("option", ["--paragraph", "--latex", "--json", None])
 def test_command_line(tmp_path: Path, option: str | None) -> None:
     table = tmp_path / "scores.csv"
-    lines = [f"h,c{c},1,dice,higher,{m},0,0.{c + 5},\n" for c in range(3) for m in "ab"]
+    lines = [f"h,c{c},1,dice,higher,{m},{s},0.{c + 5},\n" for c in range(3) for m in "ab" for s in range(3)]
     table.write_text("dataset,case,label,metric,better,method,seed,value,status\n" + "".join(lines))
     results = str(tmp_path / "results")
     assert CliRunner().invoke(app, ["import", str(table), "--results", results]).exit_code == 0
     answer = CliRunner().invoke(app, ["cite", results, *([option] if option else [])])
     assert answer.exit_code == 0, answer.output
+    if option == "--paragraph":
+        assert "3 seeds" in answer.stdout
     expected = {"--paragraph": "We evaluated a and b", "--latex": r"\toprule", None: "@software{segbench"}
     if option == "--json":
         assert set(json.loads(answer.stdout)) == {"bibtex", "skipped", "paragraph", "latex"}

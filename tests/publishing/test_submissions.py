@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from segbench import LabelMap, evaluate, load_catalogue, write_label_map
+from segbench import Choice, LabelMap, evaluate, load_catalogue, write_label_map
 from segbench.cli import app
-from segbench.errors import DataInvalid, DataMissing, UsageError
-from segbench.publishing.packages import Package, write_package
+from segbench.errors import DataInvalid, DataMissing, UsageError, VerificationError
+from segbench.publishing.admission import add_to_results
+from segbench.publishing.packages import Package, sha256_of, write_package
+from segbench.publishing.rescoring import how_scored, rescore
 from segbench.publishing.submissions import pack
-from segbench.publishing.verification import add_to_results, verify
+from segbench.publishing.verification import verify
+from segbench.ranking.leaderboard import leaderboard
 from segbench.results import read_scores, scores_table, write_table
 
 
@@ -66,7 +69,9 @@ def test_what_is_packed_verifies_and_is_re_scored(scene, catalogue, tmp_path: Pa
     report = verify(packed.path, scene["predictions"], scene["references"], catalogue)
     assert report.differences == ()
     assert (report.state, set(report.rescored), report.rows) == ("re-scored", {"dice", "hd95"}, (4, 0))
-    folder = add_to_results(report, tmp_path / "board results")
+    added = add_to_results(report, tmp_path / "board results")
+    assert added.done == "added"
+    folder = added.folder
     record = json.loads((folder / "run.json").read_text())
     assert record["verification"] == {"re-scored": ["dice", "hd95"], "self-reported": []}
     assert read_scores(folder).num_rows == 4
@@ -199,3 +204,149 @@ def test_command_line(scene, tmp_path: Path) -> None:
     assert added.exit_code == 0
     assert read_scores(tmp_path / "published").num_rows == 4
     assert CliRunner().invoke(app, ["submit", "ffffff", *common]).exit_code == 3
+
+
+def test_a_run_that_is_there_is_compared_and_its_marks_only_rise(scene, catalogue, tmp_path: Path) -> None:
+    pack(scene["run"], scene["out"], scene["predictions"])
+    shelf = tmp_path / "published"
+    plain = verify(scene["out"])
+    better = verify(scene["out"], scene["predictions"], scene["references"], catalogue)
+    assert add_to_results(plain, shelf).done == "added"
+    assert add_to_results(plain, shelf).done == "unchanged"
+    raised = add_to_results(better, shelf)
+    assert raised.done == "marks raised"
+    marks = {"re-scored": ["dice", "hd95"], "self-reported": []}
+    assert json.loads((raised.folder / "run.json").read_text())["verification"] == marks
+    assert add_to_results(plain, shelf).done == "unchanged", "what was re-scored once stays so"
+    assert json.loads((raised.folder / "run.json").read_text())["verification"] == marks
+    before = (scene["run"] / "run.json").read_bytes()
+    assert add_to_results(better, scene["results"]).done == "unchanged", "its scores were computed here"
+    assert (scene["run"] / "run.json").read_bytes() == before
+    again = ["--predictions", str(scene["predictions"]), "--references", str(scene["references"])]
+    answer = CliRunner().invoke(app, ["verify", str(scene["out"]), *again, "--results", str(shelf)])
+    assert "Already there, nothing was written" in answer.stdout
+    rows = read_scores(raised.folder).to_pylist()
+    rows[0]["value"] += 1e-5
+    write_table(raised.folder / "scores.parquet", scores_table(rows))
+    with pytest.raises(VerificationError, match=r"scores\.parquet are not those"):
+        add_to_results(better, shelf)
+    answer = CliRunner().invoke(app, ["verify", str(scene["out"]), *again, "--results", str(shelf)])
+    assert answer.exit_code == 5
+    assert "Added" not in answer.output
+
+
+def relisted(scene, tmp_path: Path, rows: list[dict[str, str]], **changes: bytes) -> Path:
+    """Return a submission with enclosed predictions whose manifest names these."""
+    pack(scene["run"], scene["out"], scene["predictions"], enclose=True)
+    found = members(scene["out"])
+    manifest = json.loads(found["submission.json"]) | {"predictions": rows}
+    path = tmp_path / "relisted.zip"
+    write_package(path, found | {"submission.json": json.dumps(manifest).encode()} | changes, {})
+    return path
+
+
+def test_predictions_that_are_not_named_are_told_and_not_used(scene, catalogue, tmp_path: Path) -> None:
+    rows = [
+        {"file": f"{case}.nii.gz", "sha256": sha256_of(scene["predictions"] / f"{case}.nii.gz")}
+        for case in ("c1", "c2")
+    ]
+    few = relisted(scene, tmp_path, rows[:1])
+    report = verify(few, references=scene["references"], catalogue=catalogue)
+    assert report.differences[0].what == "prediction c2.nii.gz"
+    assert report.differences[0].reported == "not named"
+    assert {one.case for one in report.differences[1:]} == {"c2"}, "c2 was not scored from a file that nobody named"
+    none = verify(relisted(scene, tmp_path, []), references=scene["references"], catalogue=catalogue)
+    assert (none.state, none.rescored, len(none.differences)) == ("mismatch", (), 2)
+    extra = relisted(scene, tmp_path, rows, **{"predictions/c9.nii.gz": bytes(1 << 20)})
+    (only,) = verify(extra, references=scene["references"], catalogue=catalogue).differences
+    assert (only.what, only.found) == ("prediction c9.nii.gz", "enclosed")
+    pack(scene["run"], scene["out"], scene["predictions"])
+    (scene["predictions"] / "c9.nii.gz").write_bytes(b"x")
+    (only,) = verify(scene["out"], scene["predictions"], scene["references"], catalogue).differences
+    assert (only.what, only.found) == ("prediction c9.nii.gz", "in the folder")
+
+
+def test_members_are_limited_together(scene, tmp_path: Path, monkeypatch) -> None:
+    bomb = repacked(scene, tmp_path, **{f"predictions/c{n}.nii.gz": bytes(1 << 20) for n in range(3)})
+    Package(bomb).archive.close()
+    monkeypatch.setattr("segbench.publishing.packages.LARGEST_UNPACKED", 3 << 20)
+    with pytest.raises(DataInvalid, match="when unpacked"):
+        Package(bomb)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"config": []},
+        {"config": {"metrics": {"name": 3}}},
+        {"task": 3},
+        {"task": {"labels": 3}},
+        {"task": {"labels": ["background", "cube"], "regions": [1]}},
+        {"structures": 3},
+        {"structures": [["cube", ["y"]]]},
+        {"structures": [["cube"]]},
+        {"metrics": 3},
+        {"metrics": [{"name": "dice", "parameters": 3}]},
+        {"ignore_label": "none"},
+        {"geometry": "bent"},
+    ],
+)
+def test_malformed_records_are_refused_in_words(scene, tmp_path: Path, changes: dict[str, Any]) -> None:
+    record = json.loads(members(pack(scene["run"], scene["out"]).path)["run.json"]) | changes
+    changed = repacked(scene, tmp_path, **{"run.json": json.dumps(record).encode()})
+    folders = ["--predictions", str(scene["predictions"]), "--references", str(scene["references"])]
+    answer = CliRunner().invoke(app, ["verify", str(changed), *folders])
+    assert answer.exception is None or isinstance(answer.exception, SystemExit)
+    assert answer.exit_code == 3
+    assert "not as segbench writes it" in answer.output
+
+
+def test_errors_name_the_submission_and_no_temporary_path(scene, catalogue, tmp_path: Path) -> None:
+    garbage = repacked(scene, tmp_path, **{"scores.parquet": b"garbage"})
+    with pytest.raises(DataInvalid, match=r"changed\.zip: expected a table of scores") as caught:
+        verify(garbage)
+    assert "segbench-verify-" not in str(caught.value)
+
+
+def test_other_parameters_of_a_metric_are_named_and_never_compared(scene, catalogue, tmp_path: Path) -> None:
+    for name, choice in (("strict", "nsd"), ("lax", Choice("nsd", {"tolerance": 50})), ("same", Choice("nsd", {}))):
+        result = evaluate(
+            *(scene["predictions"], scene["references"]),
+            name=name,
+            dataset="cubes",
+            labels={"cube": 1},
+            metrics=[choice],
+            results=tmp_path / "nsd",
+            catalogue=catalogue,
+        )
+        versions = set(read_scores(result.folder).column("metric_version").to_pylist())
+        assert versions == {"1 tolerance=50.0" if name == "lax" else "1"}
+        pack(result.folder, tmp_path / f"{name}.zip", scene["predictions"])
+        report = verify(tmp_path / f"{name}.zip", scene["predictions"], scene["references"], catalogue)
+        assert report.differences == ()
+        assert ["tolerance = 50.0" in note for note in report.notes] == [True] * (name == "lax")
+    with pytest.raises(VerificationError, match="several versions"):
+        leaderboard(read_scores(tmp_path / "nsd"))
+    assert leaderboard(read_scores(tmp_path / "nsd" / "cubes" / "same")).boards
+
+
+def test_a_metric_whose_file_is_not_here_stays_self_reported(scene, catalogue) -> None:
+    record = json.loads((scene["run"] / "run.json").read_text())
+    table = read_scores(scene["run"])
+    how = how_scored(record | {"metrics": [{"name": "dice", "parameters": {}}]}, scene["out"])
+    assert how.parameters == {"dice": {}}
+    rows = [row | {"metric": "forbidden_contacts"} for row in table.to_pylist() if row["metric"] == "dice"]
+    prior = {"name": "forbidden_contacts", "parameters": {"prior": "gone.csv"}}
+    how = how_scored(record | {"metrics": [prior]}, scene["out"])
+    again = rescore(scores_table(rows), how, scene["predictions"], scene["references"], scene["run"], catalogue, 1)
+    assert again.metrics == ()
+    assert "gone.csv" in again.notes[0]
+
+
+def test_a_submission_names_every_seed(scene, tmp_path: Path) -> None:
+    rows = read_scores(scene["run"]).to_pylist()
+    rows += [row | {"seed": 2} for row in rows]
+    write_table(scene["run"] / "scores.parquet", scores_table(rows))
+    packed = pack(scene["run"], scene["out"])
+    assert packed.about["seeds"] == [0, 2]
+    assert json.loads(members(scene["out"])["submission.json"])["seeds"] == [0, 2]

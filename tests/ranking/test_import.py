@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from segbench.cli import app
-from segbench.errors import DataInvalid, DataMissing, UsageError
+from segbench.errors import DataInvalid, DataMissing, UsageError, safe_name
 from segbench.ranking.importing import import_scores
 from segbench.results import read_scores
 
@@ -73,6 +76,16 @@ def test_name_renames_one_method_but_not_several(tmp_path: Path) -> None:
         ("h,c1,1,dice,higher,a,0,0.9,\nh,c1,1,dice,higher,a,0,0.8,\n", ["line 3", "line 2", "case c1"]),
         ("h,c1,1,dice,up,a,0,0.9,\n", ["line 2", "higher or lower", "'up'"]),
         ("h,c1,1,dice,higher,a,0,much,\n", ["line 2", "number", "'much'"]),
+        ("h,c1,1,dice,higher,a,0,1_0,\n", ["line 2", "number", "'1_0'"]),
+        ("h,c1,1,dice,higher,a,0,\u0661,\n", ["line 2", "number"]),
+        ("h,c1,1,dice,higher,a,1_0,0.9,\n", ["line 2", "seed", "'1_0'"]),
+        ("h,c1,1,dice,higher,a,0,-nan,ok\n", ["line 2", "no value"]),
+        ("h,c1,1,dice,higher,x/../../a,0,0.9,\n", ["line 2", "method", "path"]),
+        ("h,c1,1,dice,higher,/etc,0,0.9,\n", ["line 2", "method", "path"]),
+        ("h,c1,1,dice,higher,..\\a,0,0.9,\n", ["line 2", "method", "path"]),
+        ("h,c1,1,dice,higher,,0,0.9,\n", ["line 2", "method", "empty"]),
+        ('h,c1,1,dice,higher,"a\nb",0,0.9,\n', ["line 3", "method", "printable"]),
+        ("h,c\x1b[2J,1,dice,higher,a,0,0.9,\n", ["line 2", "case", "printable"]),
         ("h,c1,1,dice,higher,../a,0,0.9,\n", ["line 2", "method", "'../a'"]),
         ("h,../../c1,1,dice,higher,a,0,0.9,\n", ["line 2", "case"]),
         ("..,c1,1,dice,higher,a,0,0.9,\n", ["line 2", "dataset"]),
@@ -109,6 +122,57 @@ def test_files_that_are_no_tables(tmp_path: Path) -> None:
     empty.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataInvalid, match="UTF-8"):
         import_scores(empty, tmp_path)
+
+
+NAMES = [
+    "Team One (v2)",
+    "<script>alert(1)</script>",
+    "w/o shape, [bold]",
+    "team one (v2)",
+    "Überlapp",
+    "名前",
+    "x" * 128,
+]
+
+
+def test_names_stay_text_and_only_folders_are_renamed(tmp_path: Path) -> None:
+    lines = [
+        ["hippo", case, "left [1], (a)", "dice", "higher", name, "0", "0.5", ""] for name in NAMES for case in CASES
+    ]
+    out = io.StringIO()
+    csv.writer(out).writerows(lines)
+    results = tmp_path / "results"
+    report = import_scores(written(tmp_path, out.getvalue()), results)
+    table = read_scores(results).to_pylist()
+    assert {(line["method"], line["case_id"]) for line in table} == {(name, case) for name in NAMES for case in CASES}
+    folders = [Path(run["folder"]).relative_to(results) for run in report["runs"]]
+    assert all(len(folder.parts) == 3 and all(safe_name(part, "folder") for part in folder.parts) for folder in folders)
+    assert len({folder.parts[1].casefold() for folder in folders}) == len(NAMES)
+    assert [run["new"] for run in import_scores(written(tmp_path, out.getvalue()), results)["runs"]] == [False] * len(
+        NAMES
+    )
+
+    def shown(*arguments: str) -> Any:
+        answer = CliRunner().invoke(app, [*arguments, "--results", str(results), "--json"])
+        assert answer.exit_code == 0, answer.output
+        return json.loads(answer.stdout)
+
+    assert {place["method"] for place in shown("leaderboard")["overall"]} == set(NAMES)
+    found = shown("compare", NAMES[0], NAMES[1], "--metric", "dice")["comparisons"][0]
+    assert (found["first"], found["second"], found["cases"]) == (NAMES[0], NAMES[1], len(CASES))
+    shown("report", "--out", str(tmp_path / "site"), "--bootstrap", "0")
+    page = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    assert "&lt;script&gt;alert(1)" in page
+    assert "<script>alert(1)" not in page
+
+
+CASES = ["case 1", "case [2], b", "<b>3</b>"]
+
+
+def test_no_value_however_it_is_written(tmp_path: Path) -> None:
+    body = "".join(f"h,c{i},1,dice,higher,a,0,{text},\n" for i, text in enumerate(("nan", "-nan", "+NaN", "NA", "")))
+    import_scores(written(tmp_path, body), tmp_path / "results")
+    assert {(r["value"], r["status"]) for r in read_scores(tmp_path / "results").to_pylist()} == {(None, "missing")}
 
 
 def test_command_line(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from segbench.ranking.boards import Leaderboard, Request
 from segbench.ranking.exports import comma_separated, document, latex, markdown
 from segbench.ranking.leaderboard import leaderboard
 from segbench.ranking.schemes import SCHEMES, rank_task, worst_for_tests
-from segbench.ranking.tables import draw_tables
+from segbench.ranking.terminal import draw_tables
 from segbench.results import scores_table, write_json, write_table
 
 
@@ -118,6 +118,117 @@ def test_what_a_status_is_worth() -> None:
 def test_values_beyond_the_penalty_raise_it() -> None:
     rows = matrix([[1500.0, np.nan], [2.0, 3.0]], metric="volume")
     assert aggregates(board(rows, scheme="mean-then-rank"))["b"] == pytest.approx((10_000 + 3) / 2)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("status", ["missing", "pred_empty", "truth_empty"])
+def test_who_fails_is_last_where_higher_is_better_and_values_are_negative(scheme, status) -> None:
+    values = -1 - np.random.default_rng(0).random((12, 3))
+    values[:, 2] = np.nan
+    values[::2, 1] = np.nan
+    rows = [line | ({"status": status} if line["value"] is None else {}) for line in matrix(values)]
+    result = board(rows, scheme=scheme, missing="worst")
+    assert [entry.place.method for entry in result.boards[0].entries] == ["a", "b", "c"]
+    last = result.boards[0].entries[-1]
+    assert np.isnan(last.summaries["dice"].mean)
+    assert "12 undefined" in markdown(result)
+    by_number = {policy.name: policy for policy in result.boards[0].policies}["number"]
+    assert by_number.number == {"dice": -1000.0}
+    assert by_number.places[-1].method == "c"
+
+
+def test_half_a_missing_repetition_does_not_make_a_negative_value_better() -> None:
+    rows = [row("a", "c", -2.0), row("a", "c", None, seed=1), row("b", "c", -3.0)]
+    assert ranks(board(rows)) == {"a": 2, "b": 1}
+
+
+def test_penalties_are_as_bad_as_every_observed_value() -> None:
+    correlation = matrix([[-0.5, np.nan], [0.5, 0.5]])
+    assert aggregates(board(correlation, scheme="mean-then-rank"))["b"] == pytest.approx(-0.25)
+    endless = matrix([[np.inf, 2.0], [2.0, np.nan]], metric="hd95")
+    assert ranks(board(endless, scheme="mean-then-rank")) == {"a": 1, "b": 1}, "infinite is as bad as missing"
+    few = [[1.0, np.nan]] * 6 + [[np.inf, 2.0]]
+    assert ranks(board(matrix(few, metric="hd95"), scheme="test-then-rank")) == {"a": 1, "b": 2}
+    absent = [*matrix([[1500.0, 2.0]], metric="volume"), row("a", "d", 1.0, "volume")]
+    assert aggregates(board(absent, scheme="mean-then-rank", cases="union"))["b"] == pytest.approx((2 + 10_000) / 2)
+
+
+def two_of_three_seeds() -> list[dict[str, Any]]:
+    rows = [row(m, f"c{c}", 0.8 + 0.01 * (m == "b"), seed=s) for m in "ab" for c in range(4) for s in range(3)]
+    return [one for one in rows if (one["method"], one["seed"]) != ("b", 2) or one["case_id"] == "c0"]
+
+
+def test_a_row_that_only_some_seeds_have_is_refused_or_missing() -> None:
+    with pytest.raises(VerificationError, match=r"case c1 is there for some seeds of b, not for all \(3 cases"):
+        board(two_of_three_seeds())
+    union = board(two_of_three_seeds(), cases="union", scheme="mean-then-rank").boards[0]
+    entry = {e.place.method: e for e in union.entries}
+    assert entry["b"].place.rank == 2
+    assert entry["b"].missed == 3
+    assert entry["b"].summaries["dice"].mean == pytest.approx(0.81 * 9 / 12)
+    assert "3 values are absent" in union.notes[0]
+    dropped = board(two_of_three_seeds(), missing="drop", scheme="mean-then-rank")
+    assert aggregates(dropped)["b"] == pytest.approx(0.81)
+    assert "3 values are absent altogether and are left out." in dropped.boards[0].notes
+    common = board(two_of_three_seeds(), cases="common").boards[0]
+    assert common.cases == 1
+    assert "1 of 4 cases" in common.notes[0]
+
+
+def test_seeds_may_divide_the_cases_into_other_folds() -> None:
+    rows = [row("a", f"c{c}", 0.5, seed=s, fold=(c + s) % 2, run_id=f"{s}{c}") for c in range(4) for s in range(2)]
+    assert board(rows).boards[0].cases == 4
+    with pytest.raises(VerificationError, match="seed"):
+        board(rows[1:])
+
+
+@pytest.mark.parametrize("missing", ["drop", 0.95])
+@pytest.mark.parametrize("metric", ["dice", "hd95"])
+def test_the_mean_shown_is_the_one_that_is_ranked(missing, metric) -> None:
+    values = np.array([[0.9, np.nan, 0.5], [0.8, np.nan, np.nan]])
+    result = board(matrix(values, metric=metric), scheme="mean-then-rank", missing=missing)
+    for standing in result.boards[0].tasks[0].standings:
+        assert standing.summary.mean == pytest.approx(standing.aggregate, nan_ok=True)
+    means = {e.place.method: e.summaries[metric].mean for e in result.boards[0].entries}
+    expected = {"a": 0.85, "b": np.nan, "c": 0.5} if missing == "drop" else {"a": 0.85, "b": 0.95, "c": 0.725}
+    assert means == pytest.approx(expected, nan_ok=True)
+    words = "left out of the mean" if missing == "drop" else f"Missing values of {metric} count as 0.95"
+    assert words in markdown(result)
+    assert ("2 undefined" in markdown(result)) == (missing == "drop")
+
+
+def test_those_who_tie_for_the_first_place_are_all_named() -> None:
+    tied = markdown(board(matrix([[0.9, 0.8, 0.1], [0.8, 0.9, 0.1]]), scheme="mean-then-rank"))
+    assert "test-then-rank undefined (all tie)" in tied
+    assert "rank-then-mean 1.00," in tied, "the same two are first"
+    outlier = markdown(board(matrix([[0.9, 0.8, 0.8], [0.9, 0.8, 0.8], [0.1, 0.8, 0.8]])))
+    assert "mean-then-rank -1.00 (first: b and c)" in outlier
+    seeds = [row(m, "c", 0.5, seed=s) for m in "ab" for s in range(2)]
+    assert "First with seeds taken alone (--by-seed): a with 2 of 2 and b with 2 of 2." in markdown(board(seeds))
+
+
+def test_a_single_method_is_not_tested() -> None:
+    result = board(matrix([[0.9]] * 12))
+    assert result.boards[0].tasks[0].smallest_adjusted_p is None
+    assert document(result)["tasks"][0]["smallest_adjusted_p"] is None
+
+
+@pytest.mark.parametrize("width", [40, 50, 60])
+def test_narrow_tables_break_names_of_methods_only(width) -> None:
+    values = np.random.default_rng(0).random((14, 3))
+    names = ("nnU-Net baseline configuration", "geometric_constraints", "TransUNet")
+    rows = [
+        row(m, f"c{c}", float(values[c, k]), q)
+        for c in range(14)
+        for k, m in enumerate(names)
+        for q in ("dice", "hd95")
+    ]
+    out = io.StringIO()
+    draw_tables(board(rows, bootstrap=20), Console(file=out, width=width))
+    text = out.getvalue()
+    assert max(map(len, text.splitlines())) <= width
+    assert {"method", "missed", "rank"} <= set(text.split("───")[0].split())
+    assert all(f"{values[:, k].mean():.3f}" in text for k in range(3))
 
 
 def test_seeds_are_repetitions_not_cases() -> None:
@@ -315,6 +426,15 @@ def test_markdown_csv_and_latex() -> None:
     table = list(csv.DictReader(io.StringIO(comma_separated(result, by_label=True))))
     assert [(line["method"], float(line["rank"])) for line in table] == [("a", 1), ("b", 2), ("x_y", 3)]
     assert float(next(iter(csv.DictReader(io.StringIO(comma_separated(result)))))["mean"]) == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\u2028"])
+def test_line_breaks_in_names_do_not_reach_tables(end) -> None:
+    label = f"left{end}ventricle"
+    result = board([row(name, "c", 0.9, label_name=label) for name in ("a", f"two{end}lines")])
+    for text in (latex(result), markdown(result)):
+        assert "two lines" in text
+        assert "left ventricle" in text
 
 
 def write_runs(root: Path, rows: list[dict[str, Any]]) -> None:

@@ -24,7 +24,7 @@ from segbench.ranking.grouping import cases_needed, letters, smallest_adjusted_p
 from segbench.ranking.headline import headline
 from segbench.ranking.leaderboard import leaderboard
 from segbench.ranking.schemes import SCHEMES
-from segbench.ranking.tables import draw_tables
+from segbench.ranking.terminal import draw_tables
 from segbench.results import scores_table, write_json, write_table
 
 

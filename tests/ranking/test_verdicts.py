@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from segbench.cli import app
-from segbench.errors import UnknownName, UsageError
+from segbench.errors import UnknownName, UsageError, VerificationError
 from segbench.ranking.boards import Request
 from segbench.ranking.chunks import chunks_of_table
+from segbench.ranking.comparisons import draw_comparisons
 from segbench.ranking.grid import COLUMNS
 from segbench.ranking.verdicts import Comparison, compare
 from segbench.results import scores_table, write_json, write_table
@@ -128,6 +132,77 @@ def test_missing_values_count_as_worst_and_are_reported() -> None:
     one = verdicts(simulated(np.random.default_rng(0), 30, 1, 0.0, 0.0, missing=3))[0]
     assert one.substituted == 3
     assert one.effect.mean > 0.05
+
+
+def distances(own, other) -> Any:
+    """Scores of a and b by a distance, given ``(cases, seeds)`` values of either."""
+    table = simulated(np.random.default_rng(0), len(own), len(own[0]), 0.0, 0.0)
+    found = {
+        name: iter(np.asarray(values, dtype=float).ravel()) for name, values in zip("ab", (own, other), strict=True)
+    }
+    lines = [line | {"better": "lower", "value": next(found[line["method"]])} for line in table.to_pylist()]
+    return scores_table(lines)
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_infinite_value_makes_no_claim_easier() -> None:
+    trainings = np.array([5.0, 7.0, 9.0]) + 0.01 * np.random.default_rng(0).normal(size=(12, 3))
+    worse = trainings + 1.0
+    before = verdicts(distances(trainings, worse), rope=0.0)[0]
+    worse[3, 1] = np.inf
+    after = verdicts(distances(trainings, worse), rope=0.0)[0]
+    assert before.verdict == after.verdict == "no evidence"
+    assert after.p > 0.2, "trainings of one method differ more than the methods do"
+    assert (after.mean_interval, after.nested_interval) == (None, None)
+    assert np.isfinite(after.median_interval).all()
+    both = np.where(np.arange(12)[:, None] == 3, np.inf, trainings)
+    same = verdicts(distances(both, both + 1e-4), rope=1.0)[0]
+    assert same.verdict == "no evidence", "the spread over seeds is unknown, so nothing is surely equal"
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_method_that_is_often_infinitely_bad_can_still_be_called_worse() -> None:
+    rng = np.random.default_rng(1)
+    good, bad = 5 + rng.random((12, 3)), 9 + rng.random((12, 3))
+    bad[::3] = np.inf
+    assert verdicts(distances(good, bad), rope=0.5)[0].verdict == "better"
+    assert verdicts(distances(bad, good), rope=0.5)[0].verdict == "worse"
+    opposite = good.copy()
+    opposite[1] = np.inf
+    mixed = verdicts(distances(opposite, bad), rope=0.0)[0]
+    assert mixed.verdict == "no evidence"
+    assert np.isnan(mixed.effect.mean), "of infinities of both signs there is no mean"
+
+
+def test_a_seed_that_was_not_scored_on_all_cases_is_refused_or_counts_as_worst() -> None:
+    lines = simulated(np.random.default_rng(0), 30, 3, 0.0, 0.0).to_pylist()
+    table = scores_table(
+        line for line in lines if line["method"] != "b" or line["seed"] != 2 or line["case_id"] == "c000"
+    )
+    with pytest.raises(VerificationError, match="not every seed was scored on the same cases"):
+        verdicts(table)
+    one = verdicts(table, request=Request(cases="union"))[0]
+    assert one.substituted == 29
+    assert one.effect.mean > 0.15
+
+
+def test_what_became_of_missing_values_is_said_in_words() -> None:
+    table = simulated(np.random.default_rng(0), 30, 1, 0.0, 0.0, missing=3)
+    for missing, words in (
+        ("worst", "3 values counted as worst"),
+        ("drop", "3 values left out"),
+        (0.5, "counted as 0.5"),
+    ):
+        found = verdicts(table, request=Request(missing=missing))
+        out = io.StringIO()
+        draw_comparisons(found, Console(file=out, width=100), 0.0)
+        assert words in out.getvalue()
+    assert verdicts(table, request=Request(missing="drop"))[0].cases == 27
+
+
+def test_a_method_named_twice_is_compared_once() -> None:
+    table = simulated(np.random.default_rng(0), 30, 2, 0.5, 0.0)
+    assert verdicts(table, methods="aab") == verdicts(table, methods="ab")
 
 
 def test_wrong_requests() -> None:

@@ -115,3 +115,39 @@ def test_the_page_is_never_wider_than_the_window(browser, built, tmp_path, width
     wide, window = map(int, body["data-fits"].split())
     assert window == width
     assert wide <= window
+
+
+def test_infinity_is_shown_and_drawn_at_the_edge(browser, tmp_path) -> None:
+    found = rows(["a", "b"])
+    for row in found:
+        if (row["metric"], row["case_id"], row["label_name"], row["method"]) == ("hd95", "case_00", "left", "a"):
+            row["value"] = float("inf")
+    site = build_site(scores_file(tmp_path, found), tmp_path / "site", Request(bootstrap=10), load_catalogue())
+    page = visit(browser, site, tmp_path, fragment="#metric=hd95&case=case_00")
+    k = page.data["methods"].index("a") + 1
+    assert table(page, "case")[1][k] == "inf"
+    opened = [found for found in page.tables if found[0] and found[0][0] == "structure"][-1]
+    assert (opened[1][0], opened[1][k]) == ("left", "inf")
+    points = [attributes for tag, attributes in page.tags if tag == "circle" and "data-c" in attributes]
+    (edge,) = [one for one in points if one["data-tip"] == "case_00: inf"]
+    assert float(edge["cx"] or "nan") == max(float(one["cx"] or "nan") for one in points)
+    assert all("NaN" not in str(value) for _, attributes in page.tags for value in attributes.values())
+
+
+@pytest.mark.parametrize("width", [400, 1600])
+def test_heads_of_tables_keep_words_whole(browser, built, tmp_path, width) -> None:
+    action = """
+      const broken = [];
+      for (const button of document.querySelectorAll("table.sortable")[0].querySelectorAll("thead button")) {
+        const text = [...button.childNodes].find((node) => node.nodeType === Node.TEXT_NODE);
+        for (const word of text.data.matchAll(/\\S+/g)) {
+          const range = document.createRange();
+          range.setStart(text, word.index);
+          range.setEnd(text, word.index + word[0].length);
+          if (range.getClientRects().length > 1) broken.push(word[0]);
+        }
+      }
+      document.body.dataset.broken = broken.join(" ");
+    """
+    done = visit(browser, built, tmp_path, action=action, width=width)
+    assert next(attributes for tag, attributes in done.tags if tag == "body")["data-broken"] == ""

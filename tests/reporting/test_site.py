@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,10 @@ from segbench.ranking.chunks import load_chunks
 from segbench.ranking.grid import COLUMNS
 from segbench.ranking.leaderboard import rank_scores
 from segbench.ranking.tables import board_sheet
+from segbench.reporting.pages import number
 from segbench.reporting.site import Built, build_site
+from segbench.reporting.svg import missing_glyphs
+from segbench.results import scores_table, write_json, write_table
 
 from .sites import ATTRIBUTE, CLOSING, HOSTILE, Page, rows, scores_file
 
@@ -107,6 +112,53 @@ def test_an_undefined_distance_is_null_with_its_status(built) -> None:
     its, c, k = map(int, place.split(":"))
     assert status == "pred_empty"
     assert values["values"][its][c * len(METHODS) + k] is None
+
+
+def test_infinity_is_shown_as_such_and_not_as_no_value(catalogue, tmp_path) -> None:
+    found = rows(["a", "b"])
+    for row in found:
+        if (row["metric"], row["case_id"], row["label_name"], row["method"]) == ("hd95", "case_00", "left", "a"):
+            row["value"] = float("inf")
+    site = build_site(scores_file(tmp_path, found), tmp_path / "site", Request(bootstrap=10), catalogue, pdf=True)
+    values, page = data_of(site, "hd95"), Page(site.index.read_text(encoding="utf-8"))
+    k = page.data["methods"].index("a")
+    assert values["values"][values["labels"].index("left")][k] == "inf"
+    assert values["mean"][k] == "inf"
+    assert values["mean"][1 - k] == pytest.approx(float(values["mean"][1 - k]))
+    lines = [line for table in page.tables for line in table if line and line[0] == "left"]
+    assert any(line[1 + k] == "inf" for line in lines), "its mean over cases is infinite, not absent"
+    assert [number(value) for value in (math.inf, -math.inf, math.nan)] == ["inf", "-inf", "–"]
+
+
+def test_names_without_a_glyph_are_told_once(catalogue, tmp_path, recwarn) -> None:
+    file = scores_file(tmp_path, rows(["漢字", "emoji 💥", "plain"]))
+    site = build_site(file, tmp_path / "site", Request(bootstrap=10), catalogue, pdf=True)
+    assert not [one for one in recwarn if "Glyph" in str(one.message)]
+    assert [note for note in site.notes if "lacks 3 of the characters" in note] == [site.notes[-1]]
+    assert "漢字" in site.index.read_text(encoding="utf-8")
+    plain = build_site(scores_file(tmp_path, rows(["a", "b"])), tmp_path / "plain", Request(bootstrap=10), catalogue)
+    assert not [note for note in plain.notes if "characters" in note]
+
+
+def test_other_warnings_are_passed_on() -> None:
+    notes: list[str] = []
+    with pytest.warns(UserWarning, match="something else"), missing_glyphs(notes):
+        warnings.warn("something else", stacklevel=1)
+    assert notes == []
+
+
+def test_every_seed_of_a_run_and_changed_parameters_of_metrics_are_named(catalogue, tmp_path) -> None:
+    table = [row | {"seed": seed} for row in rows(["a", "b"]) for seed in (2, 0, 1)]
+    table = [row | {"metric_version": "1 q=50.0" if row["metric"] == "hd95" else "1"} for row in table]
+    for k, method in enumerate("ab"):
+        folder = tmp_path / "results" / "toy" / method / f"run{k}"
+        write_table(folder / "scores.parquet", scores_table([row for row in table if row["method"] == method]))
+        write_json(folder / "run.json", {"run_id": f"run{k}", "source": "imported"})
+    site = build_site(tmp_path / "results", tmp_path / "site", Request(bootstrap=10), catalogue)
+    text = site.index.read_text(encoding="utf-8")
+    runs = next(table for table in Page(text).tables if table[0][:2] == ["method", "run"])
+    assert [row[2] for row in runs[1:]] == ["0, 1, 2", "0, 1, 2"]
+    assert "other parameters than their defaults: hd95 (1 q=50.0)." in text
 
 
 def test_nothing_is_loaded_from_elsewhere(built, page) -> None:

@@ -1,0 +1,104 @@
+"""Tables drawn on a terminal, as much of them as fits its width."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from segbench.ranking.boards import Leaderboard
+from segbench.ranking.tables import BARE, FULL, SHORT, Sheet, sheets
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+_METHOD = 1
+"""The column whose words may be broken."""
+_LEAST_NAME = 12
+"""Characters of a method's name that stand on one line at least."""
+_FIRST_TO_GO = ("P(first)", "95%", "group", "missed")
+
+
+def draw_tables(leaderboard: Leaderboard, console: Console, by_label: bool = False, by_seed: bool = False) -> None:
+    """Print the tables on a console, of each as much as fits the width."""
+    wide = console.options.update(max_width=10_000)
+    widest = max(len(board.metrics) for board in leaderboard.boards)
+    attempts = [(FULL, None), (SHORT, None), (BARE, None), *((BARE, most) for most in range(widest - 1, 0, -1))]
+    for versions in zip(
+        *(sheets(leaderboard, by_label, level, most, by_seed) for level, most in attempts), strict=True
+    ):
+        for (level, _), sheet in zip(attempts, versions, strict=True):
+            table = _rich(sheet, level)
+            if console.measure(table, options=wide).maximum <= console.width:
+                break
+        else:
+            sheet = _narrowed(sheet, level, console.width)
+            table = _rich(sheet, level)
+        console.print(table)
+        for note in sheet.notes:
+            console.print(note, style="dim", markup=False, highlight=False)
+        console.print()
+    for sentence in leaderboard.notes:
+        console.print(sentence, markup=False, highlight=False)
+
+
+def _narrowed(sheet: Sheet, level: int, width: int) -> Sheet:
+    """Return the sheet without the columns least needed, so that no number and no word of a head is cut."""
+    gone = []
+    for head in _FIRST_TO_GO:
+        if _least_width(sheet, level) <= width:
+            break
+        if head in sheet.header:
+            gone.append(head)
+            sheet = _without(sheet, sheet.header.index(head))
+    note = [f"Columns not shown, for width: {', '.join(gone)}."] if gone else []
+    return dataclasses.replace(sheet, notes=[*sheet.notes, *note])
+
+
+def _least_width(sheet: Sheet, level: int) -> int:
+    """Return the width that a table needs; names of methods may be broken, nothing else."""
+    total = 0
+    for index, head in enumerate(sheet.header):
+        longest = max(map(len, [*_head(head, level).split("\n"), *(row[index] for row in sheet.rows)]))
+        total += (min(longest, _LEAST_NAME) if index == _METHOD else longest) + 2
+    return total
+
+
+def _without(sheet: Sheet, column: int) -> Sheet:
+    """Return a sheet without a column."""
+    return dataclasses.replace(
+        sheet,
+        header=[head for j, head in enumerate(sheet.header) if j != column],
+        rows=[[cell for j, cell in enumerate(row) if j != column] for row in sheet.rows],
+        left={j - (j > column) for j in sheet.left if j != column},
+        bold={(i, j - (j > column)) for i, j in sheet.bold if j != column},
+    )
+
+
+def _head(head: str, level: int) -> str:
+    return head.replace(" ", "\n").replace("_", "_\n") if level == BARE else head
+
+
+def _rich(sheet: Sheet, level: int) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=Text(sheet.title, style="bold"),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
+    for index, head in enumerate(sheet.header):
+        table.add_column(
+            Text(_head(head, level)),
+            justify="left" if index in sheet.left else "right",
+            no_wrap=index != _METHOD,
+            overflow="fold",
+            vertical="bottom",
+        )
+    for i, row in enumerate(sheet.rows):
+        table.add_row(*[Text(cell, style="bold" if (i, j) in sheet.bold else "") for j, cell in enumerate(row)])
+    return table
