@@ -430,6 +430,7 @@ class Stage(Protocol):
             be there yet, anybody may delete it, and runs write there at the same time: name files by their content, and
             write them with ``segbench.atomically``.
         samples: number of fixed samples (FIXED_SAMPLES methods), else 0.
+        native: whether the labelled training cases are seen as they lie in their files, neither resampled nor cropped.
     """
 
     @property
@@ -448,6 +449,8 @@ class Stage(Protocol):
     def shared(self) -> Path: ...
     @property
     def samples(self) -> int: ...
+    @property
+    def native(self) -> bool: ...
 
     def truths(self) -> Iterator[LabelMap]:
         """Yield the labelled training truths, whole volumes on the training grid."""

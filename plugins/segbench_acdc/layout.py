@@ -60,12 +60,14 @@ def find_frames(folder: Path, parts: Sequence[str]) -> list[Frame]:
 
 
 def _base(folder: Path) -> Path:
-    if _patients(folder, TRAINING) or _patient_folders(folder):
+    if _patients(folder, TRAINING):
         return folder
     inner = [path for path in visible(folder) if path.is_dir() and _patients(path, TRAINING)]
     if len(inner) == 1:
         return inner[0]
     found = "several copies" if inner else "no such folder"
+    if not inner and (_patients(folder, TESTING) or _patient_folders(folder)):
+        found = "the testing patients alone"
     if any(folder.glob("*.h5")) or any(folder.glob("*/*.h5")):
         found = "slices in .h5 files, which have lost their spacing"
     raise DataInvalid(
@@ -76,7 +78,7 @@ def _base(folder: Path) -> Path:
 
 def _patients(base: Path, part: str) -> list[Path]:
     places = [base / part, base / part / part]
-    if part == TRAINING:
+    if part == TRAINING and base.name.lower() != TESTING:  # the testing patients alone are no training patients
         places.append(base)
     return next((found for place in places if (found := _patient_folders(place))), [])
 

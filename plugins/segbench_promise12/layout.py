@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ _FOLDERS = {
 _IMAGE = re.compile(r"(case\d{2})\.mhd")
 _ENTRY = re.compile(r"^\s*(\w+)\s*=\s*(.*?)\s*$", re.MULTILINE)
 _LONGEST_HEADER = 65_536
+_BYTES = {"CHAR": 1, "UCHAR": 1, "SHORT": 2, "USHORT": 2, "INT": 4, "UINT": 4, "FLOAT": 4, "DOUBLE": 8}
+"""Bytes of a voxel, by the name in the header without its MET_."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,8 @@ def read_header(path: Path) -> dict[str, str]:
     """Return the entries of a ``.mhd`` header whose voxels lie in a file beside it.
 
     Raises:
-        DataInvalid: no such header, a voxel file outside the folder, or none.
+        DataInvalid: no such header, one without the size of a voxel (readers would take 1 mm), a voxel file outside
+            the folder, none, or one of another length than the header says.
     """
     try:
         with path.open("rb") as file:
@@ -112,13 +116,28 @@ def read_header(path: Path) -> dict[str, str]:
     except OSError as error:
         raise DataInvalid(f"{path}: expected a readable header, found: {error.strerror}. Check its rights.") from error
     entries = dict(_ENTRY.findall(text))
-    if not {"DimSize", "ElementDataFile"} <= entries.keys():
-        raise DataInvalid(
-            f"{path}: expected a MetaImage header with DimSize and ElementDataFile, found none. Get an intact copy."
-        )
+    if missing := [name for name in ("DimSize", "ElementSpacing", "ElementDataFile") if name not in entries]:
+        raise DataInvalid(f"{path}: expected a MetaImage header with {missing[0]}, found none. Get an intact copy.")
     listed = entries["ElementDataFile"]
     if not listed or listed != Path(listed).name or "\\" in listed:
         raise DataInvalid(f"{path}: expected voxels in a file beside it, found {listed!r}. Do not trust this copy.")
-    if voxel_file(path) is None:
+    voxels = voxel_file(path)
+    if voxels is None:
         raise DataInvalid(f"{path}: expected the voxels in {listed}, found no such file. Unpack the archive afresh.")
+    expected, found = _length(entries), voxels.stat().st_size
+    if expected is not None and found != expected:
+        raise DataInvalid(f"{path}: expected {expected} bytes in {listed}, found {found}. Unpack the archive afresh.")
     return entries
+
+
+def _length(entries: dict[str, str]) -> int | None:
+    """Return how long the voxel file must be, or None where the header does not say: compressed or in unusual ways."""
+    each = _BYTES.get(entries.get("ElementType", "").removeprefix("MET_"))
+    sizes = entries["DimSize"].split()
+    unusual = (
+        entries.get("CompressedData", "False").lower() == "true"
+        or {"HeaderSize", "ElementNumberOfChannels"} & entries.keys()
+    )
+    if each is None or unusual or not all(size.isdecimal() for size in sizes):
+        return None
+    return each * math.prod(int(size) for size in sizes)

@@ -13,13 +13,11 @@ import torch
 
 from segbench import DataInvalid
 from segbench_shape_descriptors.descriptors import Shape, Spacing, describe
-from segbench_shape_descriptors.expressions import Expression, Rule, Term, value_of
 from segbench_shape_descriptors.layout import Column, columns
+from segbench_shape_descriptors.terms import LEAST_DIVISOR, Expression, Rule, Term, value_of
 
 _LEAST_SHARE = 0.05
 """Share of the sample that a class counts as at least, where constraints are divided by its size."""
-_LEAST_DIVISOR = 1e-2
-"""Divisors in a constraint count as at least this, in the unit of the divisor."""
 
 
 def summarise(
@@ -154,7 +152,7 @@ def evaluate(expression: Expression, shape: Shape) -> torch.Tensor | float:
 def _divisor(value: torch.Tensor | float) -> torch.Tensor:
     """Return the divisor, kept away from 0."""
     value = torch.as_tensor(value, dtype=torch.float64) if isinstance(value, float) else value
-    return torch.where(value < 0, value.clamp(max=-_LEAST_DIVISOR), value.clamp(min=_LEAST_DIVISOR))
+    return torch.where(value < 0, value.clamp(max=-LEAST_DIVISOR), value.clamp(min=LEAST_DIVISOR))
 
 
 def _power(name: str, dims: int) -> int:

@@ -5,7 +5,6 @@ A case that a table knows is held to its own numbers, another one to the range o
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from segbench import DataInvalid, LabelMap
-from segbench_shape_descriptors.expressions import DESCRIPTORS, Rule, Term, value_of
-from segbench_shape_descriptors.layout import Column, columns
+from segbench_shape_descriptors.layout import DESCRIPTORS, Column, columns, components
 from segbench_shape_descriptors.measures import Measures, measure
+from segbench_shape_descriptors.terms import LEAST_DIVISOR, Rule, Term, value_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -132,11 +131,14 @@ def _name(column: Column, dims: int) -> str:
 
 
 def check_rules(rules: Sequence[Rule], label_map: LabelMap, margins: Margins, physical: bool) -> Iterator[Bound]:
-    """Yield each rule against a label map; those that name a class which is absent do not count."""
+    """Yield each rule against a label map.
+
+    Rules that say something else than the volume of a class which is absent, or divide by it, do not count.
+    """
     numbers = Numbers(label_map, physical)
     for rule in rules:
         labels = tuple(sorted({term.label for term in rule.terms}))
-        if not all(numbers.present(label) for label in labels):
+        if not all(numbers.present(label) for label in rule.needed):
             continue
         left, right = (np.atleast_1d(value_of(side, numbers.term, _ratio)) for side in (rule.left, rule.right))
         excess, scale = left - right, float(np.abs(right).max())
@@ -148,7 +150,7 @@ def check_rules(rules: Sequence[Rule], label_map: LabelMap, margins: Margins, ph
 
 def _ratio(left: Any, right: Any) -> Any:
     right = np.asarray(right, dtype=np.float64)
-    return left / np.where(np.abs(right) < _ROUNDING, math.copysign(_ROUNDING, float(right.flat[0])), right)
+    return left / np.where(right < 0, np.minimum(right, -LEAST_DIVISOR), np.maximum(right, LEAST_DIVISOR))
 
 
 class Numbers:
@@ -177,15 +179,15 @@ class Numbers:
         return self._known(label, column) if known else None
 
     def _known(self, label: int, column: Column) -> float:
+        dims = self.label_map.array.ndim
+        if column.axis not in range(components(column.descriptor, dims)):
+            raise DataInvalid(
+                f"bounds: expected numbers of label maps with {dims} axes, found {column.descriptor}, axis "
+                f"{column.axis}. A table belongs to label maps of one kind."
+            )
         if column.descriptor not in DESCRIPTORS[:4]:
             return self._other(label, column)
-        found: Any = getattr(self._measured(label), column.descriptor)
-        if column.axis >= np.size(found):
-            raise DataInvalid(
-                f"bounds: expected {column.descriptor} of at most {np.size(found)} axes for these label maps, found "
-                f"axis {column.axis}. A table belongs to label maps of one kind."
-            )
-        return float(np.atleast_1d(found)[column.axis])
+        return float(np.atleast_1d(getattr(self._measured(label), column.descriptor))[column.axis])
 
     def _measured(self, label: int) -> Measures:
         if label not in self._measures:

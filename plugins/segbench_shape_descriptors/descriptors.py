@@ -21,6 +21,7 @@ from typing import Any, cast
 
 import torch
 
+from segbench_shape_descriptors.layout import DESCRIPTORS
 from segbench_shape_descriptors.neighbours import offsets, regions, weight_table
 
 Spacing = torch.Tensor | Sequence[float] | None
@@ -74,7 +75,8 @@ def length(probabilities: torch.Tensor, spacing: Spacing = None) -> torch.Tensor
     """Return L = sum over unordered neighbour pairs of w |p(x) - p(x')|, ``(B, K, 1)``. See ``volume``.
 
     8-neighbourhood in 2D, 26 in 3D, no wrap at the borders. w = 1 without a spacing, as in the paper; with one, the
-    weights of ``neighbours.weights``, and L estimates the perimeter in mm or the surface in mm2.
+    weights of ``neighbours.weights_of``, and L estimates the perimeter in mm (planes, volumes of one slice) or the
+    surface in mm2.
 
     Differences: the authors' published code squares the differences, which is the same on binary maps.
     """
@@ -82,7 +84,10 @@ def length(probabilities: torch.Tensor, spacing: Spacing = None) -> torch.Tensor
 
 
 def central_moment(probabilities: torch.Tensor, orders: Sequence[int], spacing: Spacing = None) -> torch.Tensor:
-    """Return sum_x prod_a (x_a - C_a)^orders_a p(x), ``(B, K, 1)``, any order per axis. See ``volume``."""
+    """Return sum_x prod_a (x_a - C_a)^orders_a p(x), ``(B, K, 1)``, any whole order per axis. See ``volume``.
+
+    The value is in double precision; the gradient has the precision, and the range, of the probabilities.
+    """
     return Shape(probabilities, spacing).central_moment(orders)
 
 
@@ -127,8 +132,10 @@ class Shape:
             raise ValueError(
                 f"probabilities: expected (B, K, *S) with 2 or 3 axes, found {tuple(probabilities.shape)}."
             )
-        half = probabilities.dtype in (torch.float16, torch.bfloat16)
-        self.probabilities = (probabilities.float() if half else probabilities).contiguous()
+        if not probabilities.numel():
+            raise ValueError(f"probabilities: expected at least one voxel, found {tuple(probabilities.shape)}.")
+        exact = probabilities.dtype in (torch.float32, torch.float64)
+        self.probabilities = (probabilities if exact else probabilities.float()).contiguous()
         self.exact = torch.float32 if probabilities.device.type == "mps" else torch.float64
         self.spacing = self._spacing(spacing)  # (B or 1, d), or None
         self._with_length = length
@@ -143,17 +150,21 @@ class Shape:
         table = torch.as_tensor(spacing, dtype=self.exact, device=self.probabilities.device)
         if table.shape not in ((self.dims,), (1, self.dims), (len(self.probabilities), self.dims)):
             raise ValueError(f"spacing: expected mm for each of {self.dims} axes, found shape {tuple(table.shape)}.")
+        if not (torch.isfinite(table) & (table > 0)).all():
+            raise ValueError(f"spacing: expected positive mm, found {table.tolist()}.")
         return table.reshape(-1, self.dims)
 
     def _weights(self) -> torch.Tensor:
         """Return the weight of each neighbour pair in mm or mm2, ``(M, B or 1)``."""
         spacings = [] if self.spacing is None else self.spacing.tolist()
-        return self.probabilities.new_tensor(weight_table(spacings)).T
+        return self.probabilities.new_tensor(weight_table(spacings, self.probabilities.shape[2:])).T
 
     def by_name(self, name: str) -> torch.Tensor:
         """Return a descriptor as ``describe`` gives it."""
         if name.startswith("moment_"):
             return self.central_moment([int(order) for order in name.split("_")[1:]]) / self._safe_volume
+        if name not in DESCRIPTORS:
+            raise ValueError(f"descriptors: expected some out of {', '.join(DESCRIPTORS)}, found {name}.")
         if name == "orientation":
             rows, cols = torch.triu_indices(self.dims, self.dims)
             return self.orientation[..., rows] * self.orientation[..., cols]
@@ -216,17 +227,23 @@ class Shape:
 
     def central_moment(self, orders: Sequence[int]) -> torch.Tensor:
         """See the function of this name."""
-        if len(orders) != self.dims or any(order < 0 for order in orders):
+        if len(orders) != self.dims or any(order < 0 or order != int(order) for order in orders):
             raise ValueError(f"orders: expected {self.dims} whole numbers from 0, found {list(orders)}.")
         return self._product_sum([self._centred(axis) ** order for axis, order in enumerate(orders)]) * self._voxel
 
     def _product_sum(self, factors: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Return sum_x p(x) prod_a f_a(x_a), ``(B, K, 1)``, as matrix products, one axis after the other."""
-        rest = self.probabilities
+        """Return sum_x p(x) prod_a f_a(x_a), ``(B, K, 1)``, as matrix products, one axis after the other.
+
+        High powers leave single precision: each factor is divided by a power of two, which changes no digit.
+        """
+        rest, size = self.probabilities, torch.ones((), dtype=self.exact, device=self.probabilities.device)
         for factor in reversed(factors):
+            largest = factor.detach().abs().amax(2, keepdim=True)
+            power = torch.where(largest > 0, largest, 1.0).log2().floor().exp2()
             flat = rest.reshape(*rest.shape[:2], -1, rest.shape[-1])
-            rest = (flat @ factor.to(rest.dtype)[..., None]).reshape(rest.shape[:-1])
-        return rest[:, :, None].to(self.exact)
+            rest = (flat @ (factor / power).to(rest.dtype)[..., None]).reshape(rest.shape[:-1])
+            size = size * power
+        return rest[:, :, None].to(self.exact) * size
 
     @cached_property
     def _covariance(self) -> torch.Tensor:

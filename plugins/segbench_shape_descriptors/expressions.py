@@ -7,23 +7,33 @@
     product     factor ( ("*" | "/") factor )*
     factor      number | "-" factor | "(" sum ")" | descriptor "(" class [ "," axis ] ")"
 
-A class is a label name, in quotes if it holds a comma or a parenthesis; an axis is 0, 1 or 2.
+A class is a label name, in quotes if it holds a comma or a parenthesis; an axis is 0, 1 or 2. What has one number per
+axis (centroid, spread) goes with its like or with single numbers, and so does the orientation.
 """
 
 from __future__ import annotations
 
 import difflib
+import math
 import re
 import tomllib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from segbench import DataInvalid, DataMissing, did_you_mean
+from segbench_shape_descriptors.layout import DESCRIPTORS, LARGEST
+from segbench_shape_descriptors.terms import (
+    LEAST_DIVISOR,
+    Expression,
+    Number,
+    Operation,
+    Rule,
+    Term,
+    shape_of,
+    value_of,
+)
 
-DESCRIPTORS = ("volume", "centroid", "spread", "length", "elongation", "orientation")
-"""The descriptors by name; central moments are written ``moment_2_0``, an order for each axis, outside expressions."""
 _NUMBER = re.compile(r"\d+(\.\d*)?([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?")
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _CLASS = re.compile(r"\"([^\"]*)\"|'([^']*)'|([^,()\"']+)")
@@ -32,87 +42,10 @@ _KEY = "constraints"
 """The only key of a file."""
 _DEEPEST = 50
 """Nested parentheses and signs allowed."""
-
-
-@dataclass(frozen=True)
-class Number:
-    """A number that was written down."""
-
-    value: float
-
-
-@dataclass(frozen=True)
-class Term:
-    """A descriptor of a class.
-
-    Attributes:
-        function: one of ``DESCRIPTORS``.
-        label: the class's value.
-        axis: one component only, or None for all.
-    """
-
-    function: str
-    label: int
-    axis: int | None
-
-
-@dataclass(frozen=True)
-class Operation:
-    """Two expressions with ``+ - * /`` between them."""
-
-    sign: str
-    left: Expression
-    right: Expression
-
-
-Expression = Number | Term | Operation
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One comparison.
-
-    Attributes:
-        text: the constraint it comes from, as written.
-        left, right: what is compared; ``left <= right``, or equal within the margin.
-        equal: whether it is an equality.
-    """
-
-    text: str
-    left: Expression
-    right: Expression
-    equal: bool
-
-    @property
-    def terms(self) -> tuple[Term, ...]:
-        """Every descriptor it names."""
-        return (*_terms(self.left), *_terms(self.right))
-
-    @property
-    def function(self) -> str:
-        """The descriptor that both sides of an equality are, if they are nothing else, for its margin; else ""."""
-        names = {side.function if isinstance(side, Term) else "" for side in (self.left, self.right)}
-        return names.pop() if len(names) == 1 else ""
-
-
-def value_of(expression: Expression, look_up: Callable[[Term], Any], divide: Callable[[Any, Any], Any]) -> Any:
-    """Return the value of an expression, for whatever kind of number ``look_up`` returns for a descriptor of a class.
-
-    Args:
-        expression: a side of a rule.
-        look_up: gives the value of a term.
-        divide: gives the ratio of two values.
-    """
-    if isinstance(expression, Number):
-        return expression.value
-    if isinstance(expression, Term):
-        return look_up(expression)
-    left, right = (value_of(side, look_up, divide) for side in (expression.left, expression.right))
-    if expression.sign == "+":
-        return left + right
-    if expression.sign == "-":
-        return left - right
-    return left * right if expression.sign == "*" else divide(left, right)
+_SHOWN = 120
+"""Characters of a constraint that messages quote."""
+_LONGEST = 100
+"""Numbers and descriptors that a constraint may have."""
 
 
 def read_rules(path: Path, labels: Sequence[str]) -> tuple[Rule, ...]:
@@ -177,8 +110,10 @@ def _parse(path: Path) -> dict[str, Any]:
         raise DataMissing(f"rules {path}: expected a TOML file with constraints, found none. Check the path.")
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise DataInvalid(f"rules {path}: expected UTF-8 TOML, found {error}.") from error
+    except RecursionError as error:
+        raise DataInvalid(f"rules {path}: expected a list of texts, found lists nested too deeply.") from error
 
 
 def parse_rule(text: str, labels: Sequence[str]) -> tuple[Rule, ...]:
@@ -202,26 +137,22 @@ def parse_rule(text: str, labels: Sequence[str]) -> tuple[Rule, ...]:
         rules.append(Rule(text, low, high, sign == "=="))
         if not rules[-1].terms:
             raise parser.fault("a descriptor such as volume(CLASS) on one side of every comparison", "numbers only")
+        parser.alike(low, high)
     return tuple(rules)
-
-
-def _terms(expression: Expression) -> tuple[Term, ...]:
-    if isinstance(expression, Operation):
-        return (*_terms(expression.left), *_terms(expression.right))
-    return (expression,) if isinstance(expression, Term) else ()
 
 
 class _Parser:
     """Reads a constraint from left to right."""
 
     def __init__(self, text: str, labels: Sequence[str]) -> None:
-        self.text, self.labels, self.at, self.depth = text, labels, 0, 0
+        self.text, self.labels, self.at, self.depth, self.count = text, labels, 0, 0, 0
 
     def fault(self, expected: str, found: str = "") -> DataInvalid:
         """Return the error for what stands here."""
         rest = self.text[self.at : self.at + 12].strip()
         found = found or (repr(rest) if rest else "the end")
-        return DataInvalid(f"constraint {self.text!r}: expected {expected} at position {self.at + 1}, found {found}.")
+        text = self.text if len(self.text) <= _SHOWN else f"{self.text[:_SHOWN]}..."
+        return DataInvalid(f"constraint {text!r}: expected {expected} at position {self.at + 1}, found {found}.")
 
     def done(self) -> bool:
         """Say whether nothing is left but spaces."""
@@ -257,14 +188,35 @@ class _Parser:
         """Read a sum."""
         result = self._product()
         while sign := self.sign("+-"):
-            result = Operation(sign, result, self._product())
+            result = self._operation(sign, result, self._product())
         return result
 
     def _product(self) -> Expression:
         result = self._factor()
         while sign := self.sign("*/"):
-            result = Operation(sign, result, self._factor())
+            result = self._operation(sign, result, self._factor())
         return result
+
+    def alike(self, left: Expression, right: Expression) -> None:
+        """Refuse to put together what has different numbers of components."""
+        found = {shape for shape in (shape_of(left), shape_of(right)) if shape}
+        if len(found) > 1:
+            raise self.fault("as many components left and right", "one per axis and an orientation")
+
+    def _operation(self, sign: str, left: Expression, right: Expression) -> Expression:
+        """Return ``left sign right``; what has no descriptor in it is worked out here."""
+        self.alike(left, right)
+        if sign == "/" and isinstance(right, Number) and abs(right.value) < LEAST_DIVISOR:
+            raise self.fault(f"a divisor of at least {LEAST_DIVISOR:g}", f"{right.value:g}")
+        result = Operation(sign, left, right)
+        if not isinstance(left, Number) or not isinstance(right, Number):
+            return result
+        return self._number(value_of(result, lambda term: math.nan, lambda one, other: one / other))
+
+    def _number(self, value: float) -> Number:
+        if not abs(value) <= LARGEST:
+            raise self.fault(f"numbers up to {LARGEST:g}", f"{value:g}")
+        return Number(value)
 
     def _factor(self) -> Expression:
         self.depth += 1
@@ -272,16 +224,21 @@ class _Parser:
             raise self.fault(f"at most {_DEEPEST} nested parentheses and signs")
         result: Expression
         if self.sign("-"):
-            result = Operation("-", Number(0.0), self._factor())
+            result = self._operation("-", Number(0.0), self._factor())
         elif self.sign("("):
             result = self.sum()
             self._expect(")")
-        elif number := self.take(_NUMBER):
-            result = Number(float(number))
         else:
-            result = self._term()
+            result = self._leaf()
         self.depth -= 1
         return result
+
+    def _leaf(self) -> Expression:
+        self.count += 1
+        if self.count > _LONGEST:
+            raise self.fault(f"at most {_LONGEST} numbers and descriptors in one constraint")
+        number = self.take(_NUMBER)
+        return self._number(float(number)) if number else self._term()
 
     def _term(self) -> Term:
         self._skip()

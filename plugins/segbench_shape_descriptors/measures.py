@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segbench_shape_descriptors.neighbours import offsets, regions, weights
+from segbench_shape_descriptors.neighbours import offsets, regions, weights_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -68,7 +68,9 @@ def measure(mask: NDArray[np.bool_], spacing: Sequence[float] | None) -> Measure
         positions = np.arange(box[axis].start, box[axis].stop, dtype=np.float64) * steps[axis]
         centroid[axis] = (positions * along).sum() / count
         spread[axis] = np.sqrt(((positions - centroid[axis]) ** 2 * along).sum() / count)
-    length = float(sum(_cuts(mask[box]))) if spacing is None else _length(mask[box], steps)
+    part, pairs = mask[box], map(regions, offsets(mask.ndim))
+    cuts = [int(np.count_nonzero(part[first] != part[second])) for first, second in pairs]
+    length = float(sum(cuts) if spacing is None else np.dot(weights_of(tuple(steps.tolist()), mask.shape), cuts))
     return Measures(count * float(steps.prod()), centroid, spread, length)
 
 
@@ -80,20 +82,6 @@ def _box(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
         where = np.flatnonzero(mask.any(axis=other))
         box.append(slice(max(0, where[0] - 1), min(where[-1] + 2, mask.shape[axis])) if where.size else slice(0, 0))
     return tuple(box)
-
-
-def _length(mask: NDArray[np.bool_], spacing: NDArray[np.float64]) -> float:
-    """Return the weighted number of neighbour pairs of which one voxel is inside; an axis of length one is left out."""
-    kept = [axis for axis in range(mask.ndim) if mask.shape[axis] > 1]
-    if mask.ndim == 3 and len(kept) == 2:
-        mask, spacing = mask.squeeze(), spacing[kept]
-    return float(np.dot(weights(tuple(spacing.tolist())), _cuts(mask)))
-
-
-def _cuts(mask: NDArray[np.bool_]) -> list[int]:
-    """Return the number of neighbour pairs of which one voxel is inside, for each of ``offsets``."""
-    pairs = (regions(offset) for offset in offsets(mask.ndim))
-    return [int(np.count_nonzero(mask[first] != mask[second])) for first, second in pairs]
 
 
 def relative(found: float, truth: float) -> float:

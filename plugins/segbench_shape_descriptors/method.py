@@ -10,14 +10,13 @@ Differences: see the README.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from segbench import FIXED_SAMPLES, DataInvalid, Incompatible, Method, Task, parameter
-from segbench_shape_descriptors.expressions import DESCRIPTORS
+from segbench_shape_descriptors.layout import DESCRIPTORS, is_descriptor
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from segbench import Batch, Epoch, LabelMap, Stage, Step
+    from segbench_shape_descriptors.placebo import Strangers
 
 SOURCE = "https://proceedings.mlr.press/v143/kervadec21a.html"
 BIBTEX = """@inproceedings{kervadec2021shape,
@@ -37,7 +37,8 @@ BALANCED = {"volume": 0.03, "centroid": 0.6, "spread": 1.2, "length": 0.001}
 """Weights with which raw descriptors pull about equally on a probability some voxels away from a class of 1000."""
 BALANCED_RELATIVE = {"volume": 0.1, "centroid": 0.1, "spread": 0.1, "length": 0.01}
 """The same for relative ones, of any size; those without an entry have the volume's."""
-_MOMENT = re.compile(r"moment(_\d){2,3}")
+STEEPEST = 1e15
+"""t grows no further: at this slope the barrier is a wall, and beyond 1e18 single precision ends."""
 
 
 @dataclass
@@ -74,13 +75,13 @@ class ShapeDescriptors(Method):
     base: Literal["none", "ce", "dice", "ce_dice"] = parameter("none", "pixel-wise loss beside the constraints")
     physical: bool = parameter(False, "mm instead of voxels")
     background: bool = parameter(False, "constrain the background too")
-    t_start: float = parameter(1.0, "first slope t of the log-barrier", low=1e-6)
+    t_start: float = parameter(1.0, "first slope t of the log-barrier", low=1e-6, high=STEEPEST)
     t_growth: float = parameter(1.1, "factor of t per epoch", low=1)
     mu: float = parameter(0.1, "quadratic weight and dual step of the augmented Lagrangian", low=1e-6)
     placebo: bool = parameter(False, "every sample gets another one's numbers")
 
     def __post_init__(self) -> None:
-        wrong = [name for name in self.descriptors if name not in DESCRIPTORS and not _MOMENT.fullmatch(name)]
+        wrong = [name for name in self.descriptors if not is_descriptor(name)]
         if wrong or len(set(self.descriptors)) != len(self.descriptors):
             raise ValueError(
                 f"descriptors: expected different ones out of {', '.join(DESCRIPTORS)}; found {wrong or 'two'}."
@@ -148,17 +149,25 @@ class ShapeDescriptors(Method):
         self.multipliers_: torch.Tensor | None = None
         self.samples_ = stage.samples
         self.tally_ = torch.zeros(2, dtype=torch.float64, device="cpu" if stage.device.type == "mps" else stage.device)
-        self.bank_: torch.Tensor | None = None
-        self.drawn_ = 0
+        self.strangers_: Strangers | None = None
         if self.placebo and self.solver != "off":
-            numbers = torch.cat([self.numbers(batch) for batch in stage.batches()])
-            order = torch.randperm(len(numbers), generator=stage.generator("shape descriptors placebo"))
-            self.bank_ = numbers[order.to(numbers.device)]
+            from segbench_shape_descriptors.placebo import Strangers
+
+            if not self.truths:
+                raise Incompatible("rules are the same for every sample: without numbers (truths) there is no placebo.")
+            seen = [(batch.case_ids, batch.sample_ids, self.numbers(batch)) for batch in stage.batches()]
+            self.strangers_ = Strangers(seen, stage.generator("shape descriptors placebo"), by_sample=stage.samples > 0)
 
     def _read_table(self, stage: Stage) -> Any:
         from segbench_shape_descriptors.table import read_table
 
         assert self.table is not None
+        if not stage.native:
+            raise Incompatible(
+                f"table {self.table}: its numbers hold for cases as they lie in their files, and here cases are "
+                f"resampled or cropped. Set recipe.spacing=native and no recipe.crop, or take bounds from truths (no "
+                f"method.table)."
+            )
         table = read_table(self.table, stage.task.labels)
         if table.sliced != (stage.dims == 2):
             theirs, ours, column = ("slices", "volumes", "without") if table.sliced else ("cases", "slices", "with")
@@ -215,14 +224,10 @@ class ShapeDescriptors(Method):
         return terms, pixel.probabilities
 
     def _bounding_numbers(self, batch: Batch) -> torch.Tensor:
-        """Return the batch's own numbers, or the next ones of the shuffled bank for the placebo."""
-        if self.bank_ is None:
+        """Return the batch's own numbers, or those of others for the placebo."""
+        if self.strangers_ is None:
             return self.numbers(batch)
-        import torch
-
-        rows = (torch.arange(len(batch.target)) + self.drawn_) % len(self.bank_)
-        self.drawn_ = (self.drawn_ + len(rows)) % len(self.bank_)
-        return self.bank_[rows.to(self.bank_.device)]
+        return self.strangers_.numbers(batch.case_ids, batch.sample_ids)
 
     def constraint_terms(
         self, probabilities: torch.Tensor, numbers: torch.Tensor, spacing: torch.Tensor | None, samples: torch.Tensor
@@ -291,15 +296,18 @@ class ShapeDescriptors(Method):
         self.tally_.zero_()
         if self.solver == "log_barrier":
             epoch.log("t", self.t_)
-            self.t_ *= self.t_growth
+            self.t_ = min(self.t_ * self.t_growth, STEEPEST)
 
     def state(self) -> Mapping[str, Any]:
-        """Return t, the multipliers and the placebo's place in its bank."""
+        """Return t, the multipliers, and how often the placebo drew from each case."""
         multipliers = {} if self.multipliers_ is None else {"multipliers": self.multipliers_.cpu()}
-        return {"t": self.t_, "drawn": self.drawn_, **multipliers}
+        drawn = {} if self.strangers_ is None else {"drawn": dict(self.strangers_.drawn)}
+        return {"t": self.t_, **drawn, **multipliers}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take back what ``state`` returned."""
-        self.t_, self.drawn_ = state["t"], state["drawn"]
+        self.t_ = state["t"]
+        if self.strangers_ is not None:
+            self.strangers_.drawn = dict(state["drawn"])
         if "multipliers" in state:
             self.multipliers_ = state["multipliers"].to(self.tally_.device)

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from segbench import LabelMap, Metric, Score, Task, parameter
+from segbench import LabelMap, Metric, Score, Structure, Task, parameter
+from segbench_shape_descriptors.method import BIBTEX
 
 if TYPE_CHECKING:
     from segbench.types import Status
     from segbench_shape_descriptors.measures import Measures
+    from segbench_shape_descriptors.prior_part import DescriptorPrior
 
 Examples = Sequence[tuple[LabelMap, LabelMap, Sequence[float | None]]]
 
@@ -26,6 +28,7 @@ class _OfShapes(Metric):
     """A metric that compares the measures of two masks."""
 
     source = "https://proceedings.mlr.press/v143/kervadec21a.html"
+    bibtex = BIBTEX
     better: ClassVar[Literal["higher", "lower"]] = "lower"
     when_missed: ClassVar[float | None] = None
     when_invented: ClassVar[float | None] = None
@@ -144,24 +147,44 @@ class BoundViolation(_OfShapes):
     margin: float = parameter(0.1, "relative margin of the bounds", low=0)
     prior: Path | None = parameter(None, "CSV of numbers or TOML of rules; none = the truth's numbers")
 
+    def prepare(self, task: Task, truths: Iterable[LabelMap]) -> None:
+        """Read the prior file, if there is one."""
+        if self.prior is not None:
+            self._read(self.prior, task)
+
+    def structures(self, task: Task) -> Sequence[Structure]:
+        """Return all structures; with a prior, those of which a label is named there."""
+        if self.prior is None:
+            return task.structures
+        named = self._read(self.prior, task).named()
+        return [structure for structure in task.structures if named & set(structure.values)]
+
     def score(self, predicted: LabelMap, truth: LabelMap, task: Task) -> Iterable[Score]:
         """Score every structure; with a prior, by its bounds instead of the truth's.
 
         A metric does not know the case's name: a prediction is held to the range over the table's cases. A structure
-        counts the bounds of its labels and the rules that name one of them; without any it has no value.
+        counts the bounds of its labels and the rules that name one of them. It has no value where none of them applies,
+        since each is about something that is missing.
         """
         if self.prior is None:
             yield from super().score(predicted, truth, task)
             return
+        bounds = self._read(self.prior, task).check(None, predicted)
+        for structure in self.structures(task):
+            own = [bound.violated for bound in bounds if set(bound.labels) & set(structure.values)]
+            if own:
+                yield Score(structure, sum(own) / len(own))
+            else:
+                yield Score(structure, None, "pred_empty" if truth.mask(structure).any() else "both_empty")
+
+    def _read(self, path: Path, task: Task) -> DescriptorPrior:
         from segbench_shape_descriptors.prior_part import DescriptorPrior
 
-        if not hasattr(self, "read_"):
-            self.read_ = DescriptorPrior(margin=self.margin)
-            self.read_.read(self.prior, task)
-        bounds = self.read_.check(None, predicted)
-        for structure in task.structures:
-            own = [bound.violated for bound in bounds if set(bound.labels) & set(structure.values)]
-            yield Score(structure, sum(own) / len(own) if own else None)
+        known: DescriptorPrior | None = vars(self).get("read_")
+        if known is None or known.labels_ != task.labels:
+            known = self.read_ = DescriptorPrior(margin=self.margin)
+            known.read(path, task)
+        return known
 
     def value(self, predicted: Measures, truth: Measures) -> float:
         """Return the number of violated bounds over the number of bounds."""

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from segbench_shape_descriptors.layout import outlined
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -59,9 +61,19 @@ def weights(spacing: tuple[float, ...]) -> tuple[float, ...]:
     return tuple((constant * math.prod(spacing) * shares / lengths).tolist())
 
 
-def weight_table(spacings: Sequence[Sequence[float]]) -> list[tuple[float, ...]]:
-    """Return ``weights`` for each sample's spacing."""
-    return [weights(tuple(float(value) for value in spacing)) for spacing in spacings]
+def weights_of(spacing: tuple[float, ...], shape: Sequence[int]) -> tuple[float, ...]:
+    """Return ``weights`` for images of a shape: those of a plane, mm, for volumes of one slice."""
+    kept = outlined(shape)
+    if len(kept) == len(spacing):
+        return weights(spacing)
+    plane = dict(zip(offsets(2), weights(tuple(spacing[axis] for axis in kept)), strict=True))
+    flat = (tuple(offset[axis] for axis in kept) for offset in offsets(3))
+    return tuple(plane.get(offset, 0.0) for offset in flat)  # pairs across the slice do not exist anyway
+
+
+def weight_table(spacings: Sequence[Sequence[float]], shape: Sequence[int]) -> list[tuple[float, ...]]:
+    """Return ``weights_of`` for each sample's spacing."""
+    return [weights_of(tuple(float(value) for value in spacing), shape) for spacing in spacings]
 
 
 @lru_cache(maxsize=4)

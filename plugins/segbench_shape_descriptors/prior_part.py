@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from segbench import Audit, DataInvalid, Prior, SegbenchError, UsageError, Violation, parameter
-from segbench_shape_descriptors.expressions import Rule, looks_like_rules, read_rules, rule_labels
+from segbench_shape_descriptors.expressions import looks_like_rules, read_rules, rule_labels
+from segbench_shape_descriptors.layout import outlined
 from segbench_shape_descriptors.method import BIBTEX, SOURCE
+from segbench_shape_descriptors.terms import Rule
 
 if TYPE_CHECKING:
     from segbench import Case, LabelMap, Task
@@ -65,11 +67,13 @@ class DescriptorPrior(Prior):
         write_table(path, rows_of(table, self.labels_), physical=table.physical)
 
     def recognises(self, path: Path) -> bool:
-        """Say whether a file is a table of numbers that can be read, or a TOML file of rules, faulty or not."""
+        """Say whether a file is a table by its header, or a TOML file of rules; faulty or not."""
+        from segbench_shape_descriptors.table import looks_like_table
+
         try:
             if _of_rules(path):
                 return looks_like_rules(path)
-            return path.suffix.lower() == ".csv" and len(self.labels(path)) > 1
+            return path.suffix.lower() == ".csv" and looks_like_table(path)
         except (SegbenchError, OSError, ValueError):
             return False
 
@@ -89,6 +93,13 @@ class DescriptorPrior(Prior):
             self.rules_ = read_rules(path, task.labels)
         else:
             self.table_ = read_table(path, task.labels)
+
+    def named(self) -> set[int]:
+        """Return the values of the labels that the table or a rule names."""
+        table = self._learnt()
+        if table is None:
+            return {term.label for rule in self.rules_ for term in rule.terms}
+        return {label for numbers in table.values.values() for label, _ in numbers}
 
     def check(self, case_id: str | None, labels: LabelMap) -> list[Bound]:
         """Return every bound, kept or not; see ``check_table`` and ``check_rules``."""
@@ -117,9 +128,9 @@ class DescriptorPrior(Prior):
         }
         known = [bound for bound in outside if bound.excess is not None]
         known.sort(key=lambda bound: -(bound.excess or 0.0) / bound.scale)
-        return Audit(measures, tuple(self._violation(bound, task, labels.array.ndim) for bound in known))
+        return Audit(measures, tuple(self._violation(bound, task, labels.array.shape) for bound in known))
 
-    def _violation(self, bound: Bound, task: Task, dims: int) -> Violation:
+    def _violation(self, bound: Bound, task: Task, shape: tuple[int, ...]) -> Violation:
         names = tuple(task.labels[label] for label in bound.labels)
         amount = float(bound.excess or 0.0)
         if bound.column is None:
@@ -127,7 +138,7 @@ class DescriptorPrior(Prior):
         where = "" if bound.slice is None else f" in slice {bound.slice}"
         side = "above" if bound.above else "below"
         physical = self.table_ is not None and self.table_.physical
-        unit = _unit(bound.column.descriptor, dims if bound.slice is None else dims - 1, physical)
+        unit = _unit(bound.column.descriptor, shape if bound.slice is None else shape[1:], physical)
         return Violation(f"{bound.name} of {names[0]}{where} {side} its bounds", amount, unit, names)
 
     def _learnt(self) -> Table | None:
@@ -140,11 +151,11 @@ def _of_rules(path: Path) -> bool:
     return path.suffix.lower() == ".toml"
 
 
-def _unit(descriptor: str, dims: int, physical: bool) -> str:
-    """Return the unit of a descriptor."""
+def _unit(descriptor: str, shape: tuple[int, ...], physical: bool) -> str:
+    """Return the unit of a descriptor of a label map; a volume of one slice has a perimeter."""
     if descriptor in ("elongation", "orientation") or descriptor.startswith("moment_"):
         return ""
-    powers = {"volume": dims, "length": dims - 1}
+    powers = {"volume": len(shape), "length": len(outlined(shape)) - 1}
     if not physical:
         return "pairs" if descriptor == "length" else "voxels"
     power = powers.get(descriptor, 1)

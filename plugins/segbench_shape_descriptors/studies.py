@@ -7,9 +7,8 @@ Differences: the paper names neither epochs nor the strength of its augmentation
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar
 
 from segbench import Augmentation, Recipe, Study, parameter
 from segbench_shape_descriptors.method import BIBTEX, SOURCE
@@ -17,8 +16,6 @@ from segbench_shape_descriptors.method import BIBTEX, SOURCE
 _AUGMENTATION = Augmentation(
     rotation=10.0, scale=0.1, shift=0.05, elastic=0.0, blur=1.0, noise=0.0, gamma=0.0, brightness=0.0, probability=0.5
 )
-AUTHORS_MARGIN = 20.0
-"""Voxels by which centroid and spread may be off in the authors' published code."""
 
 
 class _Protocol(Study):
@@ -27,7 +24,6 @@ class _Protocol(Study):
     source = SOURCE
     bibtex = BIBTEX
     batch: ClassVar[int]
-    variant: str
     epochs: int
 
     def recipe(self) -> Recipe:
@@ -46,10 +42,6 @@ class _Protocol(Study):
             augmentation=_AUGMENTATION,
         )
 
-    def method_parameters(self) -> Mapping[str, Any]:
-        """Return the parameters of ``shape_descriptors`` for the variant."""
-        return {"distance_margin": AUTHORS_MARGIN} if self.variant == "authors_code" else {}
-
 
 @dataclass
 class Acdc(_Protocol):
@@ -59,7 +51,6 @@ class Acdc(_Protocol):
     summary: ClassVar[str] = "shape descriptors on ACDC: ENet on 256x256 slices, batch 8, Adam 5e-4"
     batch: ClassVar[int] = 8
 
-    variant: Literal["paper", "authors_code"] = parameter("paper", "bounds of the text, or of the published code")
     epochs: int = parameter(200, "epochs", low=1)
 
 
@@ -71,5 +62,4 @@ class Promise12(_Protocol):
     summary: ClassVar[str] = "shape descriptors on PROMISE12: residual U-Net on slices, batch 4, Adam 5e-4"
     batch: ClassVar[int] = 4
 
-    variant: Literal["paper", "authors_code"] = parameter("paper", "bounds of the text, or of the published code")
     epochs: int = parameter(200, "epochs", low=1)

@@ -17,14 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segbench import DataInvalid, DataMissing, did_you_mean
-from segbench_shape_descriptors.expressions import DESCRIPTORS
-from segbench_shape_descriptors.layout import Column, columns
+from segbench_shape_descriptors.layout import DESCRIPTORS, LARGEST, Column, columns, components, is_descriptor
 
 if TYPE_CHECKING:
     from segbench import LabelMap
 
 Place = tuple[str, int | None]
 _HEADER = ("case", "class", "descriptor", "axis", "value", "unit")
+_LONGEST_HEADER = 4096
+_NEEDED = {"case", "class", "descriptor", "value"}
+_NEVER_NEGATIVE = ("volume", "spread", "length", "elongation")
 
 
 class Row(NamedTuple):
@@ -119,6 +121,17 @@ def rows_of(table: Table, labels: Sequence[str]) -> list[Row]:
     ]
 
 
+def looks_like_table(path: Path) -> bool:
+    """Say whether a CSV file has the columns of a table, whatever stands in them.
+
+    Raises:
+        OSError, UnicodeDecodeError: if its first line cannot be read.
+    """
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        first = file.readline(_LONGEST_HEADER)
+    return {name.strip().strip('"') for name in first.split(",")} >= _NEEDED
+
+
 def table_labels(path: Path) -> tuple[str, ...]:
     """Return the classes a table speaks of, in their order.
 
@@ -130,7 +143,7 @@ def table_labels(path: Path) -> tuple[str, ...]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             names = tuple(dict.fromkeys(str(record.get("class") or "") for record in csv.DictReader(file)))
-    except (UnicodeDecodeError, csv.Error) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataInvalid(f"table {path}: expected UTF-8 CSV, found {error}.") from error
     read_table(path, names)
     return names
@@ -153,18 +166,16 @@ def read_table(path: Path, labels: Sequence[str]) -> Table:
 
     Raises:
         DataMissing: if there is no such file.
-        DataInvalid: if it cannot be read, lacks a column, names unknown classes or descriptors, repeats itself, or has
-            a value that is no number; says in which line.
+        DataInvalid: if it cannot be read, lacks a column, names unknown classes, descriptors or axes, repeats itself,
+            has a value that is no number or cannot be, or describes the shape of a class that is absent; says in
+            which line.
     """
     if not path.is_file():
         raise DataMissing(f"table {path}: expected a CSV file of numbers, found none. Check the path.")
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
         reader = csv.DictReader(lines, strict=True)
-        missing = {"case", "class", "descriptor", "value"} - set(reader.fieldnames or ())
-        if missing:
-            raise DataInvalid(f"table {path}: expected the columns {', '.join(_HEADER)}, found no {min(missing)}.")
-        sliced = "slice" in (reader.fieldnames or ())
+        sliced = _sliced(list(reader.fieldnames or ()), path)
         values: dict[Place, dict[tuple[int, Column], float]] = {}
         units = set()
         for record in reader:
@@ -174,21 +185,47 @@ def read_table(path: Path, labels: Sequence[str]) -> Table:
                 raise DataInvalid(f"table {path}, line {reader.line_num}: this number was already given.")
             own[key] = value
             units.add(record.get("unit") or "voxel")
-    except (UnicodeDecodeError, csv.Error) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataInvalid(f"table {path}: expected UTF-8 CSV, found {error}.") from error
+    _check_absent(values, labels, path)
     if not values or not units <= {"voxel", "mm"} or len(units) > 1:
         raise DataInvalid(f"table {path}: expected numbers of one unit, voxel or mm; found {sorted(units) or 'none'}.")
     return Table(values, sliced, units == {"mm"})
 
 
+def _sliced(header: Sequence[str], path: Path) -> bool:
+    """Check the columns of a table and say whether it speaks of slices."""
+    if missing := _NEEDED - set(header):
+        raise DataInvalid(f"table {path}: expected the columns {', '.join(_HEADER)}, found no {min(missing)}.")
+    if twice := sorted({name for name in header if header.count(name) > 1}):
+        raise DataInvalid(f"table {path}: expected every column once, found {twice[0]!r} twice.")
+    return "slice" in header
+
+
+def _check_absent(
+    values: Mapping[Place, Mapping[tuple[int, Column], float]], labels: Sequence[str], path: Path
+) -> None:
+    """Refuse numbers of the shape of a class that is absent."""
+    for (case, index), numbers in values.items():
+        for label, column in numbers:
+            if column.descriptor != "volume" and numbers.get((label, Column("volume"))) == 0:
+                where = case if index is None else f"{case}, slice {index}"
+                raise DataInvalid(
+                    f"table {path}: {labels[label]} of {where} has volume 0 and yet a {column.descriptor}. Of a class "
+                    f"that is absent only the volume can be given."
+                )
+
+
 def _entry(
-    record: Mapping[str, Any], labels: Sequence[str], sliced: bool, where: str
+    record: Mapping[Any, Any], labels: Sequence[str], sliced: bool, where: str
 ) -> tuple[Place, tuple[int, Column], float]:
     """Return what one line says: its place, class and column, and value."""
+    if None in record:
+        raise DataInvalid(f"{where}: expected as many cells as there are columns, found more.")
     name, descriptor = record["class"], record["descriptor"]
     if name not in labels:
         raise DataInvalid(f"{where}: no class is called {name!r}. {did_you_mean(str(name), labels)}")
-    if descriptor not in DESCRIPTORS and not str(descriptor).startswith("moment_"):
+    if not is_descriptor(str(descriptor)):
         raise DataInvalid(
             f"{where}: no descriptor is called {descriptor!r}. {did_you_mean(str(descriptor), DESCRIPTORS)}"
         )
@@ -198,6 +235,14 @@ def _entry(
         place = int(record["slice"]) if sliced else None
     except (TypeError, ValueError) as error:
         raise DataInvalid(f"{where}: expected numbers as value, axis and slice, found {error}.") from error
-    if not math.isfinite(value) or (descriptor == "volume" and value < 0):
-        raise DataInvalid(f"{where}: expected a finite value (a volume from 0), found {record['value']}.")
+    if not abs(value) <= LARGEST or (descriptor in _NEVER_NEGATIVE and value < 0):
+        least = " from 0" if descriptor in _NEVER_NEGATIVE else ""
+        raise DataInvalid(f"{where}: expected a finite {descriptor}{least}, found {record['value']}.")
+    known = max(components(str(descriptor), dims) for dims in ((2,) if sliced else (2, 3)))
+    if axis not in range(known):
+        raise DataInvalid(f"{where}: {descriptor} has {known} axes here, counted from 0; found axis {axis}.")
+    if not str(record["case"] or "").strip() or (place is not None and place < 0):
+        raise DataInvalid(
+            f"{where}: expected the name of a case and a slice from 0, found {record['case']!r}, {place}."
+        )
     return (str(record["case"]), place), (list(labels).index(name), Column(str(descriptor), axis)), value

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from segbench.runner import Outcome, Sources
 
 SPLIT_ROLES = ("train", "val", "test")
-PARTS = ("dataset", "unlabelled", "network", "method", "metric", "recipe")
+PARTS = ("dataset", "unlabelled", "network", "method", "metric", "recipe", "study")
 COUNTS = {"seed": 0, "seeds": 1, "fold": 0, "folds": 0, "epochs": 1}
 """Options that are whole numbers, and the least they may be."""
 NAMES = ("dataset", "unlabelled", "network", "recipe", "device", "precision")
@@ -140,8 +140,9 @@ def plan_cells(
         raise UsageError("Which method? Name one with --method; `segbench list methods` shows all.")
     recipe_name = str(settings.get("recipe", "fair"))
     base = _named_recipe(catalogue, recipe_name)
+    own = _named_recipe(catalogue, recipe_name, parameters.get("study", {}))
     epochs = {"epochs": settings["epochs"]} if "epochs" in settings else {}
-    recipe = changed_recipe(base, {**parameters.get("recipe", {}), **epochs})
+    recipe = changed_recipe(own, {**parameters.get("recipe", {}), **epochs})
     names = {part: settings.get(part) or catalogue.default(part + "s") for part in ("dataset", "network")}
     chosen = {part: _choice(catalogue, part, str(name), parameters) for part, name in names.items()}
     unlabelled = settings.get("unlabelled")
@@ -205,10 +206,15 @@ def _check_arms(catalogue: Catalogue, methods: list[str], arms: list[str]) -> No
             raise UsageError(f"--arm {arm}: {', '.join(methods)} has no such arm. {did_you_mean(arm, known)}")
 
 
-def _named_recipe(catalogue: Catalogue, name: str) -> Recipe:
+def _named_recipe(catalogue: Catalogue, name: str, parameters: Mapping[str, Any] | None = None) -> Recipe:
+    """Return the shared recipe, or that of a study with these parameters."""
     from segbench.config import Recipe
 
-    return Recipe() if name == "fair" else catalogue.study(Choice(name)).recipe()
+    if name != "fair":
+        return catalogue.study(Choice(name, parameters or {})).recipe()
+    if parameters:
+        raise UsageError("--set study.…: of which study? Name it with --recipe; the recipe fair is nobody's.")
+    return Recipe()
 
 
 def _cell(cell: RunConfig, sources: Sources, dry_run: bool, as_json: bool, sweep: bool) -> dict[str, Any]:

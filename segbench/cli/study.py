@@ -99,6 +99,7 @@ def _plan(
     assignments: list[str],
     others: dict[str, Any],
 ) -> Plan:
+    from segbench.contracts import Study
     from segbench.studies.running import Plan
     from segbench.types import Choice
 
@@ -107,6 +108,10 @@ def _plan(
         if part not in PARTS:
             raise UsageError(f"--set {part}.…: the study decides on that. {did_you_mean(part, PARTS)}")
     study = catalogue.study(Choice(name, parameters.get("study", {})))
+    if type(study).cells is Study.cells:
+        raise UsageError(
+            f"{name} is a recipe, a study without a table of its own: segbench run --recipe {name} --method METHOD."
+        )
     named = tuple(dict.fromkeys(datasets)) or study.datasets
     if not named:
         raise UsageError(f"Study {name} names no dataset of its own; say which with --dataset.")

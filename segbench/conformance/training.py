@@ -68,6 +68,7 @@ class FakeStage:
     epochs: int = 2
     steps_per_epoch: int = SAMPLES // 2
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    native: bool = True
 
     def __post_init__(self) -> None:
         self.shared = self.folder / "shared"

@@ -150,7 +150,6 @@ def readme_text(name: str, table: pa.Table, records: Sequence[dict[str, Any]]) -
         parts.append("**Synthetic phantom: these results say nothing about patients.**")
     parts += [_budget(records), markdown(ranked, by_seed=True).strip(), "## Labels", _labels(ranked)]
     parts += ["## Runs", _runs_table(table, records)]
-    parts.append(_parameters(ranked))
     parts.append(
         f"95 % rank intervals and P(first): {RESAMPLES} resamples of cases. Label by label: "
         f"`segbench leaderboard --results {SCORES} --by-label`."
@@ -170,13 +169,6 @@ def _labels(ranked: Leaderboard) -> str:
             cells = [f"{means[method]:.3g}" if means[method] == means[method] else "-" for method in methods]
             rows.append([task.measure.label, task.measure.metric, *cells])
     return markdown_table(["label", "metric", *methods], rows, left=(0, 1))
-
-
-def _parameters(ranked: Leaderboard) -> str:
-    """Say which metrics were computed with other parameters than their defaults, which their versions name."""
-    measures = {task.measure for task in ranked.boards[0].tasks}
-    changed = sorted({f"{one.metric} ({one.version})" for one in measures if "=" in one.version})
-    return f"Metrics with other parameters than their defaults: {', '.join(changed)}." if changed else ""
 
 
 def _budget(records: Sequence[dict[str, Any]]) -> str:

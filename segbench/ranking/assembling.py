@@ -52,7 +52,7 @@ def board_of(item: Ranked, scores: Scores, names: Names, request: Request) -> Bo
         metrics={m.metric: m for m in sorted(grid.measures, key=lambda m: m.metric not in item.headline)},
         entries=_entries(item, places, facts, views, _board_groups(item, request)),
         tasks=_tasks(item, facts, views, request),
-        notes=(*grid.notes, *_attainable(grid, cases, request)),
+        notes=(*grid.notes, *_changed_metrics(grid), *_attainable(grid, cases, request)),
         agreement=others,
         headline=item.headline,
         taus=taus,
@@ -60,6 +60,12 @@ def board_of(item: Ranked, scores: Scores, names: Names, request: Request) -> Bo
         seeds=len(views),
         stability=firm,
     )
+
+
+def _changed_metrics(grid: Grid) -> list[str]:
+    """Say which metrics have other parameters than their defaults; their versions name them."""
+    changed = sorted({f"{one.metric} ({one.version})" for one in grid.measures if "=" in one.version})
+    return [f"Metrics with other parameters than their defaults: {', '.join(changed)}."] if changed else []
 
 
 def _attainable(grid: Grid, cases: NDArray[np.int_], request: Request) -> list[str]:

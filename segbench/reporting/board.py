@@ -323,7 +323,6 @@ def _of_missing(policy: float | str | None) -> str:
 
 def _how(page: BoardPage) -> list[str]:
     request, grid = page.leaderboard.request, page.grid
-    changed = sorted({f"{one.metric} ({one.version})" for one in grid.measures if "=" in one.version})
     resampled = f"{request.bootstrap} resamples of the cases, seed {request.seed}" if request.bootstrap else "none"
     return [
         f"Ranking: {request.scheme} per structure and metric; averaged over {', '.join(page.board.headline)}, then "
@@ -332,7 +331,7 @@ def _how(page: BoardPage) -> list[str]:
         "Seeds are averaged within a case and never counted as further cases.",
         _of_missing(request.missing),
         f"Values come from: {', '.join(grid.sources)}.",
-        *([f"Metrics with other parameters than their defaults: {', '.join(changed)}."] if changed else []),
+        *page.board.notes,
         *page.leaderboard.notes,
         *page.runs.notes,
         *dict.fromkeys(page.notes),

@@ -42,6 +42,11 @@ class TrainingStage:
         """Number of fixed samples, 0 if samples are drawn."""
         return len(self.source.labelled) if self.source.fixed else 0
 
+    @property
+    def native(self) -> bool:
+        """Whether the labelled training cases are seen as they lie in their files, neither resampled nor cropped."""
+        return all((one.shape, one.spacing) == (one.native_shape, one.native_spacing) for one in self.training)
+
     def truths(self) -> Iterator[LabelMap]:
         """Yield the labelled training truths, whole volumes on the training grid."""
         for case in self.training:

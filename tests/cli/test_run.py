@@ -298,6 +298,19 @@ def test_the_folder_of_the_data_is_no_part_of_the_identity(tmp_path: Path) -> No
     assert identity(theirs) != before
 
 
+def test_a_studys_parameters_change_its_recipe_and_are_named_as_changes() -> None:
+    settings = {"method": "ce", "recipe": "kervadec2021-acdc"}
+    (plain,) = plan_cells(CATALOGUE, settings, {}, {})
+    (short,) = plan_cells(CATALOGUE, settings, {"study": {"epochs": 7}, "recipe": {"batch": 2}}, {})
+    assert (plain.recipe.epochs, short.recipe.epochs, short.recipe.batch) == (200, 7, 2)
+    assert "epochs=7" in short.variant() and "epochs" not in plain.variant()
+    assert short.run_id("1") != plain.run_id("1")
+    with pytest.raises(UsageError, match=r"no parameter 'epoch'\. Did you mean 'epochs'"):
+        plan_cells(CATALOGUE, settings, {"study": {"epoch": 7}}, {})
+    with pytest.raises(UsageError, match="Name it with --recipe"):
+        plan_cells(CATALOGUE, {"method": "ce"}, {"study": {"epochs": 7}}, {})
+
+
 def test_planning_needs_no_files() -> None:
     settings = {"method": "ce", "network": "unet3d", "seeds": 2}
     cells = plan_cells(CATALOGUE, settings, {}, {})

@@ -48,6 +48,11 @@ def document(*arguments: str, expect: int = 0) -> Any:
 # --------------------------------------------------------------------------------------------------------------- study
 
 
+def test_a_recipe_is_no_study_and_says_how_it_is_used() -> None:
+    told = " ".join(segbench("study", "kervadec2021-acdc", expect=2).output.split())
+    assert "segbench run --recipe kervadec2021-acdc" in told
+
+
 def test_rows_columns_roles_and_published_values_are_printed(finished: tuple[Path, Any]) -> None:
     text = finished[1].stdout
     lines = [line.split("  ")[0].strip() for line in text.splitlines()]

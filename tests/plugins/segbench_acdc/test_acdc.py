@@ -362,3 +362,16 @@ def test_listing_needs_no_heavy_library():
         "print({'numpy', 'nibabel', 'torch', 'scipy'} & set(sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("layout", ["testing", "testing/testing", "the path itself"])
+@pytest.mark.parametrize("split", ["70/10/20", "random"])
+def test_testing_patients_alone_are_not_taken_for_training(folder, layout, split):
+    shutil.rmtree(folder / "training")
+    if layout == "testing/testing":
+        (folder / "testing").rename(folder / "inner")
+        (folder / "testing").mkdir()
+        (folder / "inner").rename(folder / "testing" / "testing")
+    path = folder / "testing" if layout == "the path itself" else folder
+    with pytest.raises(DataInvalid, match=r"expected ACDC with training/.*found the testing patients alone"):
+        prepared(path, split)

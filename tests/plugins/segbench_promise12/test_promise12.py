@@ -254,7 +254,9 @@ def edit_header(folder, change):
     [
         (lambda _: b"", "expected a MetaImage header"),
         (lambda _: b"\xff\xfe" * 99, "expected a MetaImage header"),
-        (lambda text: text.replace(b"DimSize", b"Dim"), "expected a MetaImage header"),
+        (lambda text: text.replace(b"DimSize", b"Dim"), "expected a MetaImage header with DimSize"),
+        (lambda text: text.replace(b"ElementSpacing", b"Spacing"), "expected a MetaImage header with ElementSpacing"),
+        (lambda text: text.replace(b"MET_SHORT", b"MET_FLOAT"), r"expected \d+ bytes in Case02\.raw, found \d+"),
         (lambda text: text.replace(b"Case02.raw", b"../test_data/Case02.raw"), "beside it, found"),
         (lambda text: text.replace(b"Case02.raw", b"/etc/passwd"), "beside it, found"),
         (lambda text: text.replace(b"Case02.raw", b"..\\x"), "beside it, found"),
@@ -266,6 +268,22 @@ def test_damaged_headers(folder, change, message):
     edit_header(folder, change)
     with pytest.raises(DataInvalid, match=rf"Case02\.mhd: {'.*' + message}"):
         prepared(folder)
+
+
+@pytest.mark.parametrize("name", ["Case02.raw", "Case02_segmentation.raw"])
+@pytest.mark.parametrize("change", [lambda voxels: voxels * 2, lambda voxels: voxels[:-1], lambda voxels: b""])
+def test_voxel_files_of_another_length(folder, name, change):
+    raw = folder / "training_data" / name
+    raw.write_bytes(change(raw.read_bytes()))
+    with pytest.raises(DataInvalid, match=rf"expected \d+ bytes in {name}, found \d+"):
+        prepared(folder)
+
+
+def test_compressed_voxels_may_be_of_any_length(folder):
+    edit_header(folder, lambda text: text.replace(b"CompressedData = False", b"CompressedData = True"))
+    raw = folder / "training_data" / "Case02.raw"
+    raw.write_bytes(raw.read_bytes()[:50])
+    assert prepared(folder).refs()
 
 
 @needs_itk

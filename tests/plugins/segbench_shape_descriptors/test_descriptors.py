@@ -30,18 +30,20 @@ def brute_force(p, steps, weighted):
     """The definitions, one voxel at a time: V, C, D, L of one map ``(*S)``."""
     points = [np.array(index) for index in np.ndindex(*p.shape)]
     values = [p[tuple(point)] for point in points]
-    total = sum(values)
+    total, voxel = sum(values), np.prod(steps)
     mean = sum(point * steps * value for point, value in zip(points, values, strict=True)) / total
     square = sum((point * steps - mean) ** 2 * value for point, value in zip(points, values, strict=True)) / total
     cut = 0.0
+    outline = [np.array(index) for index in np.ndindex(*p.shape[-2:])] if p.shape[0] == 1 else points
+    p, steps = (p[0], steps[1:]) if p.shape[0] == 1 else (p, steps)  # a volume of one slice has a perimeter
     table = dict(zip(offsets(p.ndim), weights(tuple(steps.tolist())), strict=True)) if weighted else {}
-    for point in points:
+    for point in outline:
         for step in itertools.product((-1, 0, 1), repeat=p.ndim):
             other = point + step
             if any(step) and (other >= 0).all() and (other < p.shape).all():
                 weight = table.get(step, table.get(tuple(-one for one in step))) if weighted else 1.0
                 cut += weight * abs(p[tuple(point)] - p[tuple(other)]) / 2  # every pair is met twice
-    return total * (np.prod(steps) if weighted else 1), mean, np.sqrt(square), cut
+    return total * (voxel if weighted else 1), mean, np.sqrt(square), cut
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -171,3 +173,30 @@ def test_wrong_arguments():
         volume(torch.zeros(2, 3, 4, 4), (1.0, 1.0, 1.0))
     with pytest.raises(ValueError, match="expected 2 whole numbers"):
         central_moment(torch.zeros(2, 3, 4, 4), (1,))
+    with pytest.raises(ValueError, match="expected 2 whole numbers"):
+        central_moment(torch.zeros(2, 3, 4, 4), (1.5, 0))
+    for spacing in ((0.0, 1.0), (-1.0, 1.0), (float("nan"), 1.0), (float("inf"), 1.0)):
+        with pytest.raises(ValueError, match="expected positive mm"):
+            volume(torch.zeros(2, 3, 4, 4), spacing)
+    for empty in ((0, 3, 4, 4), (2, 0, 4, 4), (2, 3, 0, 4)):
+        with pytest.raises(ValueError, match="at least one voxel"):
+            length(torch.zeros(empty))
+    with pytest.raises(ValueError, match="found sphericity"):
+        describe(torch.zeros(2, 3, 4, 4), ["sphericity"])
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int64])
+def test_hard_masks_of_any_type(dtype):
+    mask = maps((7, 9), "binary")
+    assert torch.equal(describe(mask.to(dtype), ALL, (2.0, 1.0)), describe(mask.float(), ALL, (2.0, 1.0)))
+
+
+@pytest.mark.parametrize("orders", [(20, 0), (9, 9), (0, 15)])
+def test_high_moments_of_single_precision_are_finite_and_right(orders):
+    p = torch.rand(1, 1, 200, 150, generator=torch.Generator().manual_seed(0))
+    points = np.indices((200, 150)).astype(np.float64)
+    values = p[0, 0].double().numpy()
+    middle = (points * values).sum((1, 2)) / values.sum()
+    expected = ((points[0] - middle[0]) ** orders[0] * (points[1] - middle[1]) ** orders[1] * values).sum()
+    size = (np.abs(points[0] - middle[0]) ** orders[0] * np.abs(points[1] - middle[1]) ** orders[1] * values).sum()
+    assert float(central_moment(p, orders)) == pytest.approx(expected, abs=1e-5 * size)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segbench import DataInvalid, DataMissing
+from segbench import DataInvalid, DataMissing, LabelMap
 from segbench_shape_descriptors import centroid, length, volume
 from segbench_shape_descriptors.bounds import evaluate
+from segbench_shape_descriptors.checking import Margins, check_rules
 from segbench_shape_descriptors.descriptors import Shape
-from segbench_shape_descriptors.expressions import Term, parse_rule, read_rules
+from segbench_shape_descriptors.expressions import parse_rule, read_rules
+from segbench_shape_descriptors.terms import Term
 
 LABELS = ("background", "RV", "Myo", "LV", "left atrium (upper)")
 
@@ -62,6 +65,14 @@ def test_chains_and_directions():
         ("volume() <= 1", 8, "a class"),
         ("", 1, "the end"),
         ("(" * 500 + "1", 51, "nested"),
+        ("volume(RV)" + " + 1" * 3000 + " <= 3", 410, "at most 100 numbers"),
+        ("1e999 <= volume(RV)", 6, "numbers up to 1e.30"),
+        ("1e20*1e20*volume(RV) <= 1", 10, "numbers up to 1e.30"),
+        ("volume(RV)/0 <= 3", 13, "a divisor of at least 0.01"),
+        ("volume(RV)/(1-1) <= 3", 17, "a divisor of at least 0.01"),
+        ("volume(RV)/0.001 <= 3", 17, "a divisor of at least 0.01"),
+        ("orientation(Myo) == centroid(LV)", 33, "as many components"),
+        ("spread(Myo) + orientation(LV) <= 3", 31, "as many components"),
     ],
 )
 def test_faults_say_where(text, position, words):
@@ -78,13 +89,58 @@ def test_any_text_is_parsed_or_refused_in_words(text):
         assert "position" in str(error)
 
 
+def test_components_that_go_together():
+    for text in (
+        "centroid(RV) == centroid(LV) + 2*spread(Myo)",
+        "centroid(RV, 0) <= volume(LV)",
+        "orientation(RV) <= 1",
+    ):
+        assert len(parse_rule(text, LABELS)) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "needed"),
+    [
+        ("volume(RV) >= 100", set()),
+        ("volume(RV)/2 <= volume(LV) + 1", set()),
+        ("2 <= volume(RV)/volume(LV)", {3}),
+        ("volume(RV) <= 1/(2*volume(LV) - 3)", {3}),
+        ("centroid(RV, 0) <= volume(LV)", {1}),
+    ],
+)
+def test_classes_that_a_rule_needs(text, needed):
+    assert parse_rule(text, LABELS)[0].needed == needed
+
+
+def test_longest_constraint_is_evaluated():
+    _, found = value(" + ".join(["volume(RV)"] * 99))
+    assert found.shape == (2, 1)
+
+
+def test_training_and_audits_divide_alike():
+    mask = torch.zeros(1, 5, 6, 7)
+    mask[0, 1, 2, 3] = mask[0, 3, :2, :2] = 1
+    label_map = LabelMap(np.array(mask.argmax(1)[0].numpy(), dtype=np.uint8), (1.0, 1.0))
+    rules = parse_rule("volume(LV)/(volume(RV) - 1) <= 3", LABELS)
+    trained = evaluate(rules[0].left, Shape(mask)) - 3
+    (audited,) = check_rules(rules, label_map, Margins(0.1), physical=False)
+    assert float(trained) == pytest.approx(400 - 3) and audited.excess == pytest.approx(float(trained))
+
+
 def test_files(tmp_path):
     path = tmp_path / "rules.toml"
     with pytest.raises(DataMissing, match="Check the path"):
         read_rules(path, LABELS)
     path.write_text('constraints = ["2 <= length(Myo)/length(LV) <= 3", "centroid(Myo) == centroid(LV)"]')
     assert len(read_rules(path, LABELS)) == 3
-    for wrong in ("constraints = 3", "constraints = [1]", "constraints = []", "other = 1", "constraints = ["):
+    for wrong in (
+        "constraints = " + "[" * 3000,
+        "constraints = 3",
+        "constraints = [1]",
+        "constraints = []",
+        "other = 1",
+        "constraints = [",
+    ):
         path.write_text(wrong)
         with pytest.raises(DataInvalid, match="rules"):
             read_rules(path, LABELS)

@@ -15,7 +15,8 @@ from segbench_shape_descriptors.bounds import Bounds, summarise
 from segbench_shape_descriptors.descriptors import Shape, describe
 from segbench_shape_descriptors.expressions import parse_rule
 from segbench_shape_descriptors.layout import columns
-from segbench_shape_descriptors.method import ShapeDescriptors
+from segbench_shape_descriptors.method import STEEPEST, ShapeDescriptors
+from segbench_shape_descriptors.placebo import Strangers
 
 TASK = Task("boxes", "1", ("background", "a", "b"))
 CPU = torch.device("cpu")
@@ -41,10 +42,12 @@ def logits_of(batch, seed=1):
 
 class FakeStage(SimpleNamespace):
     def __init__(self, **changes):
-        super().__init__(**{"task": TASK, "dims": 2, "device": CPU, "samples": 6, **changes})
+        super().__init__(**{"task": TASK, "dims": 2, "device": CPU, "samples": 0, **changes})
 
     def batches(self):
-        return iter([make_batch(seed=0), make_batch(2, seed=5)])
+        others = make_batch(2, seed=5)
+        moved = replace(others, target=others.target.roll(1, 2), sample_ids=torch.tensor([3, 4]))
+        return iter([make_batch(seed=0), moved])
 
     def generator(self, purpose):
         return torch.Generator().manual_seed(3)
@@ -60,7 +63,7 @@ class FakeEpoch(SimpleNamespace):
 
 def prepared(**parameters):
     method = ShapeDescriptors(**parameters)
-    method.prepare(FakeStage())
+    method.prepare(FakeStage(samples=6 if FIXED_SAMPLES in method.needs else 0))
     return method
 
 
@@ -271,12 +274,71 @@ def test_placebo_has_another_samples_numbers_and_resumes():
     real, placebo, again = prepared(), prepared(placebo=True), prepared(placebo=True)
     losses = [float(total(placebo, batch, logits).detach()) for _ in range(4)]
     assert losses[0] != float(total(real, batch, logits).detach()) and len(set(losses)) > 1
-    own = {tuple(row.flatten().tolist()) for one in FakeStage().batches() for row in real.numbers(one)}
-    assert {tuple(row.flatten().tolist()) for row in placebo.bank_} == own  # as strong: the same numbers, elsewhere
     assert [float(total(again, batch, logits).detach()) for _ in range(2)] == losses[:2]
     resumed = prepared(placebo=True)
     resumed.restore(again.state())
     assert [float(total(resumed, batch, logits).detach()) for _ in range(2)] == losses[2:]
+
+
+def numbered(cases=("a", "a", "a", "b", "b", "c", "d")):
+    """One pass over samples in batches of two; the number of a sample is all that is known of it."""
+    rows = torch.arange(len(cases), dtype=torch.float64).view(-1, 1, 1)
+    return [
+        (cases[first : first + 2], torch.arange(first, first + 2)[: len(cases) - first], rows[first : first + 2])
+        for first in range(0, len(cases), 2)
+    ]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_placebo_of_fixed_samples_is_a_fixed_derangement(seed):
+    strangers = Strangers(numbered(), torch.Generator().manual_seed(seed), by_sample=True)
+    everyone = torch.arange(7)
+    found = strangers.numbers(["?"] * 7, everyone).flatten()
+    assert sorted(found.tolist()) == list(range(7)) and not (found == everyone).any()
+    shuffled = torch.randperm(7, generator=torch.Generator().manual_seed(seed + 1))
+    assert torch.equal(strangers.numbers(["?"] * 7, shuffled).flatten(), found[shuffled])  # whenever it is drawn
+    assert not strangers.drawn
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_placebo_of_drawn_samples_has_one_other_case_for_each(seed):
+    strangers = Strangers(numbered(), torch.Generator().manual_seed(seed), by_sample=False)
+    members = {"a": [0, 1, 2], "b": [3, 4], "c": [5], "d": [6]}
+    partners = {}
+    for case in members:
+        found = strangers.numbers([case] * 12, torch.full((12,), -1)).flatten().tolist()
+        partners[case] = next(name for name, rows in members.items() if found[0] in rows)
+        assert found == (members[partners[case]] * 12)[:12]  # its samples in turn
+    assert sorted(partners.values()) == sorted(members) and all(one != other for one, other in partners.items())
+
+
+def test_placebo_needs_somebody_else(tmp_path):
+    for by_sample, cases in ((False, ("a", "a")), (True, ("a",))):
+        with pytest.raises(Incompatible, match="there is only one"):
+            Strangers(numbered(cases), torch.Generator(), by_sample=by_sample)
+    (tmp_path / "rules.toml").write_text('constraints = ["volume(a) >= 100"]')
+    with pytest.raises(Incompatible, match="no placebo"):
+        prepared(truths=False, rules=tmp_path / "rules.toml", placebo=True)
+
+
+@pytest.mark.parametrize("solver", ["log_barrier", "augmented_lagrangian"])
+def test_placebo_numbers_come_from_the_training_samples(solver):
+    method = prepared(placebo=True, solver=solver)
+    own = {tuple(row.flatten().tolist()) for one in FakeStage().batches() for row in method.numbers(one)}
+    batch = make_batch()
+    given = method._bounding_numbers(batch)
+    assert {tuple(row.flatten().tolist()) for row in given} <= own
+    assert not any(torch.equal(*pair) for pair in zip(given, method.numbers(batch), strict=True))
+    again = method._bounding_numbers(batch)
+    assert torch.equal(given, again) == (solver == "augmented_lagrangian")  # fixed samples keep theirs
+
+
+def test_t_ends_at_a_wall():
+    method = prepared(t_growth=1e9)
+    for _ in range(40):
+        method.after_epoch(FakeEpoch())
+    assert method.t_ == STEEPEST
+    assert torch.isfinite(total(method, make_batch(), logits_of(make_batch())))
 
 
 def test_multipliers_belong_to_samples_and_survive_a_resume():

@@ -33,6 +33,13 @@ def test_a_volume_of_one_slice_is_a_plane():
     mask = np.random.default_rng(1).random((9, 11)) < 0.4
     flat, deep = measure(mask, (0.5, 2.0)), measure(mask[None], (7.0, 0.5, 2.0))
     assert deep.length == flat.length and deep.volume == 7 * flat.volume
+    soft = torch.from_numpy(mask).float()[None, None, None]
+    for axis in (0, 1, 2):
+        order = [*range(1, axis + 1), 0, *range(axis + 1, 3)]  # the slice along any axis
+        turned = soft.permute(0, 1, *(2 + one for one in order))
+        spacing = tuple((7.0, 0.5, 2.0)[one] for one in order)
+        assert float(length(turned, spacing)) == pytest.approx(deep.length, rel=1e-6)
+        assert measure(turned[0, 0].numpy() > 0, spacing).length == pytest.approx(deep.length)
     assert deep.centroid[1:].tolist() == flat.centroid.tolist() and deep.spread[0] == 0
 
 

@@ -90,4 +90,3 @@ def test_recipes():
             batch,
         )
         assert recipe.augmentation.blur > 0 < recipe.augmentation.shift and recipe.augmentation.elastic == 0
-    assert Acdc().method_parameters() == {} and Acdc("authors_code").method_parameters() == {"distance_margin": 20.0}

@@ -9,9 +9,10 @@ from typer.testing import CliRunner
 
 from segbench import Case, DataInvalid, LabelMap, Task, UsageError
 from segbench.cli import app
+from segbench.evaluation.scoring import score_case
 from segbench_shape_descriptors.checking import Numbers
 from segbench_shape_descriptors.descriptors import describe
-from segbench_shape_descriptors.layout import columns
+from segbench_shape_descriptors.layout import Column, columns
 from segbench_shape_descriptors.metrics import BoundViolation
 from segbench_shape_descriptors.prior_part import DescriptorPrior
 
@@ -156,10 +157,64 @@ def test_the_metric_takes_both_files(tmp_path):
     assert values == {"a": 1.0, "b, with comma": 0.0}
     _, path = rules(tmp_path, "volume(a) <= 30", "volume(a) >= 10")
     values = {score.structure.name: score.value for score in BoundViolation(prior=path).score(truth(1), truth(), TASK)}
-    assert values == {"a": 0.5, "b, with comma": None}
+    assert values == {"a": 0.5}  # of b nothing is said
 
 
-@pytest.mark.parametrize("content", ["case,class,value\n", "case,class,descriptor,value\n", "case,dice\nx,1\n"])
+def test_structures_that_are_missing(tmp_path):
+    """Volumes count of absent classes too, in the metric as in audits; what means nothing is no failure."""
+    empty = LabelMap(np.zeros_like(truth().array), SPACING)
+    prior, path = rules(tmp_path, "volume(a) >= 10", "volume(a) / volume('b, with comma') <= 9")
+    assert prior.audit("any", empty, TASK).measures["violated_bounds"] == 1
+    metric = BoundViolation(prior=path)
+    scored = [(one.structure.name, one.value, one.status) for one in metric.score(empty, truth(), TASK)]
+    assert scored == [("a", 1.0, "ok"), ("b, with comma", None, "pred_empty")]
+    assert [one.status for one in metric.score(empty, empty, TASK)] == ["ok", "both_empty"]
+    for predicted in (empty, truth()):
+        assert all(score.status != "failed" for _, score in score_case(predicted, truth(), TASK, [metric]))
+    _, path = rules(tmp_path, "length(a) >= 10")
+    metric = BoundViolation(prior=path)
+    assert [(one.name) for one in metric.structures(TASK)] == ["a"]
+    (row,) = score_case(empty, truth(), TASK, [metric])
+    assert (row[1].value, row[1].status) == (None, "pred_empty")
+
+
+def test_a_broken_prior_is_named_before_anything_is_scored(tmp_path):
+    (tmp_path / "rules.toml").write_text('constraints = ["volume(c) >= 10"]')
+    with pytest.raises(DataInvalid, match="a class"):
+        BoundViolation(prior=tmp_path / "rules.toml").prepare(TASK, [])
+
+
+def test_axes_that_label_maps_do_not_have():
+    plane = Numbers(LabelMap(truth().array[1], SPACING[1:]), physical=False)
+    for column in (Column("centroid", 2), Column("centroid", -1), Column("orientation", 3), Column("moment_2_0_0")):
+        with pytest.raises(DataInvalid, match="label maps with 2 axes"):
+            plane.value(1, column)
+    assert plane.value(1, Column("moment_2_0")) is not None
+
+
+def test_a_volume_of_one_slice_has_a_perimeter_in_mm():
+    plane = LabelMap(truth().array[1:2], SPACING)
+    prior = learnt(("x", plane), descriptors=("length",), physical=True)
+    assert not prior.audit("x", plane, TASK).violations
+    other = LabelMap(truth(3).array[1:2], SPACING)
+    units = {violation.what.split()[0]: violation.unit for violation in prior.audit("x", other, TASK).violations}
+    assert units == {"volume": "mm3", "length": "mm"}
+
+
+def test_a_table_with_one_bad_cell_is_recognised_and_its_fault_is_named(tmp_path):
+    path = tmp_path / "bounds.csv"
+    learnt().write(path)
+    path.write_text(path.read_text().replace("24.0", "24 voxels"))
+    assert DescriptorPrior().recognises(path)
+    for call in (lambda: DescriptorPrior().labels(path), lambda: DescriptorPrior().read(path, TASK)):
+        with pytest.raises(DataInvalid, match="line 2: expected numbers"):
+            call()
+    for content in (b"\xff\xfe\0", b"", b"\0" * 9000, b"case,class,descriptor\n"):
+        path.write_bytes(content)
+        assert not DescriptorPrior().recognises(path)
+
+
+@pytest.mark.parametrize("content", ["case,class,value\n", "case,dice\nx,1\n"])
 def test_other_files_are_not_recognised(tmp_path, content):
     (tmp_path / "a.csv").write_text(content)
     assert not DescriptorPrior().recognises(tmp_path / "a.csv")

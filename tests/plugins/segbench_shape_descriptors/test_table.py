@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from segbench import Augmentation, Batch, Case, DataInvalid, DataMissing, Incompatible, LabelMap, Task
+from segbench import (
+    Augmentation,
+    Batch,
+    Case,
+    Choice,
+    DataInvalid,
+    DataMissing,
+    Incompatible,
+    LabelMap,
+    Recipe,
+    Task,
+    load_catalogue,
+)
 from segbench.training import augmentation
+from segbench.training.cache import Cache
+from segbench.training.stage import TrainingStage
 from segbench_shape_descriptors import learn_table, read_table, write_table
 from segbench_shape_descriptors.method import ShapeDescriptors
 from segbench_shape_descriptors.samples import origin_map, place_of
@@ -40,11 +55,11 @@ def batch_of(label_map, pad=0, index=None):
     )  # fmt: skip
 
 
-def stage_of(dims, cases=("case",)):
+def stage_of(dims, cases=("case",), native=True):
     affine = np.eye(4)
     image = np.zeros((1, 4, 9, 8), np.float32)
     return SimpleNamespace(
-        task=TASK, dims=dims, device=torch.device("cpu"), samples=0,
+        task=TASK, dims=dims, device=torch.device("cpu"), samples=0, native=native,
         cases=lambda: iter([Case(name, image, SPACING, affine) for name in cases]),
     )  # fmt: skip
 
@@ -141,10 +156,53 @@ def test_whole_cases_and_slices_are_not_mixed_up(tmp_path):
         ShapeDescriptors(table=written(tmp_path)).prepare(stage_of(3, ("case", "other")))
 
 
+def test_resampled_or_cropped_cases_are_refused(tmp_path):
+    with pytest.raises(Incompatible, match=r"resampled or cropped. Set recipe\.spacing=native and no recipe\.crop"):
+        ShapeDescriptors(table=written(tmp_path)).prepare(stage_of(3, native=False))
+    ShapeDescriptors().prepare(stage_of(3, native=False))  # bounds from truths hold on every grid
+
+
+@pytest.mark.parametrize(
+    ("settings", "native"),
+    [
+        ({}, True),
+        ({"spacing": "10,4,4"}, True),
+        ({"crop": (0, 400, 400)}, True),
+        ({"crop": (0, 20, 20)}, False),
+        ({"spacing": "10,8,8"}, False),
+        ({"spacing": "10,4,4", "crop": (2, 0, 0)}, False),
+    ],
+)
+def test_the_stage_says_whether_cases_lie_as_in_their_files(tmp_path, settings, native):
+    dataset = load_catalogue().dataset(Choice("heart", {"cases": 3, "spacing": (10, 4, 4)}))
+    dataset.prepare(tmp_path)
+    cache = Cache(tmp_path / "cache", dataset, Recipe(**settings))
+    cache.settle_spacing(dataset.refs())
+    case = cache.store(dataset.refs()[0], labelled=True)
+    nothing = [None] * (len(fields(TrainingStage)) - 1)
+    stage = replace(TrainingStage(*nothing), training=[case])
+    assert stage.native is native
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("case,class,value\nx,a,1\n", "no descriptor"),
+        ("case,class,descriptor,value,value\nx,a,volume,1,2\n", "'value' twice"),
+        ("case,class,descriptor,value\nx,a,volume,1,2\n", "line 2: expected as many cells"),
+        ("case,class,descriptor,value\nx,a,moment_x,1\n", "no descriptor is called 'moment_x'"),
+        ("case,class,descriptor,value\nx,a,moment_1,1\n", "no descriptor is called 'moment_1'"),
+        ("case,slice,class,descriptor,value\nx,0,a,moment_2_0_0,1\n", "0 axes"),
+        ("case,class,descriptor,axis,value\nx,a,centroid,-1,1\n", "3 axes here, counted from 0; found axis -1"),
+        ("case,class,descriptor,axis,value\nx,a,centroid,7,1\n", "found axis 7"),
+        ("case,class,descriptor,axis,value\nx,a,volume,1,1\n", "volume has 1 axes"),
+        ("case,slice,class,descriptor,axis,value\nx,0,a,spread,2,1\n", "spread has 2 axes"),
+        ("case,slice,class,descriptor,value\nx,-1,a,volume,1\n", "a slice from 0"),
+        ("case,class,descriptor,value\nx,a,spread,-1\n", "a finite spread from 0"),
+        ("case,class,descriptor,value\nx,a,length,-1\n", "a finite length from 0"),
+        ("case,class,descriptor,value\nx,a,length,1e300\n", "a finite length"),
+        ("case,class,descriptor,value\n ,a,volume,1\n", "the name of a case"),
+        ("case,class,descriptor,value\nx,a,centroid,1\nx,a,volume,0\n", "a of x has volume 0 and yet a centroid"),
         ("case,class,descriptor,value\nx,A,volume,1\n", "line 2: no class is called 'A'. Did you mean 'a'"),
         ("case,class,descriptor,value\nx,a,volum,1\n", "Did you mean 'volume'"),
         ("case,class,descriptor,value\nx,a,volume,big\n", "line 2: expected numbers"),
