@@ -1,0 +1,243 @@
+"""The contracts of the four parts of a run: dataset, network, method, metric.
+
+Every part is a dataclass: its init fields are its parameters, ``name``, ``summary``, ``source`` and ``version`` are
+class attributes, constructing it does no work, and what it learns is kept in attributes ending in ``_``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+from segbench.params import parameter
+from segbench.types import Batch, Case, CaseRef, Geometry, LabelMap, Peer, Score, Structure, Task
+from segbench.views import Slices
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+    from segbench.contracts.stage import Epoch, Stage, Step
+    from segbench.views import Patches
+
+
+UNLABELLED = "unlabelled"
+"""In ``Method.needs``: every step also carries unlabelled samples."""
+FIXED_SAMPLES = "fixed_samples"
+"""In ``Method.needs``: samples are a fixed, numbered list, so that a state per sample makes sense."""
+
+
+class Part:
+    """What the four kinds of parts have in common.
+
+    Attributes:
+        name: unique among parts of its kind; letters, digits, ``_`` and ``-``.
+        summary: one line for ``segbench list``.
+        source: DOI or URL of what it implements; "" if it is nobody's.
+        version: raised whenever results change.
+        default: taken when nobody names a part of its kind; for metrics: computed unasked.
+        bibtex: BibTeX entry of the source, for ``segbench cite``.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str] = ""
+    source: ClassVar[str] = ""
+    version: ClassVar[str] = "1"
+    default: ClassVar[bool] = False
+    bibtex: ClassVar[str] = ""
+
+
+class Dataset(Part):
+    """A source of cases. Life: construct, ``prepare(root)``, then ``task``, ``refs()`` and ``load(ref)``.
+
+    Attributes:
+        path: datasets that read files declare a parameter of this name, set by ``--set dataset.path=DIR``.
+    """
+
+    def prepare(self, root: Path) -> None:
+        """Locate, generate or verify the data.
+
+        Args:
+            root: folder where datasets may keep files of their own; created on demand by the dataset.
+
+        Raises:
+            DataMissing: says what to download, from where, under which terms.
+            DataInvalid: the folder is there but is not what it should be.
+        """
+
+    @property
+    def task(self) -> Task:
+        """What is to be segmented; valid after ``prepare``."""
+        raise NotImplementedError
+
+    def refs(self) -> Sequence[CaseRef]:
+        """Return all cases by name, in a fixed order; reads no voxel."""
+        raise NotImplementedError
+
+    def load(self, ref: CaseRef) -> Case:
+        """Read one case.
+
+        Raises:
+            DataInvalid: with the case's name, what was expected and what was found.
+        """
+        raise NotImplementedError
+
+    def folds(self) -> Sequence[Mapping[str, Sequence[str]]]:
+        """Return the dataset's own cross-validation folds as ``{"train": ids, "val": ids}``, or nothing."""
+        return ()
+
+    def forge(self, root: Path) -> Dataset:
+        """Write a made-up miniature in the native layout below ``root`` and return a dataset that reads it."""
+        raise NotImplementedError
+
+
+class Network(Part):
+    """A network by its parameters.
+
+    Attributes:
+        dims: 2 or 3, the number of spatial axes of its input.
+    """
+
+    dims: ClassVar[int]
+
+    def adapt(self, geometry: Geometry) -> Network:
+        """Return a copy in which parameters left open (patch size, pooling per axis) are settled for this geometry."""
+        return self
+
+    @property
+    def view(self) -> Slices | Patches:
+        """How cases are cut for this network."""
+        raise NotImplementedError
+
+    def build(self, channels: int, labels: int) -> torch.nn.Module:
+        """Return a module ``(B, channels, *S) -> (B, labels, *S)`` of logits, for any S.
+
+        Args:
+            channels: input channels, the view's context included.
+            labels: number of labels K, background included.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class SliceNetwork(Network):
+    """A 2D network on slices: what such networks share. Subclasses are frozen dataclasses and add ``build``."""
+
+    dims: ClassVar[int] = 2
+
+    context: int = parameter(0, "neighbouring slices on either side as extra channels", low=0, high=16)
+    axis: int | None = parameter(None, "axis that is sliced (0 = D, 1 = H, 2 = W); none = the coarsest", low=0, high=2)
+    size: tuple[int, int] | None = parameter(None, "in-plane training size; none = the largest training slice", low=8)
+
+    def adapt(self, geometry: Geometry) -> Self:
+        """Settle axis (the first of the coarsest) and in-plane size."""
+        spacing = geometry.spacing
+        axis = self.axis if self.axis is not None else max(range(3), key=lambda index: (spacing[index], -index))
+        height, width = (n for index, n in enumerate(geometry.largest) if index != axis)
+        return replace(self, axis=axis, size=self.size or (height, width))
+
+    @property
+    def view(self) -> Slices:
+        """Slices along the settled axis."""
+        return Slices(self.context, self.axis or 0, self.size or (0, 0))
+
+
+class Method(Part):
+    """A training objective with prior knowledge. Called by the engine, in the order of the verbs below.
+
+    Attributes:
+        needs: subset of ``{UNLABELLED, FIXED_SAMPLES}``; an instance may narrow or widen it in ``__post_init__``.
+            A method that needs UNLABELLED may declare a parameter ``unlabelled``, the number of such cases it wants;
+            0, or no such parameter, means all there are; more than there are is an error.
+        dims: spatial dimensions it works in.
+        supervision: what it learns from: "masks", "descriptors", "semi" or "none".
+        arms: arm -> parameter overrides that make it a control (prior off) or a placebo (meaningless prior).
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+    dims: ClassVar[frozenset[int]] = frozenset({2, 3})
+    supervision: ClassVar[str] = "masks"
+    arms: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    def incompatible(self, task: Task) -> str | None:
+        """Return in words why this method cannot work on a task, or None."""
+        return None
+
+    def derive(self, truth: LabelMap) -> Mapping[str, NDArray[np.float32]]:
+        """Return whole-volume maps ``(D, H, W)`` or ``(c, D, H, W)`` of a training case, in mm where it matters.
+
+        They are computed once, cached by content, and cropped, flipped and warped with image and target before
+        they arrive in ``batch.derived``.
+        """
+        return {}
+
+    def prepare(self, stage: Stage) -> None:
+        """Read priors from the training split; train helper networks with ``stage.fit``."""
+
+    def loss(self, batch: Batch, logits: torch.Tensor) -> Mapping[str, torch.Tensor]:
+        """Return named, already weighted scalar terms whose sum is minimised.
+
+        Args:
+            batch: see ``Batch``.
+            logits: float ``(B, K, *S)``; may be half precision, convert where the mathematics needs it.
+        """
+        raise NotImplementedError
+
+    def after_step(self, step: Step) -> None:
+        """Called after every optimiser step (also a skipped one): update duals, auxiliaries."""
+
+    def after_epoch(self, epoch: Epoch) -> None:
+        """Called after every epoch and its validation: move schedules, log, ask to stop."""
+
+    def state(self) -> Mapping[str, Any]:
+        """Return what a resumed run needs: tensors, numbers, texts, lists and dicts of them (no other objects)."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back what ``state`` returned; called after ``prepare``."""
+
+
+class Metric(Part):
+    """A number per structure and case.
+
+    Attributes:
+        unit: "" for ratios, "mm", "mL", "1" ...
+        better: "higher" or "lower".
+        needs_training: True if ``prepare`` must see training truths; such metrics are left out of ``evaluate``
+            unless a prior is given by parameter.
+        prior_kind: name of the ``Prior`` whose files its parameter ``prior`` takes, so that ``evaluate --prior FILE``
+            finds it; "" if it takes none.
+    """
+
+    unit: ClassVar[str] = ""
+    better: ClassVar[Literal["higher", "lower"]] = "higher"
+    needs_training: ClassVar[bool] = False
+    prior_kind: ClassVar[str] = ""
+
+    def prepare(self, task: Task, truths: Iterable[LabelMap]) -> None:
+        """Learn dataset-wide facts from training truths only."""
+
+    def score(self, predicted: LabelMap, truth: LabelMap, task: Task) -> Iterable[Score]:
+        """Score one case.
+
+        Args:
+            predicted: no unknown voxels; background where the truth is unknown.
+            truth: same grid; unknown voxels already set to background.
+            task: gives the structures to score.
+        """
+        raise NotImplementedError
+
+    def structures(self, task: Task) -> Sequence[Structure]:
+        """Return what ``score`` speaks of, in its order; ``[WHOLE]`` for metrics of the whole map."""
+        return task.structures
+
+    def examples(self) -> Sequence[tuple[LabelMap, LabelMap, Sequence[float | None]]]:
+        """Return hand-computed ``(predicted, truth, values per structure)`` for the conformance checks."""
+        return ()
+
+    def peers(self) -> Sequence[Peer]:
+        """Return other packages' ways to compute this metric, with its parameters."""
+        return ()
