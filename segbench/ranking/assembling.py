@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ from segbench.ranking.robustness import (
 )
 from segbench.ranking.schemes import case_ranks, rank_aggregates, worst_for_tests
 from segbench.ranking.significance import smallest_p
+from segbench.ranking.trainings import pairwise_doubt
 
 
 def board_of(item: Ranked, scores: Scores, names: Names, request: Request) -> Board:
@@ -41,6 +43,7 @@ def board_of(item: Ranked, scores: Scores, names: Names, request: Request) -> Bo
     facts = _facts(grid, request)
     cases = facts.scored.sum(axis=1)
     views = seed_views(scores, names, item, request)
+    letters = _Letters(item, views, request)
     others, taus = agreement(item, request)
     places, firm = firm_places(grid.competitors, item.mean_rank, item.resampled)
     return Board(
@@ -50,8 +53,8 @@ def board_of(item: Ranked, scores: Scores, names: Names, request: Request) -> Bo
         cases=len(grid.cases),
         labels=tuple(sorted({measure.label for measure in grid.measures})),
         metrics={m.metric: m for m in sorted(grid.measures, key=lambda m: m.metric not in item.headline)},
-        entries=_entries(item, places, facts, views, _board_groups(item, request)),
-        tasks=_tasks(item, facts, views, request),
+        entries=_entries(item, places, facts, views, letters.of_board()),
+        tasks=_tasks(item, facts, views, letters, request),
         notes=(*grid.notes, *_changed_metrics(grid), *_attainable(grid, cases, request)),
         agreement=others,
         headline=item.headline,
@@ -152,33 +155,70 @@ def _seed_spreads(grid: Grid, views: list[SeedView]) -> dict[str, dict[str, floa
     }
 
 
-def _board_groups(item: Ranked, request: Request) -> list[str]:
-    """Return the letters of the board: of the values if it is one task, else of the cases' mean ranks."""
+class _Letters:
+    """Letters of methods that cannot be told apart: by cases, and by the seeds where each method has several."""
+
+    def __init__(self, item: Ranked, views: list[SeedView], request: Request) -> None:
+        self.item, self.request = item, request
+        self.names = item.grid.competitors
+        self.means: dict[tuple[str, str] | None, dict[str, list[float]]] = {}
+        for view in views:
+            ranks, measures = _case_ranks(view.ranked, request), view.ranked.grid.measures
+            self._count(None, mean_case_ranks(ranks, view.ranked.weights), view)
+            for t, measure in enumerate(measures):
+                self._count((measure.label, measure.metric), ranks[t], view)
+
+    @cached_property
+    def ranks(self) -> Floats:
+        """Ranks within cases ``(T, n, K)``."""
+        return _case_ranks(self.item, self.request)
+
+    def _count(self, task: tuple[str, str] | None, ranks: Floats, view: SeedView) -> None:
+        """Keep every method's mean rank by one seed."""
+        found = self.means.setdefault(task, {})
+        for method, mean in zip(view.ranked.grid.competitors, mean_over_cases(ranks, axis=0).tolist(), strict=True):
+            found.setdefault(method, []).append(mean)
+
+    def _doubt(self, task: tuple[str, str] | None, ranks: Floats) -> Floats:
+        means = self.means.get(task, {})
+        return pairwise_doubt(ranks, [means.get(name, []) for name in self.names])
+
+    def of_board(self) -> list[str]:
+        """Return the letters of the board: of the values if it is one task, else of the cases' mean ranks."""
+        item = self.item
+        order = np.argsort(rank_aggregates(item.mean_rank, -1, "min"), kind="stable")
+        used = np.flatnonzero(item.weights)
+        if used.size == 1:
+            return self.of_task(int(used[0]), order)
+        ranks = mean_case_ranks(self.ranks, item.weights)
+        return groups_of(ranks, -1, order, self.request.decimals, self._doubt(None, ranks) if self.means else None)
+
+    def of_task(self, t: int, order: NDArray[np.intp]) -> list[str]:
+        """Return the letters of one task; what is missing is worse than every value, unless it is dropped."""
+        grid, missing = self.item.grid, self.request.missing
+        measure, scored = grid.measures[t], grid.scored()[t]
+        values = grid.values("worst" if missing is None else missing)[t][scored]
+        if missing != "drop":
+            values = np.where(np.isnan(values), worst_for_tests(values, measure.direction), values)
+        doubt = self._doubt((measure.label, measure.metric), self.ranks[t][scored]) if self.means else None
+        return groups_of(values, measure.direction, order, self.request.decimals, doubt)
+
+
+def _case_ranks(item: Ranked, request: Request) -> Floats:
+    """Return ranks within cases ``(T, n, K)``, NaN where a case does not count; the scheme's own if it made them."""
+    if item.case_ranks is not None:
+        return item.case_ranks
     grid = item.grid
-    order = np.argsort(rank_aggregates(item.mean_rank, -1, "min"), kind="stable")
-    used = np.flatnonzero(item.weights)
-    if used.size == 1:
-        return _task_groups(item, int(used[0]), order, request)
-    ranks = item.case_ranks
-    if ranks is None:
-        direction = np.array([measure.direction for measure in grid.measures])[:, None, None]
-        values = grid.values("worst" if request.missing is None else request.missing) * direction
-        ranks = case_ranks(values, 1, "drop" if request.missing == "drop" else None, "average")
-        ranks[~grid.scored()] = np.nan
-    return groups_of(mean_case_ranks(ranks, item.weights), -1, order, request.decimals)
+    direction = np.array([measure.direction for measure in grid.measures])[:, None, None]
+    values = grid.values("worst" if request.missing is None else request.missing) * direction
+    ranks = case_ranks(values, 1, "drop" if request.missing == "drop" else None, "average")
+    ranks[~grid.scored()] = np.nan
+    return ranks
 
 
-def _task_groups(item: Ranked, t: int, order: NDArray[np.intp], request: Request) -> list[str]:
-    """Return the letters of one task; what is missing is worse than every value, unless it is dropped."""
-    grid = item.grid
-    values = grid.values("worst" if request.missing is None else request.missing)[t][grid.scored()[t]]
-    direction = grid.measures[t].direction
-    if request.missing != "drop":
-        values = np.where(np.isnan(values), worst_for_tests(values, direction), values)
-    return groups_of(values, direction, order, request.decimals)
-
-
-def _tasks(item: Ranked, facts: _Facts, views: list[SeedView], request: Request) -> tuple[TaskBoard, ...]:
+def _tasks(
+    item: Ranked, facts: _Facts, views: list[SeedView], letters: _Letters, request: Request
+) -> tuple[TaskBoard, ...]:
     """Return the standings of every task."""
     grid, names, cases = item.grid, item.grid.competitors, facts.scored.sum(axis=1)
     missing = np.maximum(grid.missed, facts.undefined).sum(axis=1)
@@ -192,7 +232,7 @@ def _tasks(item: Ranked, facts: _Facts, views: list[SeedView], request: Request)
     for t, measure in enumerate(grid.measures):
         rank, total, gone, n = item.ranks[t].tolist(), item.aggregates[t].tolist(), missing[t].tolist(), int(cases[t])
         order = sorted(range(len(names)), key=lambda k: (rank[k], names[k]))
-        groups = _task_groups(item, t, np.array(order, dtype=np.intp), request) if lettered else [""] * len(names)
+        groups = letters.of_task(t, np.array(order, dtype=np.intp)) if lettered else [""] * len(names)
         rows = [
             Standing(
                 *(names[k], total[k], rank[k], n, gone[k], summaries[t][k], groups[k]),

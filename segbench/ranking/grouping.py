@@ -1,4 +1,4 @@
-"""Which methods cannot be told apart: pairwise signed rank tests over cases, Holm, shown as letters.
+"""Which methods cannot be told apart: pairwise signed rank tests over cases and tests over seeds, Holm, as letters.
 
 Methods that share a letter are not significantly different. The letters are a compact letter display by insertion and
 absorption (Piepho, doi:10.1198/1061860043515). Where several tasks make up a board, what is tested is each case's mean
@@ -68,7 +68,9 @@ def _letter(index: int) -> str:
     return alphabet[index] if index < len(alphabet) else f"({index + 1})"
 
 
-def groups_of(values: Floats, direction: int, order: NDArray[np.intp], decimals: int | None) -> list[str]:
+def groups_of(
+    values: Floats, direction: int, order: NDArray[np.intp], decimals: int | None, doubt: Floats | None = None
+) -> list[str]:
     """Return the letters of K methods, in their own order; empty texts where nothing can be tested.
 
     Args:
@@ -76,11 +78,13 @@ def groups_of(values: Floats, direction: int, order: NDArray[np.intp], decimals:
         direction: +1 or -1.
         order: ``(K,)`` indices of the methods, best first.
         decimals: rounding of differences.
+        doubt: ``(K, K)`` p by the seeds' own spread, where there are several; a difference must pass both tests.
     """
     n, K = values.shape
     if K < 2 or n < FEWEST_CASES or n * K * K > _AFFORDABLE or smallest_adjusted_p(n, K) > ALPHA:
         return [""] * K
-    won = wins(pairwise_p(values[:, order], direction, decimals=decimals)[0], ALPHA, "holm")
+    p = pairwise_p(values[:, order], direction, decimals=decimals)[0]
+    won = wins(p if doubt is None else np.maximum(p, doubt[np.ix_(order, order)]), ALPHA, "holm")
     result = [""] * K
     for place, text in zip(order.tolist(), letters(won | won.T), strict=True):
         result[place] = text

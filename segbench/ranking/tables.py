@@ -232,7 +232,8 @@ def firmness_notes(board: Board) -> list[str]:
         notes.append(f"Mean rank over {' and '.join(board.headline)}; {', '.join(others)} not counted (--headline).")
     if any(entry.group for entry in board.entries):
         what = "" if len(board.labels) * len(board.headline) == 1 else " of each case's mean rank"
-        notes.append(f"Methods that share a letter cannot be told apart (signed rank test{what}, Holm, 5 %).")
+        seeds = ", and the seeds' own spread" if board.seeds > 1 else ""
+        notes.append(f"Methods that share a letter cannot be told apart (signed rank test{what}{seeds}, Holm, 5 %).")
     if board.agreement:
         winners = _winners([entry.place for entry in board.entries])
         others = []

@@ -7,6 +7,7 @@ Its variance has a part for cases and one for the seeds of each method, with Sat
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,6 +80,26 @@ def trainings_of(d: Floats, first: Floats, second: Floats, direction: int) -> Tr
         first, second = ranks[: len(first)], ranks[len(first) :]
         d = np.nan_to_num(mean_over_cases(first, axis=0) - mean_over_cases(second, axis=0))
     return Trainings(d, (_variance(first), _variance(second)), ranked)
+
+
+def pairwise_doubt(ranks: Floats, means: Sequence[Sequence[float]]) -> Floats:
+    """Return ``(K, K)`` one-sided p for "other trainings of i would be better than others of j too".
+
+    Args:
+        ranks: ``(n, K)`` of each case, small is best, NaN = none.
+        means: for each method its mean rank by each seed; with fewer than two of them nothing is doubted (p = 0).
+    """
+    K = ranks.shape[1]
+    p = np.zeros((K, K))
+    for i in range(K):
+        for j in range(i + 1, K):
+            seeds = (len(means[i]), len(means[j]))
+            if min(seeds) > 1:
+                d = ranks[:, j] - ranks[:, i]
+                variances = (float(np.var(means[i], ddof=1)), float(np.var(means[j], ddof=1)))
+                better, worse = Trainings(d[~np.isnan(d)], variances, True).p(seeds)
+                p[i, j], p[j, i] = float(better), float(worse)
+    return p
 
 
 def _variance(values: Floats) -> float:
