@@ -20,6 +20,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -44,6 +45,7 @@ SETTINGS = {
     "the paper, no translation": Pretraining(translation=0.0),
     "margin alone": Pretraining(margin=0.5),
     "contrastive": CONTRASTIVE,
+    "contrastive, 600 steps": replace(CONTRASTIVE, iterations=600),
 }
 
 
