@@ -45,6 +45,8 @@ MISSED = ("pred_empty", "missing", "failed")
 PENALTY = 1000.0
 """What a missing value of an unbounded metric is worth in a mean (MetricsReloaded's choice for distances, in mm);
 the next power of ten if a larger value was observed. Where higher is better and values may be negative: minus that."""
+_BITS = 40
+"""Of the mantissa of a mean over repetitions that count, a relative precision of 1e-12."""
 
 
 @dataclass(frozen=True, order=True)
@@ -136,7 +138,7 @@ class Grid:
         defined = self.rows[gaps] - self.undefined[gaps]
         with np.errstate(invalid="ignore", divide="ignore"):
             result[gaps] = np.where(defined > 0, self.total[gaps] / defined, np.nan)
-        return result
+        return self._steady(result)
 
     def values(self, missing: float | Literal["drop", "worst"] = "worst") -> Floats:
         """Return one value per measure, case and competitor ``(T, n, K)``: substitute first, then average repetitions.
@@ -160,7 +162,15 @@ class Grid:
         with np.errstate(invalid="ignore"):  # 0 times an infinite penalty, where nothing is missing, is never taken
             filled = self.total[gaps] + without * worth
         result[gaps] = np.where(nothing, np.nan, filled / np.maximum(rows, 1))
-        return result
+        return self._steady(result)
+
+    def _steady(self, means: Floats) -> Floats:
+        """Round means of several repetitions to 40 bits, in place: equal ones must tie in whatever order they came."""
+        several = self.rows > 1
+        if several.any():
+            mantissa, exponent = np.frexp(means[several])
+            means[several] = np.ldexp(np.round(mantissa * 2.0**_BITS) / 2.0**_BITS, exponent)
+        return means
 
     def _gaps(self) -> tuple[NDArray[np.intp], ...]:
         """Return the places (three index arrays) where not every repetition has a value."""

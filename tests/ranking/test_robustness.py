@@ -117,6 +117,16 @@ def test_groups_equal_scipy_and_holm() -> None:
     assert {e.place.method: e.group for e in several.entries} == groups, "the same order in both metrics"
 
 
+def test_equal_methods_tie_in_whatever_order_their_seeds_are_read() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.random((3, 12, 1)).repeat(2, axis=2)
+    forwards = [row for seed in (0, 1, 2) for row in rows(X[seed].tolist(), seed=seed) if row["method"] == "a"]
+    backwards = [row for seed in (2, 0, 1) for row in rows(X[seed].tolist(), seed=seed) if row["method"] == "b"]
+    entries = board(forwards + backwards).boards[0].entries
+    assert any(sum(X[:, c, 0]) != X[2, c, 0] + X[0, c, 0] + X[1, c, 0] for c in range(12)), "the last bit differs"
+    assert [entry.place.mean_rank for entry in entries] == [1.5, 1.5]
+
+
 @pytest.mark.parametrize(("shift", "apart"), [(0.0, False), (0.5, True)])
 def test_lucky_seeds_make_no_group(shift: float, apart: bool) -> None:
     """Two methods whose seeds overlap share a letter however small p over cases is; a true difference stays one."""
