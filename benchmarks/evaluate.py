@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from segbench import LabelMap, Task, read_label_map, write_label_map
-from segbench.evaluation.scoring import score_case
 from segbench.files.filenames import content_hash
+from segbench.scoring.metrics import score_case
 
 SHAPE = (36, 50, 35)
 NAMES = "dice,hd,hd95,assd,nsd"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from segbench.contracts import UNLABELLED as UNLABELLED
     from segbench.contracts import Cell as Cell
     from segbench.contracts import Dataset as Dataset
+    from segbench.contracts import Decision as Decision
     from segbench.contracts import Epoch as Epoch
     from segbench.contracts import Figure as Figure
     from segbench.contracts import FinishedRun as FinishedRun
@@ -80,6 +81,7 @@ if TYPE_CHECKING:
     from segbench.types import Peer as Peer
     from segbench.types import Score as Score
     from segbench.types import Split as Split
+    from segbench.types import Status as Status
     from segbench.types import Structure as Structure
     from segbench.types import Task as Task
     from segbench.types import Violation as Violation
@@ -94,6 +96,7 @@ _HOME = {
         "UNLABELLED",
         "Cell",
         "Dataset",
+        "Decision",
         "Epoch",
         "Figure",
         "FinishedRun",
@@ -144,6 +147,7 @@ _HOME = {
         "Peer",
         "Score",
         "Split",
+        "Status",
         "Structure",
         "Task",
         "Violation",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pluggy
 
-from segbench.contracts import Dataset, Figure, Method, Metric, Network, Prior, Study
+from segbench.contracts import Dataset, Decision, Figure, Method, Metric, Network, Prior, Study
 
 GROUP = "segbench"
 """Entry-point group and pluggy project name."""
@@ -28,6 +28,12 @@ def segbench_networks() -> list[type[Network]]:
 @hookspec
 def segbench_methods() -> list[type[Method]]:
     """Return method classes."""
+    raise NotImplementedError
+
+
+@hookspec
+def segbench_decisions() -> list[type[Decision]]:
+    """Return decision classes."""
     raise NotImplementedError
 
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 import pluggy
 
 from segbench import hookspecs
-from segbench.contracts import Dataset, Figure, Method, Metric, Network, Part, Prior, Study
+from segbench.contracts import Dataset, Decision, Figure, Method, Metric, Network, Part, Prior, Study
 from segbench.errors import PluginError, SegbenchError, UnknownName, UsageError, did_you_mean, safe_name
 from segbench.hookspecs import GROUP
 from segbench.params import changes, make
@@ -28,6 +28,7 @@ KINDS: Mapping[str, type[Part]] = {
     "datasets": Dataset,
     "networks": Network,
     "methods": Method,
+    "decisions": Decision,
     "metrics": Metric,
     "studies": Study,
     "priors": Prior,
@@ -123,6 +124,10 @@ class Catalogue:
     def method(self, choice: Choice) -> Method:
         """Construct a method."""
         return cast("Method", self.make("methods", choice))
+
+    def decision(self, choice: Choice) -> Decision:
+        """Construct a decision."""
+        return cast("Decision", self.make("decisions", choice))
 
     def metric(self, choice: Choice) -> Metric:
         """Construct a metric."""

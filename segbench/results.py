@@ -48,7 +48,12 @@ class Row:
         supervision: what the method learnt from ("masks", "descriptors", "semi", "none"; "" if unknown).
         rater: whose reference it was, where a dataset has several.
         variant: what the run's configuration changes of the defaults, e.g. "epochs=50"; another variant of a method is
-            another competitor.
+            another competitor. A decision other than the default is part of it.
+        decision: how probabilities became labels, e.g. "rank_dice+fill_holes"; "" for the default, and for predictions
+            that came as label maps.
+        truth: the truth it was scored against (see ``truths.truth_digest``); "" if it is not known.
+        family: of the metric: "overlap", "boundary" or "".
+        preference: of the metric within its family; the highest on a board holds the family's seat.
     """
 
     run_id: str
@@ -74,12 +79,17 @@ class Row:
     supervision: str = ""
     rater: str | None = None
     variant: str = ""
+    decision: str = ""
+    truth: str = ""
+    family: str = ""
+    preference: int = 0
 
 
 _TEXT = pa.dictionary(pa.int32(), pa.string())
 _TYPES: Mapping[str, pa.DataType] = {
     "seed": pa.int64(),
     "fold": pa.int64(),
+    "preference": pa.int64(),
     "label": pa.int64(),
     "value": pa.float64(),
     "synthetic": pa.bool_(),
@@ -88,7 +98,7 @@ _NULLABLE = frozenset({"label", "value", "rater"})
 _OPTIONAL: Mapping[str, Any] = {
     field.name: field.default
     for field in dataclasses.fields(Row)
-    if field.name in ("synthetic", "supervision", "rater", "variant")
+    if field.name in ("synthetic", "supervision", "rater", "variant", "decision", "truth", "family", "preference")
 }
 SCHEMA = pa.schema([pa.field(field.name, _TYPES.get(field.name, _TEXT)) for field in dataclasses.fields(Row)])
 """Columns of ``scores.parquet``, in the order of ``Row``; text is dictionary-encoded (int32 indices)."""

@@ -13,14 +13,15 @@ from segbench.assembly import Parts, Sources, assemble, folder_of, settled
 from segbench.config import RunConfig
 from segbench.contracts import FIXED_SAMPLES, UNLABELLED, Method, Network
 from segbench.errors import DataInvalid, PluginError
-from segbench.evaluation.scoring import score_case, version_of
 from segbench.files.images import write_label_map
 from segbench.host import Catalogue, blame, load_catalogue
 from segbench.params import to_json
 from segbench.preprocessing import Cases, preprocess
 from segbench.provenance import git_commit, versions
 from segbench.results import Row
+from segbench.scoring.metrics import score_case, version_of
 from segbench.training.sampling import ROLES
+from segbench.truths import truth_digest
 from segbench.types import CaseRef, Choice, LabelMap
 
 if TYPE_CHECKING:
@@ -203,6 +204,9 @@ class _Run:
                 synthetic=parts.task.synthetic,
                 supervision=parts.method.supervision,
                 variant=config.variant(),
+                truth=truth_digest(truth),
+                family=metric.family,
+                preference=metric.preference,
             )
 
     def _write(self, rows: list[Row], trained: Trained, plan: Plan, hardware: dict[str, Any], memory: int) -> int:

@@ -16,10 +16,11 @@ from segbench import load_catalogue
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     ("types", "errors"),
-    ("atomic", "params", "names", "provenance", "views"),
+    ("atomic", "params", "names", "provenance", "truths", "views"),
     ("config", "contracts", "losses"),
     ("hookspecs", "results"),
-    ("host", "files", "ranking"),
+    ("host", "files", "ranking", "importing"),
+    ("scoring", "showing"),
     ("evaluation",),
     ("training", "runs"),
     ("assembly", "priors"),

@@ -147,6 +147,8 @@ class MedPyDice(MedPyMetric):
     """MedPy's ``dc``; equals ``dice`` unless both masks are empty, where MedPy 0.5 returns NaN."""
 
     name = "medpy_dice"
+    family = "overlap"
+    preference = 9
     summary = "Dice coefficient by MedPy (dc)"
     function = "dc"
     equals = "dice"
@@ -161,6 +163,8 @@ class MedPyIoU(MedPyMetric):
     """MedPy's ``jc``; equals ``iou``."""
 
     name = "medpy_iou"
+    family = "overlap"
+    preference = 7
     summary = "Jaccard coefficient by MedPy (jc)"
     function = "jc"
     equals = "iou"
@@ -219,6 +223,8 @@ class MedPyHD(MedPyDistance):
     """MedPy's ``hd``; equals ``hd``, except that a one-slice volume keeps its axis of length one."""
 
     name = "medpy_hd"
+    family = "boundary"
+    preference = 1
     summary = "Hausdorff distance by MedPy"
     function = "hd"
     equals = "hd"
@@ -233,6 +239,8 @@ class MedPyHD95(MedPyDistance):
     """MedPy's ``hd95``: the 95th percentile of both directions together, here ``hd95_pooled``, not ``hd95``."""
 
     name = "medpy_hd95"
+    family = "boundary"
+    preference = 7
     summary = "95th percentile of the pooled surface distances by MedPy (differs from hd95)"
     function = "hd95"
     equals = "hd95_pooled"
@@ -252,6 +260,8 @@ class MedPyASSD(MedPyDistance):
     """MedPy's ``assd`` (0.5: pooled over both directions); equals ``assd``."""
 
     name = "medpy_assd"
+    family = "boundary"
+    preference = 4
     summary = "Average symmetric surface distance by MedPy"
     function = "assd"
     equals = "assd"
@@ -266,6 +276,8 @@ class MedPyASD(MedPyDistance):
     """MedPy's ``asd`` from the prediction to the truth; equals ``msd``."""
 
     name = "medpy_asd"
+    family = "boundary"
+    preference = 3
     summary = "Average surface distance from prediction to truth by MedPy"
     function = "asd"
     equals = "msd"

@@ -93,6 +93,8 @@ class Dice(CountMetric):
     """
 
     name = "dice"
+    family = "overlap"
+    preference = 10
     summary = "Dice similarity coefficient: twice the common volume over the sum of the volumes"
     source = _DICE
     bibtex = citation.DICE
@@ -130,6 +132,8 @@ class IoU(CountMetric):
     """
 
     name = "iou"
+    family = "overlap"
+    preference = 8
     summary = "Intersection over union (Jaccard index)"
     default = True
 
@@ -159,6 +163,8 @@ class Precision(CountMetric):
     """
 
     name = "precision"
+    family = "overlap"
+    preference = 6
     summary = "Share of the predicted voxels that are right (positive predictive value)"
 
     def value(self, counts: Counts, volume: float) -> float | None:
@@ -184,6 +190,8 @@ class Recall(CountMetric):
     """
 
     name = "recall"
+    family = "overlap"
+    preference = 5
     summary = "Share of the true voxels that were found (sensitivity)"
 
     def value(self, counts: Counts, volume: float) -> float | None:

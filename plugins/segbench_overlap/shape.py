@@ -103,6 +103,8 @@ class BoundaryIoU(MaskMetric):
     """
 
     name = "boundary_iou"
+    family = "boundary"
+    preference = 1
     summary = "IoU of the bands along the inner boundaries"
     source = "https://doi.org/10.1109/CVPR46437.2021.01508"
     bibtex = citation.BOUNDARY_IOU

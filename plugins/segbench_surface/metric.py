@@ -116,6 +116,8 @@ class HausdorffDistance(DistanceMetric):
     """
 
     name = "hd"
+    family = "boundary"
+    preference = 2
     summary = "Hausdorff distance of the border voxels"
     source = _HAUSDORFF
     bibtex = citation.HAUSDORFF
@@ -149,6 +151,8 @@ class HausdorffDistance95(DistanceMetric):
     """
 
     name = "hd95"
+    family = "boundary"
+    preference = 8
     summary = "95th percentile Hausdorff distance: the larger of the two directed percentiles"
     default = True
 
@@ -176,6 +180,8 @@ class HausdorffPercentile(DistanceMetric):
     """Percentile Hausdorff distance, max(Pq D(P→T), Pq D(T→P)), linear interpolation; q = 100 is ``hd``."""
 
     name = "hd_percentile"
+    family = "boundary"
+    preference = 6
     summary = "Percentile Hausdorff distance: the larger of the two directed percentiles"
     source = _HAUSDORFF
     bibtex = citation.HAUSDORFF
@@ -209,6 +215,8 @@ class HausdorffDistance95Pooled(DistanceMetric):
     """
 
     name = "hd95_pooled"
+    family = "boundary"
+    preference = 7
     summary = "95th percentile of all surface distances of both directions together (MedPy's hd95)"
 
     def distance(self, distances: SurfaceDistances) -> float:
@@ -237,6 +245,8 @@ class AverageSymmetricSurfaceDistance(DistanceMetric):
     """
 
     name = "assd"
+    family = "boundary"
+    preference = 5
     summary = "Average symmetric surface distance: mean over the border voxels of both"
     source = "https://doi.org/10.1109/TMI.2009.2013851"
     bibtex = citation.HEIMANN
@@ -271,6 +281,8 @@ class MeanAverageSurfaceDistance(DistanceMetric):
     """
 
     name = "masd"
+    family = "boundary"
+    preference = 4
     summary = "Mean of the two directed mean surface distances"
 
     def distance(self, distances: SurfaceDistances) -> float:
@@ -300,6 +312,8 @@ class MeanSurfaceDistance(DistanceMetric):
     """
 
     name = "msd"
+    family = "boundary"
+    preference = 3
     summary = "Mean distance from the predicted surface to the true one (one direction)"
     default = True
 

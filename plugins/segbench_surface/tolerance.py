@@ -57,6 +57,8 @@ class NormalisedSurfaceDistance(ToleranceMetric):
     """
 
     name = "nsd"
+    family = "boundary"
+    preference = 10
     summary = "Normalised surface distance: share of the border voxels within a tolerance (surface Dice)"
     default = True
 
@@ -105,6 +107,8 @@ class NormalisedSurfaceDistanceSurfel(ToleranceMetric):
     """
 
     name = "nsd_surfel"
+    family = "boundary"
+    preference = 9
     summary = "Normalised surface distance weighted by surface area (surface-distance's surface Dice)"
 
     tolerance: float = parameter(1.0, "tolerance of all structures, mm", low=0.0)

@@ -82,7 +82,7 @@ def _check_request(csv: Path | None, geometry: str) -> None:
     from typing import get_args
 
     from segbench.cli.prior import check_writable
-    from segbench.evaluation.geometry import Mode
+    from segbench.scoring.geometry import Mode
 
     if csv is not None:
         check_writable(csv, "--csv", "audit.csv")

@@ -73,7 +73,7 @@ def _about(table: pa.Table) -> dict[str, Any]:
 def _latex(tables: list[pa.Table]) -> str:
     import pyarrow as pa
 
-    from segbench.ranking.exports import latex
     from segbench.ranking.leaderboard import leaderboard
+    from segbench.showing.exports import latex
 
     return latex(leaderboard(pa.concat_tables(tables).unify_dictionaries()))

@@ -127,7 +127,7 @@ def _publish(folder: Path, results: Path, datasets: list[str], without: list[str
 
 
 def _show(board: Leaderboard, wanted: Format, by_label: bool, by_seed: bool) -> None:
-    from segbench.ranking import exports, terminal
+    from segbench.showing import exports, terminal
 
     if wanted is Format.json:
         print_json(exports.document(board))
@@ -149,7 +149,7 @@ def import_(
     json: Json = False,
 ) -> None:
     """Bring a published table of per-case scores into the results."""
-    from segbench.ranking.importing import import_scores
+    from segbench.importing import import_scores
 
     report: dict[str, Any] = import_scores(file, results, name)
     if json:

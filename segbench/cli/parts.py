@@ -17,13 +17,13 @@ from segbench.errors import EXIT_PLUGIN, UnknownName, UsageError, did_you_mean
 if TYPE_CHECKING:
     from segbench.host import Catalogue, Entry
 
-KINDS = ("datasets", "networks", "methods", "metrics", "studies", "priors", "figures")
+KINDS = ("datasets", "networks", "methods", "decisions", "metrics", "studies", "priors", "figures")
 
 
 @app.command("list")
 def list_command(
     kind: Annotated[
-        str | None, typer.Argument(help="datasets, networks, methods, metrics, studies, priors or figures.")
+        str | None, typer.Argument(help="datasets, networks, methods, decisions, metrics, studies, priors or figures.")
     ] = None,
     as_json: console.Json = False,
     plugins: console.Plugins = None,
@@ -75,7 +75,7 @@ def _print_origins(catalogue: Catalogue) -> None:
 
 @app.command("info")
 def info_command(
-    kind: Annotated[str, typer.Argument(help="dataset, network, method, metric, study, prior or figure.")],
+    kind: Annotated[str, typer.Argument(help="dataset, network, method, decision, metric, study, prior or figure.")],
     name: Annotated[str, typer.Argument(help="Name of the part.")],
     as_json: console.Json = False,
     plugins: console.Plugins = None,

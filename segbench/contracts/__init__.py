@@ -1,7 +1,17 @@
-"""The contracts a plugin fulfils (four parts of a run; priors, figures, studies), and what they may see of a run."""
+"""The contracts a plugin fulfils (five parts of a run; priors, figures, studies), and what they may see of a run."""
 
 from segbench.contracts.knowledge import Figure, FinishedRun, Prior
-from segbench.contracts.parts import FIXED_SAMPLES, UNLABELLED, Dataset, Method, Metric, Network, Part, SliceNetwork
+from segbench.contracts.parts import (
+    FIXED_SAMPLES,
+    UNLABELLED,
+    Dataset,
+    Decision,
+    Method,
+    Metric,
+    Network,
+    Part,
+    SliceNetwork,
+)
 from segbench.contracts.stage import Epoch, Stage, Step
 from segbench.contracts.studies import Cell, Study, Table
 
@@ -10,6 +20,7 @@ __all__ = [
     "UNLABELLED",
     "Cell",
     "Dataset",
+    "Decision",
     "Epoch",
     "Figure",
     "FinishedRun",

@@ -1,4 +1,4 @@
-"""The contracts of the four parts of a run: dataset, network, method, metric.
+"""The contracts of the five parts of a run: dataset, network, method, decision, metric.
 
 Every part is a dataclass: its init fields are its parameters, ``name``, ``summary``, ``source`` and ``version`` are
 class attributes, constructing it does no work, and what it learns is kept in attributes ending in ``_``.
@@ -31,7 +31,7 @@ FIXED_SAMPLES = "fixed_samples"
 
 
 class Part:
-    """What the four kinds of parts have in common.
+    """What all kinds of parts have in common.
 
     Attributes:
         name: unique among parts of its kind; letters, digits, ``_`` and ``-``.
@@ -200,12 +200,44 @@ class Method(Part):
         """Take back what ``state`` returned; called after ``prepare``."""
 
 
+class Decision(Part):
+    """From probabilities to a label map. Several form a chain: the first decides, each further one refines its labels.
+
+    Attributes:
+        needs_probabilities: True if it looks at more than the likeliest label, so that it cannot follow another
+            decision, nor be applied to predictions of which only label maps are left.
+    """
+
+    needs_probabilities: ClassVar[bool] = False
+
+    def decide(self, probabilities: NDArray[np.floating[Any]], task: Task) -> NDArray[np.integer[Any]]:
+        """Return the label map ``(*S)`` of one case; by default the likeliest labels, refined.
+
+        Args:
+            probabilities: ``(K, *S)``, at least 0, summing to 1 over K; ``*S`` is ``(D, H, W)`` or ``(H, W)``.
+            task: what is segmented; K labels, background first.
+        """
+        return self.refine(probabilities.argmax(0), task)
+
+    def refine(self, labels: NDArray[np.integer[Any]], task: Task) -> NDArray[np.integer[Any]]:
+        """Return a better label map than ``labels`` ``(*S)``, which stays as it is; by default the same.
+
+        Args:
+            labels: values 0 to K - 1.
+            task: what is segmented.
+        """
+        return labels
+
+
 class Metric(Part):
     """A number per structure and case.
 
     Attributes:
         unit: "" for ratios, "mm", "mL", "1" ...
         better: "higher" or "lower".
+        family: "overlap" or "boundary" if it measures what the others of that family measure, else "": correlated
+            metrics are not counted twice in a board's order, which rests on one of each family.
+        preference: which of a family's metrics a board's order rests on: the highest, then the first by name.
         needs_training: True if ``prepare`` must see training truths; such metrics are left out of ``evaluate``
             unless a prior is given by parameter.
         prior_kind: name of the ``Prior`` whose files its parameter ``prior`` takes, so that ``evaluate --prior FILE``
@@ -214,6 +246,8 @@ class Metric(Part):
 
     unit: ClassVar[str] = ""
     better: ClassVar[Literal["higher", "lower"]] = "higher"
+    family: ClassVar[Literal["overlap", "boundary", ""]] = ""
+    preference: ClassVar[int] = 0
     needs_training: ClassVar[bool] = False
     prior_kind: ClassVar[str] = ""
 

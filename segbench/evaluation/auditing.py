@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from segbench.contracts import Prior
 from segbench.errors import SegbenchError
-from segbench.evaluation.case_files import values_in
-from segbench.evaluation.geometry import Mode, align
 from segbench.host import Origin, blame
 from segbench.names import first_few
+from segbench.scoring.cases import values_in
+from segbench.scoring.geometry import Mode, align
 from segbench.types import UNKNOWN, Audit, LabelMap, Status, Task
 
 
@@ -43,7 +43,7 @@ class Material:
         task: gives the label names; the position is the value.
         known: label values that have a name; others count as background.
         ignore: label of voxels that do not count, or None.
-        geometry: how predictions come onto the grid of their references, see ``segbench.evaluation.geometry``.
+        geometry: how predictions come onto the grid of their references, see ``segbench.scoring.geometry``.
         notes: what a reader must know of it all.
     """
 

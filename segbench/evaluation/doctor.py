@@ -18,12 +18,13 @@ import numpy as np
 
 from segbench.contracts import Metric
 from segbench.errors import SegbenchError, UsageError
-from segbench.evaluation.geometry import align
 from segbench.evaluation.labelling import chosen_structures, structures_found, task_of
-from segbench.evaluation.layouts import Layout, Pair, find_pairs
+from segbench.evaluation.layouts import Layout, find_pairs
 from segbench.evaluation.samples import MaskPair, mask_pairs
 from segbench.files.images import read_label_map
 from segbench.host import Catalogue, blame
+from segbench.scoring.geometry import align
+from segbench.scoring.pairs import Pair
 from segbench.types import Choice, LabelMap, Peer, Structure, Task
 
 TASK = Task("doctor", "1", ("background", "structure"))

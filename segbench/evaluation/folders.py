@@ -18,7 +18,13 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from segbench.contracts import Metric
 from segbench.errors import DataMissing, Incompatible, SegbenchError, UsageError, safe_name
-from segbench.evaluation.case_files import (
+from segbench.evaluation.identity import hashes_of, identity
+from segbench.evaluation.labelling import Structures, chosen_structures, structures_found, task_of
+from segbench.evaluation.layouts import Kind, Layout, find_pairs
+from segbench.files.images import read_label_map
+from segbench.host import Catalogue, blame, load_catalogue
+from segbench.results import RECORD, SCORES, is_complete, read_scores, run_folder, write_json, write_table
+from segbench.scoring.cases import (
     Outcome,
     Setting,
     failed,
@@ -28,16 +34,11 @@ from segbench.evaluation.case_files import (
     unsettle,
     values_in_file,
 )
-from segbench.evaluation.geometry import Mode
-from segbench.evaluation.identity import hashes_of, identity
-from segbench.evaluation.journal import Journal, remove
-from segbench.evaluation.labelling import Structures, chosen_structures, structures_found, task_of
-from segbench.evaluation.layouts import CaseProblem, Kind, Layout, Pair, find_pairs
-from segbench.evaluation.scoring import version_of
-from segbench.evaluation.workers import WorkerDied, each
-from segbench.files.images import read_label_map
-from segbench.host import Catalogue, blame, load_catalogue
-from segbench.results import RECORD, SCORES, is_complete, read_scores, run_folder, scores_table, write_json, write_table
+from segbench.scoring.geometry import Mode
+from segbench.scoring.journal import Journal, remove
+from segbench.scoring.pairs import CaseProblem, Pair
+from segbench.scoring.rows import Design, rows_of
+from segbench.scoring.workers import WorkerDied, each
 from segbench.types import Choice, Task
 
 if TYPE_CHECKING:
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
 OnMissing = Literal["worst", "skip", "fail"]
 Progress = Callable[[int, int, str], None]
 """Called with cases done, cases in all, and the case just done."""
-ROWS_AT_ONCE = 50_000
 SMALL = 1 << 25
 """Bytes of references below which starting processes takes longer than looking through them."""
 
@@ -113,7 +113,7 @@ def evaluate(
         ignore_label: value in the references of voxels that do not count; by default what ``dataset.json`` declares.
         metrics: names, choices with parameters, or metrics; by default all that are on by default.
         on_missing: "worst" writes rows of status "missing", "skip" leaves the case out, "fail" scores nothing.
-        geometry: "strict", "tolerant" or "resample"; see ``segbench.evaluation.geometry``.
+        geometry: "strict", "tolerant" or "resample"; see ``segbench.scoring.geometry``.
         layout: "auto", "plain", "nnunet", "msd", "bids" or "raters".
         jobs: number of processes; each holds one case in memory.
         results: root of the results folder.
@@ -151,7 +151,8 @@ def evaluate(
     setting = Setting(task, chosen, geometry, ignore, _known(structures, found), not by_hand or _declared(found))
     outcomes = _score_all(found.pairs, setting, folder, jobs, catalogue, progress)
     problems = (*found.problems, *(problem for outcome in outcomes for problem in outcome.problems))
-    table, seconds = _table(found.pairs, outcomes, setting, run_id, name), time.monotonic() - begun
+    design = Design(run_id, dataset, revision, name, source="external")
+    table, seconds = rows_of(design, found.pairs, outcomes, chosen), time.monotonic() - begun
     result = EvaluationResult(run_id, folder, table, problems, task, found.words, len(found.pairs), False, seconds)
     request |= {"structures": list(structures.items()), "layout": found.words, "references": str(references)}
     _write(result, request, retry=any(outcome.passing for outcome in outcomes), catalogue=catalogue)
@@ -281,31 +282,6 @@ def _outcomes(
         raise UsageError(f"A metric cannot be sent to other processes ({error}). Use one job.") from error
     plugins = tuple(origin.distribution for origin in catalogue.origins if origin.version == "file")
     return each(score_settled, pairs, jobs, settle, (plugins, pickled))
-
-
-def _table(pairs: Sequence[Pair], outcomes: Sequence[Outcome], setting: Setting, run_id: str, name: str) -> pa.Table:
-    """Return the rows of all cases, in the order of cases, metrics and structures."""
-    import pyarrow as pa
-
-    fixed = {
-        **{"run_id": run_id, "dataset": setting.task.name, "dataset_revision": setting.task.revision},
-        **{"network": "", "method": name, "arm": "method", "seed": 0, "fold": 0, "source": "external"},
-    }
-    kinds = [
-        {"metric": one.name, "metric_version": version_of(one), "unit": one.unit, "better": one.better}
-        for one in setting.metrics
-    ]
-    tables, rows = [], []
-    for pair, outcome in zip(pairs, outcomes, strict=True):
-        case = {**fixed, "case_id": pair.case, "group": pair.group, "rater": pair.rater}
-        for metric, structure, label, value, status in outcome.scores:
-            score = {"label": label, "label_name": structure, "value": value, "status": status}
-            rows.append({**case, **kinds[metric], **score})
-        if len(rows) >= ROWS_AT_ONCE:
-            tables.append(scores_table(rows))
-            rows = []
-    tables.append(scores_table(rows))
-    return pa.concat_tables(tables).unify_dictionaries() if len(tables) > 1 else tables[0]
 
 
 def _write(result: EvaluationResult, request: dict[str, Any], *, retry: bool, catalogue: Catalogue) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from segbench.contracts import Metric
-from segbench.evaluation.layouts import Layout, Pair
+from segbench.evaluation.layouts import Layout
 from segbench.files.filenames import content_hash
 from segbench.params import fingerprint, to_json
+from segbench.scoring.pairs import Pair
 
 
 def hashes_of(pairs: Sequence[Pair], jobs: int) -> list[tuple[str, str | None]]:

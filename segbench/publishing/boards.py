@@ -21,9 +21,9 @@ from segbench.params import flattened
 from segbench.publishing.digests import records_digest, scores_digest
 from segbench.publishing.records import provenance_of, public_record, read_record
 from segbench.ranking.boards import Leaderboard, Request
-from segbench.ranking.exports import markdown, markdown_table
 from segbench.ranking.leaderboard import leaderboard
 from segbench.results import RECORD, SCORES, complete_runs, read_scores, write_table
+from segbench.showing.exports import markdown, markdown_table
 
 README, RUNS = "README.md", "runs.jsonl"
 RESAMPLES = 1000

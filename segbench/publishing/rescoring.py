@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from segbench.errors import DataInvalid, SegbenchError, UsageError
-from segbench.evaluation.geometry import Mode
 from segbench.params import changes, flattened
 from segbench.results import RECORD
+from segbench.scoring.geometry import Mode
 from segbench.types import Choice
 
 if TYPE_CHECKING:

@@ -15,7 +15,6 @@ from segbench.host import Catalogue
 from segbench.ranking.boards import Board, Leaderboard, Place, TaskBoard
 from segbench.ranking.bootstrap import Stability
 from segbench.ranking.grid import Grid
-from segbench.ranking.tables import Sheet, board_sheet
 from segbench.reporting import figures, training
 from segbench.reporting.competitors import Cost, Runs, costs
 from segbench.reporting.evidence import Contest, MetricEvidence, accuracy, gather_evidence
@@ -25,6 +24,7 @@ from segbench.reporting.parts import draw_parts
 from segbench.reporting.slices import draw_case, worst_cases
 from segbench.reporting.statuses import Place as Spot
 from segbench.reporting.svg import colour, drawing, numbered
+from segbench.showing.tables import Sheet, board_sheet
 
 
 @dataclass

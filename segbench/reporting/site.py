@@ -12,13 +12,13 @@ from segbench.ranking.comparability import comparable
 from segbench.ranking.counting import build
 from segbench.ranking.grid import COLUMNS, competitor_names, select
 from segbench.ranking.leaderboard import choose, rank_scores
-from segbench.ranking.tables import overall_sheet
 from segbench.reporting.board import BoardPage, firmness, in_board_order, summary, write_board
 from segbench.reporting.competitors import Runs, gather_runs
 from segbench.reporting.files import Site, part_of_name
 from segbench.reporting.pages import render
 from segbench.reporting.statuses import gather_statuses
 from segbench.reporting.svg import missing_glyphs
+from segbench.showing.tables import overall_sheet
 
 INDEX = "index.html"
 

@@ -17,6 +17,7 @@ from segbench.host import load_catalogue
 
 CATALOGUE = load_catalogue()
 SINGULAR = {
+    "decisions": "decision",
     "datasets": "dataset",
     "networks": "network",
     "methods": "method",

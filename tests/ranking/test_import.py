@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from segbench.cli import app
 from segbench.errors import DataInvalid, DataMissing, UsageError, safe_name
-from segbench.ranking.importing import import_scores
+from segbench.importing import import_scores
 from segbench.results import read_scores
 
 HEADER = "dataset,case,label,metric,better,method,seed,value,status\n"

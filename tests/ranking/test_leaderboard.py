@@ -18,11 +18,11 @@ from typer.testing import CliRunner
 from segbench.cli import app
 from segbench.errors import UnknownName, VerificationError
 from segbench.ranking.boards import Leaderboard, Request
-from segbench.ranking.exports import comma_separated, document, latex, markdown
 from segbench.ranking.leaderboard import leaderboard
 from segbench.ranking.schemes import SCHEMES, rank_task, worst_for_tests
-from segbench.ranking.terminal import draw_tables
 from segbench.results import scores_table, write_json, write_table
+from segbench.showing.exports import comma_separated, document, latex, markdown
+from segbench.showing.terminal import draw_tables
 
 
 def row(method: str, case: str, value: float | None, metric: str = "dice", **changes: Any) -> dict[str, Any]:

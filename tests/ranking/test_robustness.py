@@ -19,13 +19,13 @@ from typer.testing import CliRunner
 from segbench.cli import app
 from segbench.errors import UnknownName
 from segbench.ranking.boards import Leaderboard, Request
-from segbench.ranking.exports import document
 from segbench.ranking.grouping import cases_needed, letters, smallest_adjusted_p
 from segbench.ranking.headline import headline
 from segbench.ranking.leaderboard import leaderboard
 from segbench.ranking.schemes import SCHEMES
-from segbench.ranking.terminal import draw_tables
 from segbench.results import scores_table, write_json, write_table
+from segbench.showing.exports import document
+from segbench.showing.terminal import draw_tables
 
 
 def rows(X: Any, metric: str = "dice", methods: str = "abcdef", **changes: Any) -> list[dict[str, Any]]:

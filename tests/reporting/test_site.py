@@ -19,11 +19,11 @@ from segbench.ranking.boards import Request
 from segbench.ranking.chunks import load_chunks
 from segbench.ranking.grid import COLUMNS
 from segbench.ranking.leaderboard import rank_scores
-from segbench.ranking.tables import board_sheet
 from segbench.reporting.pages import number
 from segbench.reporting.site import Built, build_site
 from segbench.reporting.svg import missing_glyphs
 from segbench.results import scores_table, write_json, write_table
+from segbench.showing.tables import board_sheet
 
 from .sites import ATTRIBUTE, CLOSING, HOSTILE, Page, rows, scores_file
 

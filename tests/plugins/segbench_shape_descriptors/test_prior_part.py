@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from segbench import Case, DataInvalid, LabelMap, Task, UsageError
 from segbench.cli import app
-from segbench.evaluation.scoring import score_case
+from segbench.scoring.metrics import score_case
 from segbench_shape_descriptors.checking import Numbers
 from segbench_shape_descriptors.descriptors import describe
 from segbench_shape_descriptors.layout import Column, columns

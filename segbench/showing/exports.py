@@ -10,7 +10,7 @@ from typing import Any
 
 from segbench.ranking.boards import Board, Entry, Leaderboard, Place, Standing, TaskBoard
 from segbench.ranking.robustness import spread
-from segbench.ranking.tables import firmness_notes, sheets
+from segbench.showing.tables import firmness_notes, sheets
 
 
 def markdown(leaderboard: Leaderboard, by_label: bool = False, by_seed: bool = False) -> str:

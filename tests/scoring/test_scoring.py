@@ -21,10 +21,10 @@ import pytest
 from segbench.contracts import Metric
 from segbench.errors import DataInvalid, DataMissing, Incompatible, PluginError, UnknownName, UsageError
 from segbench.evaluation.folders import EvaluationResult, evaluate
-from segbench.evaluation.scoring import missing_scores, score_case
 from segbench.files.images import write_label_map
 from segbench.host import Catalogue, Entry, Origin, load_catalogue
 from segbench.results import read_scores
+from segbench.scoring.metrics import missing_scores, score_case
 from segbench.types import Choice, LabelMap, Score, Task
 
 TASK = Task("toy", "1", ("background", "one", "two"))

@@ -8,8 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from segbench.evaluation.case_files import Outcome
-from segbench.evaluation.layouts import CaseProblem
+from segbench.scoring.cases import Outcome
+from segbench.scoring.pairs import CaseProblem
 
 FILE = "journal.jsonl"
 
@@ -50,7 +50,8 @@ class Journal:
         if outcome.passing:
             return
         problems = [(one.case, one.kind, one.what, one.rater) for one in outcome.problems]
-        self._stream.write(json.dumps({"case": index, "scores": outcome.scores, "problems": problems}) + "\n")
+        entry = {"case": index, "scores": outcome.scores, "problems": problems, "truth": outcome.truth}
+        self._stream.write(json.dumps(entry) + "\n")
         self._stream.flush()  # to the system, which survives a killed process
 
 
@@ -62,4 +63,4 @@ def remove(folder: Path) -> None:
 def _read(entry: dict[str, Any]) -> tuple[int, Outcome]:
     scores = [(int(metric), name, label, value, status) for metric, name, label, value, status in entry["scores"]]
     problems = tuple(CaseProblem(case, kind, what, rater) for case, kind, what, rater in entry["problems"])
-    return int(entry["case"]), Outcome(scores, problems)
+    return int(entry["case"]), Outcome(scores, problems, truth=str(entry["truth"]))

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from segbench.errors import DataInvalid, UsageError
-from segbench.evaluation.geometry import align, compare
+from segbench.scoring.geometry import align, compare
 from segbench.types import LabelMap
 
 SPACING = (3.0, 1.0, 0.5)

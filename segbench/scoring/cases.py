@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from segbench.contracts import Metric
 from segbench.errors import SegbenchError
-from segbench.evaluation.geometry import Mode, align
-from segbench.evaluation.layouts import CaseProblem, Pair
-from segbench.evaluation.scoring import Scored, missing_scores, score_case
 from segbench.files.images import read_label_map
 from segbench.names import first_few
+from segbench.scoring.geometry import Mode, align
+from segbench.scoring.metrics import Scored, missing_scores, score_case
+from segbench.scoring.pairs import CaseProblem, Pair
+from segbench.truths import truth_digest
 from segbench.types import UNKNOWN, LabelMap, Status, Task
 
 CHUNK = 1 << 16
@@ -30,7 +31,7 @@ class Setting:
     Attributes:
         task: what is scored.
         metrics: prepared metrics.
-        geometry: see ``segbench.evaluation.geometry``.
+        geometry: see ``segbench.scoring.geometry``.
         ignore: label of voxels that do not count, or None.
         known: label values that may occur; others are reported.
         strict_labels: whether other values are a fault, or merely noted because labels were chosen by hand.
@@ -56,17 +57,19 @@ class Outcome:
         scores: plain values, fit for JSON and for other processes.
         problems: what a reader must know.
         passing: True if the same command may succeed another time (memory ran out).
+        truth: see ``truths.truth_digest``; "" if the reference was not read.
     """
 
     scores: list[PlainScore] = field(default_factory=list)
     problems: tuple[CaseProblem, ...] = ()
     passing: bool = False
+    truth: str = ""
 
 
-def failed(pair: Pair, setting: Setting, why: str, *, passing: bool = False) -> Outcome:
+def failed(pair: Pair, setting: Setting, why: str, *, passing: bool = False, truth: str = "") -> Outcome:
     """Return the outcome of a case that could not be scored."""
     problem = CaseProblem(pair.case, "failed", why, pair.rater)
-    return Outcome(_plain(missing_scores(setting.task, setting.metrics, "failed"), setting), (problem,), passing)
+    return Outcome(_plain(missing_scores(setting.task, setting.metrics, "failed"), setting), (problem,), passing, truth)
 
 
 def _plain(scored: list[Scored], setting: Setting) -> list[PlainScore]:
@@ -81,9 +84,12 @@ def score_pair(pair: Pair, setting: Setting) -> Outcome:
     """Score one case from its files; whatever goes wrong becomes part of the outcome."""
     if pair.fault or pair.predicted is None:
         status: Status = "failed" if pair.fault else "missing"
-        return Outcome(_plain(missing_scores(setting.task, setting.metrics, status), setting))
+        absent = _plain(missing_scores(setting.task, setting.metrics, status), setting)
+        return Outcome(absent, truth="" if pair.fault else _digest(pair, setting))
+    digest = ""
     try:
         truth = _with_ignored(_read(pair.truth, "reference"), setting.ignore)
+        digest = truth_digest(truth)
         aligned = align(_read(pair.predicted, "prediction", truth), truth, setting.geometry)
         predicted = _without_ignored(aligned.predicted, truth, setting.ignore)
         problems = _strange_values(pair, predicted, truth, setting)
@@ -94,13 +100,21 @@ def score_pair(pair: Pair, setting: Setting) -> Outcome:
         predicted, truth = in_range(predicted, count), in_range(truth, count)
         scores = score_case(predicted, truth, setting.task, setting.metrics, reasons)
     except SegbenchError as error:
-        return failed(pair, setting, str(error))
+        return failed(pair, setting, str(error), truth=digest)
     except MemoryError:
-        return failed(pair, setting, "memory ran out. Use fewer --jobs.", passing=True)
+        return failed(pair, setting, "memory ran out. Use fewer --jobs.", passing=True, truth=digest)
     except Exception as error:
-        return failed(pair, setting, f"unexpected {type(error).__name__}: {error}")
+        return failed(pair, setting, f"unexpected {type(error).__name__}: {error}", truth=digest)
     problems += [CaseProblem(pair.case, "failed", reason, pair.rater) for reason in reasons]
-    return Outcome(_plain(scores, setting), tuple(problems))
+    return Outcome(_plain(scores, setting), tuple(problems), truth=digest)
+
+
+def _digest(pair: Pair, setting: Setting) -> str:
+    """Return the digest of a reference that was not predicted, "" if it cannot be read."""
+    try:
+        return truth_digest(_with_ignored(_read(pair.truth, "reference"), setting.ignore))
+    except (SegbenchError, MemoryError):
+        return ""
 
 
 def _read(path: Path, role: str, like: LabelMap | None = None) -> LabelMap:

@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from segbench.ranking.boards import Leaderboard
-from segbench.ranking.tables import BARE, FULL, SHORT, Sheet, sheets
+from segbench.showing.tables import BARE, FULL, SHORT, Sheet, sheets
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -1,0 +1,53 @@
+"""A reference with the prediction made for it, and what a reader must know of such a case."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+ProblemKind = Literal["missing", "failed", "extra", "labels", "note"]
+
+
+@dataclass(frozen=True)
+class CaseProblem:
+    """Something about one case that a reader must know.
+
+    Attributes:
+        case: the case, or "" if it concerns all.
+        kind: "missing" or "failed" (its scores say so too), "extra": a prediction nobody asked for, "labels": values
+            the task does not know, "note": done or overlooked on request.
+        what: the matter in words.
+        rater: whose reference, where there are several.
+    """
+
+    case: str
+    kind: ProblemKind
+    what: str
+    rater: str | None = None
+
+    @property
+    def grave(self) -> bool:
+        """Whether the evaluation is less than complete because of it."""
+        return self.kind != "note"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One reference and the prediction made for it.
+
+    Attributes:
+        case: safe as a name, unique per rater.
+        group: the patient, as far as the names tell.
+        truth: the reference file.
+        predicted: the prediction file, or None.
+        fault: why the pair cannot be scored although files exist; "" if it can.
+        rater: who drew the reference, where there are several.
+    """
+
+    case: str
+    group: str
+    truth: Path
+    predicted: Path | None
+    fault: str = ""
+    rater: str | None = None
