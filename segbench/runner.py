@@ -101,7 +101,14 @@ class _Run:
         """Preprocess, train, predict, score, write; the record comes last."""
         from segbench.training import device
 
-        fabric = device.launch(self.config.device, self.config.precision)
+        with device.session(self.config.device, self.config.precision) as fabric:
+            return self._carry_out(fabric)
+
+    def _carry_out(self, fabric: Any) -> Outcome:
+        from segbench.training.device import hardware
+        from segbench.training.memory import PeakMemory
+
+        peak = PeakMemory(fabric.device)
         self.folder.mkdir(parents=True, exist_ok=True)
         begin = time.perf_counter()
         cases = preprocess(self.parts, self.config, self.reporter)
@@ -110,7 +117,9 @@ class _Run:
         self.seconds["prepare"] = trained.progress.prepare_seconds
         self.seconds["train"] = trained.progress.seconds
         rows = self._evaluate(trained, cases, fabric.device)
-        failed = self._write(rows, trained, plan, device.hardware(fabric.device), device.peak_memory(fabric.device))
+        memory, measured = peak.read()
+        machine = {**hardware(fabric.device), "peak_memory": measured}
+        failed = self._write(rows, trained, plan, machine, memory)
         return Outcome(self.config, self.folder.name, self.folder, True, failed, self.seconds)
 
     def _train(self, cases: Cases, fabric: Any) -> tuple[Plan, Trained]:
@@ -209,7 +218,9 @@ class _Run:
                 preference=metric.preference,
             )
 
-    def _write(self, rows: list[Row], trained: Trained, plan: Plan, hardware: dict[str, Any], memory: int) -> int:
+    def _write(
+        self, rows: list[Row], trained: Trained, plan: Plan, hardware: dict[str, Any], memory: int | None
+    ) -> int:
         import pyarrow as pa
 
         from segbench.training.checkpoints import drop_checkpoints, keep_network
