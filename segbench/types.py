@@ -96,12 +96,14 @@ class LabelMap:
         spacing: voxel size in mm in the axis order of the array.
         affine: ``(4, 4)`` array index (in array axis order) -> world mm, or None.
         memo: values that several metrics derive from this map (surfaces, say); keyed by the deriving plugin.
+        notes: what a reader of its scores must know of how it was read; sentences.
     """
 
     array: NDArray[np.integer[Any]]
     spacing: tuple[float, ...]
     affine: NDArray[np.float64] | None = None
     memo: dict[Any, Any] = field(default_factory=dict, repr=False)
+    notes: tuple[str, ...] = ()
 
     def mask(self, structure: Structure) -> NDArray[np.bool_]:
         """Return the boolean mask of a structure, shape of ``array``."""

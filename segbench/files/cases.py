@@ -129,11 +129,23 @@ def read_case(case: str, files: CaseFiles, task: Task, values: Mapping[int, int]
     if files.label is None:
         return Case(case, image, spacing, affine)
     stored = read_label_map(files.label)
+    tell_notes(case, stored)
     check_grid(case, grid, (files.label, stored.array.shape, stored.spacing, stored.affine))
     known = {value: value for value in range(len(task.labels))} if values is None else values
     return Case(
         case, image, spacing, affine, LabelMap(renumber(stored.array, known, case, files.label), spacing, affine)
     )
+
+
+def tell_notes(case: str, stored: LabelMap) -> None:
+    """Log what a reader must know of how a label map of a dataset was read.
+
+    Args:
+        case: its id.
+        stored: as ``read_label_map`` gave it.
+    """
+    for note in stored.notes:
+        logging.getLogger(__name__).warning("case %s: %s.", case, note)
 
 
 def check_grid(case: str, image: Placed, other: Placed) -> None:

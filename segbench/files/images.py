@@ -14,6 +14,7 @@ from segbench.atomic import atomically
 from segbench.errors import DataInvalid, SegbenchError
 from segbench.files import archives
 from segbench.files.formats import guarded, header_of, invalid, volume_of
+from segbench.files.integers import whole_labels
 from segbench.types import LabelMap
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 COMPRESSION = 1
-SHOWN = 5
 
 
 class ImageHeader(NamedTuple):
@@ -89,6 +89,9 @@ def read_image(
 def read_label_map(path: str | Path, like: LabelMap | None = None) -> LabelMap:
     """Read a label map: integer ``(D, H, W)``, in the stored dtype if it is small, else in the smallest that fits.
 
+    Values that a header's slope put beside whole numbers are rounded, and ``notes`` says so; see
+    ``segbench.files.integers``.
+
     Args:
         path: an image (see ``read_image``), or ``.npz`` (see ``segbench.files.archives``).
         like: whose grid an ``.npz`` lies on; images say their own.
@@ -98,49 +101,18 @@ def read_label_map(path: str | Path, like: LabelMap | None = None) -> LabelMap:
         DataInvalid: corrupt or truncated file, more than three axes, values that are no integers, ``.npz`` without
             ``like``.
     """
-    import numpy as np
-
     path = Path(path)
     if path.suffix.lower() == archives.ENDING:
         voxels = archives.label_array(path, like)
-        if voxels.dtype.kind == "f":
-            _check_integers(path, voxels)
         assert like is not None
-        return LabelMap(_smallest(voxels), like.spacing, like.affine)
+        return LabelMap(whole_labels(path, voxels)[0], like.spacing, like.affine)
     header, voxels = volume_of(path)
     with guarded(path):
         if header.shape[0] != 1:
             found = f"{header.shape[0]} volumes in one file"
             raise invalid(path, "a label map of three axes", found, "Store one integer per voxel.")
-        voxels = voxels[0]
-        if (header.slope, header.intercept) != (1.0, 0.0):
-            voxels = voxels * np.float64(header.slope) + np.float64(header.intercept)
-        if voxels.dtype.kind == "f":
-            _check_integers(path, voxels)
-        return LabelMap(_smallest(voxels), header.spacing, header.affine)
-
-
-def _check_integers(path: Path, voxels: NDArray[Any]) -> None:
-    import numpy as np
-
-    wrong = voxels != np.rint(voxels)  # True for NaN
-    wrong |= ~(np.abs(voxels) < 2.0**53)
-    if wrong.any():
-        values = ", ".join(str(value) for value in np.unique(voxels[wrong])[:SHOWN])
-        found = f"{int(wrong.sum())} voxels with other values ({values}, ...)"
-        raise invalid(path, "integer labels", found, "Was an image given as label map, or a label map interpolated?")
-
-
-def _smallest(voxels: NDArray[Any]) -> NDArray[np.integer[Any]]:
-    import numpy as np
-
-    if voxels.dtype in (np.uint8, np.int8, np.int16):
-        return voxels
-    low, high = int(voxels.min()), int(voxels.max())
-    for dtype in (np.uint8, np.int16, np.int32, np.int64):
-        if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
-            return voxels.astype(dtype)
-    raise ValueError(f"labels up to {high} are too large")
+        labels, notes = whole_labels(path, voxels[0], header.slope, header.intercept)
+        return LabelMap(labels, header.spacing, header.affine, notes=notes)
 
 
 def write_label_map(path: str | Path, label_map: LabelMap) -> None:

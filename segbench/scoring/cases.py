@@ -88,13 +88,15 @@ def score_pair(pair: Pair, setting: Setting) -> Outcome:
         return Outcome(absent, truth="" if pair.fault else _digest(pair, setting))
     digest = ""
     try:
-        truth = _with_ignored(_read(pair.truth, "reference"), setting.ignore)
+        read = _read(pair.truth, "reference")
+        truth = _with_ignored(read, setting.ignore)
         digest = truth_digest(truth)
-        aligned = align(_read(pair.predicted, "prediction", truth), truth, setting.geometry)
+        other = _read(pair.predicted, "prediction", read)
+        aligned = align(other, truth, setting.geometry)
         predicted = _without_ignored(aligned.predicted, truth, setting.ignore)
         problems = _strange_values(pair, predicted, truth, setting)
-        if aligned.note:
-            problems.append(CaseProblem(pair.case, "note", aligned.note, pair.rater))
+        notes = (*(f"reference {note}" for note in read.notes), *(f"prediction {note}" for note in other.notes))
+        problems += [CaseProblem(pair.case, "note", note, pair.rater) for note in (*notes, aligned.note) if note]
         reasons: list[str] = []
         count = len(setting.task.labels)
         predicted, truth = in_range(predicted, count), in_range(truth, count)
