@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segbench.files.formats import invalid
+from segbench.files.headers import invalid
 
 if TYPE_CHECKING:
     import numpy as np
