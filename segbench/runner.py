@@ -20,6 +20,7 @@ from segbench.preprocessing import Cases, preprocess
 from segbench.provenance import git_commit, versions
 from segbench.results import Row
 from segbench.scoring.metrics import score_case, version_of
+from segbench.scoring.rows import on_grid
 from segbench.training.sampling import ROLES
 from segbench.truths import truth_digest
 from segbench.types import CaseRef, Choice, LabelMap
@@ -181,7 +182,9 @@ class _Run:
         if truth is None:
             raise DataInvalid(f"Dataset {parts.task.name}: test case {ref.id} has no truth to score against.")
         computed = {metric.name: version_of(metric) for metric in parts.metrics}
+        flat = truth.array.ndim == 2 or truth.array.shape[0] == 1
         for metric, score in score_case(predicted, truth, parts.task, parts.metrics):
+            unit, value = on_grid(metric.unit, score.value, truth.unit, flat=flat)
             yield Row(
                 run_id=self.folder.name,
                 dataset=parts.task.name,
@@ -197,9 +200,9 @@ class _Run:
                 label_name=score.structure.name,
                 metric=metric.name,
                 metric_version=computed[metric.name],
-                unit=metric.unit,
+                unit=unit,
                 better=metric.better,
-                value=score.value,
+                value=value,
                 status=score.status,
                 synthetic=parts.task.synthetic,
                 supervision=parts.method.supervision,

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segbench.errors import DataInvalid
+from segbench.files.colours import Colour
 from segbench.files.filenames import voxel_file
-from segbench.files.images import read_image, read_label_map
+from segbench.files.images import Volume, read_label_map, read_volume
 from segbench.names import first_few
-from segbench.types import UNKNOWN, Case, LabelMap, Split, Task
+from segbench.types import UNKNOWN, Case, LabelMap, Split, Task, Unit
 
 if TYPE_CHECKING:
     import numpy as np
@@ -99,14 +100,21 @@ def _unreadable(case: str, error: OSError) -> DataInvalid:
     )
 
 
-def read_case(case: str, files: CaseFiles, task: Task, values: Mapping[int, int] | None = None) -> Case:
-    """Read one case; its truth takes spacing and affine of the image.
+def read_case(
+    case: str,
+    files: CaseFiles,
+    task: Task,
+    values: Mapping[int, int] | None = None,
+    colours: Mapping[Colour, int] | None = None,
+) -> Case:
+    """Read one case on the grid of the image, or of the truth if only that says what a pixel measures.
 
     Args:
         case: its id.
         files: its files; at least one image.
         task: gives channels and labels.
         values: stored value -> label index, or -1 = unknown; None = label maps store the indices.
+        colours: red, green, blue -> stored value of masks in colour; None = values are stored.
 
     Raises:
         DataInvalid: unreadable files, another number of channels, grids that differ, values that are none of those
@@ -114,27 +122,44 @@ def read_case(case: str, files: CaseFiles, task: Task, values: Mapping[int, int]
     """
     import numpy as np
 
-    parts = [(path, *read_image(path)) for path in files.images]
-    first, image, spacing, affine = parts[0]
-    grid = (first, image.shape[1:], spacing, affine)
-    for path, other, other_spacing, other_affine in parts[1:]:
-        check_grid(case, grid, (path, other.shape[1:], other_spacing, other_affine))
-    image = np.concatenate([part[1] for part in parts]) if len(parts) > 1 else image
+    parts = [read_volume(path) for path in files.images]
+    first, path = parts[0], files.images[0]
+    grid = (path, first.array.shape[1:], first.spacing, first.affine)
+    for other_path, other in zip(files.images[1:], parts[1:], strict=True):
+        check_grid(case, grid, (other_path, other.array.shape[1:], other.spacing, other.affine))
+    image = np.concatenate([part.array for part in parts]) if len(parts) > 1 else first.array
     if len(image) != len(task.channels):
         wanted = "one channel" if len(task.channels) == 1 else f"{len(task.channels)} channels"
         raise DataInvalid(
-            f"case {case}: expected {wanted} ({', '.join(task.channels)}), found {len(image)} in {first}. "
+            f"case {case}: expected {wanted} ({', '.join(task.channels)}), found {len(image)} in {path}. "
             f"Mend the image, or the list of channels if the dataset has one."
         )
     if files.label is None:
-        return Case(case, image, spacing, affine)
-    stored = read_label_map(files.label)
+        return Case(case, image, first.spacing, first.affine)
+    stored = read_label_map(files.label, colours=colours)
     tell_notes(case, stored)
-    check_grid(case, grid, (files.label, stored.array.shape, stored.spacing, stored.affine))
     known = {value: value for value in range(len(task.labels))} if values is None else values
-    return Case(
-        case, image, spacing, affine, LabelMap(renumber(stored.array, known, case, files.label), spacing, affine)
-    )
+    spacing, affine, unit = _common_grid(case, path, first, files.label, stored)
+    truth = LabelMap(renumber(stored.array, known, case, files.label), spacing, affine, unit=unit)
+    return Case(case, image, spacing, affine, truth)
+
+
+def _common_grid(
+    case: str, path: Path, image: Volume, label_path: Path, stored: LabelMap
+) -> tuple[tuple[float, float, float], NDArray[np.float64], Unit]:
+    """Compare image and label map; return spacing, affine and unit of the one that says what a pixel measures."""
+    if image.unit == stored.unit or stored.affine is None:
+        check_grid(
+            case,
+            (path, image.array.shape[1:], image.spacing, image.affine),
+            (label_path, stored.array.shape, stored.spacing, stored.affine),
+        )
+        return image.spacing, image.affine, image.unit
+    spacing, affine, unit = image.spacing, image.affine, image.unit
+    if unit == "px":
+        spacing, affine, unit = (stored.spacing[0], stored.spacing[1], stored.spacing[2]), stored.affine, stored.unit
+    check_grid(case, (path, image.array.shape[1:], spacing, affine), (label_path, stored.array.shape, spacing, affine))
+    return spacing, affine, unit
 
 
 def tell_notes(case: str, stored: LabelMap) -> None:
