@@ -123,19 +123,20 @@ def read_label_map(
 
     Args:
         path: an image (see ``read_image``), or ``.npz`` (see ``segbench.files.archives``).
-        like: whose grid an ``.npz`` lies on; images say their own.
+        like: whose grid an ``.npz`` without a spacing lies on; images say their own.
         colours: colour -> label value of pictures in colour; None = values, or palette indices, are labels.
 
     Raises:
         DataMissing: no such file.
-        DataInvalid: corrupt or truncated file, more than three axes, values that are no integers, ``.npz`` without
-            ``like``.
+        DataInvalid: corrupt or truncated file, more than three axes, values that are no integers.
     """
     path = Path(path)
     if path.suffix.lower() == archives.ENDING:
-        voxels = archives.label_array(path, like)
-        assert like is not None
-        return LabelMap(whole_labels(path, voxels)[0], like.spacing, like.affine)
+        voxels, spacing = archives.label_array(path, like)
+        labels, _ = whole_labels(path, voxels)
+        if spacing is not None:
+            return LabelMap(labels, spacing)
+        return LabelMap(labels, (1.0, 1.0, 1.0), unit="px") if like is None else like.with_array(labels)
     header, voxels, notes = labels_of(path, colours or {})
     with guarded(path):
         if len(voxels) != 1:

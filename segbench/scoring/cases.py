@@ -15,6 +15,7 @@ from segbench.contracts import Metric
 from segbench.errors import SegbenchError
 from segbench.files.images import read_label_map
 from segbench.names import first_few
+from segbench.scoring.binary import in_one_custom
 from segbench.scoring.geometry import Mode, align
 from segbench.scoring.metrics import Scored, missing_scores, score_case
 from segbench.scoring.pairs import CaseProblem, Pair
@@ -107,11 +108,13 @@ def score_pair(pair: Pair, setting: Setting) -> Outcome:
         truth = _with_ignored(read, setting.ignore)
         known = _reference(truth)
         other = _read(pair.predicted, "prediction", setting, read)
+        notes = [*(f"reference {note}" for note in read.notes), *(f"prediction {note}" for note in other.notes)]
+        other, truth, customs = in_one_custom(other, truth, setting.known, setting.ignore)
         aligned = align(other, truth, setting.geometry)
         predicted = _without_ignored(aligned.predicted, truth, setting.ignore)
         problems = _strange_values(pair, predicted, truth, setting)
-        notes = (*(f"reference {note}" for note in read.notes), *(f"prediction {note}" for note in other.notes))
-        problems += [CaseProblem(pair.case, "note", note, pair.rater) for note in (*notes, aligned.note) if note]
+        notes += [*customs, aligned.note]
+        problems += [CaseProblem(pair.case, "note", note, pair.rater) for note in notes if note]
         reasons: list[str] = []
         count = len(setting.task.labels)
         predicted, truth = in_range(predicted, count), in_range(truth, count)
