@@ -38,6 +38,13 @@ def evaluate(
     geometry: Annotated[str, typer.Option("--geometry", help="strict, tolerant or resample.")] = "strict",
     layout: Annotated[str, typer.Option("--layout", help="auto, plain, nnunet, msd, bids or raters.")] = "auto",
     raters: Annotated[bool, typer.Option("--raters", help="References hold one folder per rater.")] = False,
+    network: Annotated[str, typer.Option("--network", help="Network that made the predictions.")] = "",
+    arm: Annotated[str, typer.Option("--arm", help="method, control or placebo.")] = "method",
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the training behind the predictions.")] = 0,
+    fold: Annotated[int | None, typer.Option("--fold", min=0, help="Fold that the predictions belong to.")] = None,
+    supervision: Annotated[
+        str, typer.Option("--supervision", help="What was learnt from: masks, descriptors, semi or none.")
+    ] = "",
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes; one case in memory each.")] = 1,
     by_case: Annotated[Path | None, typer.Option("--by-case", help="Also write all scores as CSV.")] = None,
     json: Json = False,
@@ -71,6 +78,11 @@ def evaluate(
             on_missing=on_missing,  # type: ignore[arg-type]  # checked there
             geometry=geometry,  # type: ignore[arg-type]
             layout="raters" if raters else layout,  # type: ignore[arg-type]
+            network=network,
+            arm=arm,  # type: ignore[arg-type]
+            seed=seed,
+            fold=fold,
+            supervision=supervision,  # type: ignore[arg-type]
             jobs=jobs,
             results=results,
             catalogue=offered,
@@ -93,7 +105,7 @@ def _report(result: EvaluationResult, by_case: Path | None, *, json: bool) -> No
 
 def _choices(names: str | None, settings: list[str], offered: Catalogue) -> list[Choice] | None:
     """Return the metrics named, with the parameters set for them; None if neither is given."""
-    from segbench.evaluation.folders import chosen_metrics
+    from segbench.evaluation.asked import chosen_metrics
     from segbench.params import parse_assignments
     from segbench.types import Choice
 
@@ -119,7 +131,7 @@ def _with_priors(files: list[Path], chosen: list[Choice] | None, asked: str | No
     """
     from dataclasses import replace
 
-    from segbench.evaluation.folders import chosen_metrics
+    from segbench.evaluation.asked import chosen_metrics
     from segbench.priors import metrics_reading, recognised_kinds
     from segbench.types import Choice
 

@@ -7,23 +7,24 @@ no-op, an interrupted one goes on where it was, and changed predictions are anot
 from __future__ import annotations
 
 import pickle
-import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Literal
 
 from segbench.contracts import Metric
-from segbench.errors import DataMissing, Incompatible, SegbenchError, UsageError, safe_name
+from segbench.errors import DataMissing, UsageError, safe_name
+from segbench.evaluation.asked import Arm, Supervision, check_choices, chosen_metrics, design_of
+from segbench.evaluation.finished import EvaluationResult as EvaluationResult
+from segbench.evaluation.finished import finished, write
 from segbench.evaluation.identity import hashes_of, identity
 from segbench.evaluation.labelling import Structures, chosen_structures, structures_found, task_of
 from segbench.evaluation.layouts import Kind, Layout, find_pairs
 from segbench.files.images import read_label_map
 from segbench.host import Catalogue, blame, load_catalogue
-from segbench.results import RECORD, SCORES, is_complete, read_scores, run_folder, write_json, write_table
+from segbench.results import is_complete, run_folder
 from segbench.scoring.cases import (
     Outcome,
     Setting,
@@ -35,52 +36,17 @@ from segbench.scoring.cases import (
     values_in_file,
 )
 from segbench.scoring.geometry import Mode
-from segbench.scoring.journal import Journal, remove
-from segbench.scoring.pairs import CaseProblem, Pair
+from segbench.scoring.journal import Journal
+from segbench.scoring.pairs import Pair
 from segbench.scoring.rows import Design, rows_of
 from segbench.scoring.workers import WorkerDied, each
-from segbench.types import Choice, Task
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from segbench.types import Choice
 
 OnMissing = Literal["worst", "skip", "fail"]
 Progress = Callable[[int, int, str], None]
 """Called with cases done, cases in all, and the case just done."""
 SMALL = 1 << 25
 """Bytes of references below which starting processes takes longer than looking through them."""
-
-
-@dataclass(frozen=True)
-class EvaluationResult:
-    """What an evaluation found out.
-
-    Attributes:
-        run_id: identity of request and files.
-        folder: where it was written.
-        table: the scores, one row per case, structure and metric.
-        problems: everything about single cases that a reader must know.
-        task: what was scored.
-        layout: what was recognised in the folders, in words.
-        cases: number of references scored or missing.
-        reused: True if this very evaluation was there already and nothing had to be done.
-        seconds: it took.
-    """
-
-    run_id: str
-    folder: Path
-    table: pa.Table
-    problems: tuple[CaseProblem, ...]
-    task: Task
-    layout: str
-    cases: int
-    reused: bool
-    seconds: float
-
-    @property
-    def complete(self) -> bool:
-        """Whether every case was scored without a complaint."""
-        return not any(problem.grave for problem in self.problems)
 
 
 def evaluate(
@@ -96,6 +62,11 @@ def evaluate(
     on_missing: OnMissing = "worst",
     geometry: Mode = "strict",
     layout: Kind = "auto",
+    network: str = "",
+    arm: Arm = "method",
+    seed: int = 0,
+    fold: int | None = None,
+    supervision: Supervision = "",
     jobs: int = 1,
     results: str | Path = "results",
     catalogue: Catalogue | None = None,
@@ -115,6 +86,9 @@ def evaluate(
         on_missing: "worst" writes rows of status "missing", "skip" leaves the case out, "fail" scores nothing.
         geometry: "strict", "tolerant" or "resample"; see ``segbench.scoring.geometry``.
         layout: "auto", "plain", "nnunet", "msd", "bids" or "raters".
+        network, arm, seed, fold, supervision: of the training behind the predictions, so that they stand beside
+            trained runs; ``arm`` is "method", "control" or "placebo", ``supervision`` "masks", "descriptors", "semi",
+            "none" or "" if it is not known.
         jobs: number of processes; each holds one case in memory.
         results: root of the results folder.
         catalogue: where metrics come from; by default everything installed.
@@ -127,9 +101,10 @@ def evaluate(
     """
     begun = time.monotonic()
     safe_name(name, "method"), safe_name(dataset, "dataset")
-    _check_choices(on_missing=(on_missing, OnMissing), geometry=(geometry, Mode), layout=(layout, Kind))
+    check_choices(on_missing=(on_missing, OnMissing), geometry=(geometry, Mode), layout=(layout, Kind))
     if jobs < 1:
         raise UsageError(f"jobs {jobs}: expected at least 1.")
+    said = design_of(network=network, arm=arm, seed=seed, fold=fold, supervision=supervision)
     catalogue = load_catalogue() if catalogue is None else catalogue
     chosen = chosen_metrics(metrics, catalogue)
     found = _without_missing(find_pairs(Path(predictions), Path(references), layout), on_missing)
@@ -138,9 +113,9 @@ def evaluate(
     by_hand = labels is not None or regions is not None
     hashes = hashes_of(found.pairs, jobs)
     wanted = {"name": name, "on_missing": on_missing, "geometry": geometry, "structures": list(structures.items())}
-    revision, run_id, request = identity(dataset, wanted, chosen, ignore, found, hashes)
+    revision, run_id, request = identity(dataset, {**wanted, **said}, chosen, ignore, found, hashes)
     folder = run_folder(Path(results).expanduser(), dataset, name, run_id)
-    if is_complete(folder) and (known := _finished(folder, dataset, found)) is not None:
+    if is_complete(folder) and (known := finished(folder, dataset, found)) is not None:
         return replace(known, seconds=time.monotonic() - begun)
     structures = structures or structures_found(_survey(found.pairs, jobs) - {ignore})
     task = task_of(dataset, revision, structures)
@@ -151,11 +126,12 @@ def evaluate(
     setting = Setting(task, chosen, geometry, ignore, _known(structures, found), not by_hand or _declared(found))
     outcomes = _score_all(found.pairs, setting, folder, jobs, catalogue, progress)
     problems = (*found.problems, *(problem for outcome in outcomes for problem in outcome.problems))
-    design = Design(run_id, dataset, revision, name, source="external")
+    design = Design(run_id, dataset, revision, name, source="external", **said)
     table, seconds = rows_of(design, found.pairs, outcomes, chosen), time.monotonic() - begun
     result = EvaluationResult(run_id, folder, table, problems, task, found.words, len(found.pairs), False, seconds)
+    request |= {"network": network, "arm": arm, "seed": seed, "fold": fold or 0, "supervision": supervision}
     request |= {"structures": list(structures.items()), "layout": found.words, "references": str(references)}
-    _write(result, request, retry=any(outcome.passing for outcome in outcomes), catalogue=catalogue)
+    write(result, request, retry=any(outcome.passing for outcome in outcomes), catalogue=catalogue)
     return result
 
 
@@ -167,43 +143,6 @@ def _known(structures: Structures, found: Layout) -> frozenset[int]:
     """Return the label values that are asked for or declared."""
     groups = (*structures.values(), *found.declaration.structures.values())
     return frozenset(value for values in groups for value in values)
-
-
-def _check_choices(**choices: tuple[str, Any]) -> None:
-    for option, (value, kind) in choices.items():
-        if value not in get_args(kind):
-            raise UsageError(f"{option} {value!r}: expected one of {', '.join(get_args(kind))}.")
-
-
-def chosen_metrics(metrics: Sequence[str | Choice | Metric] | None, catalogue: Catalogue) -> tuple[Metric, ...]:
-    """Return the metrics asked for, or those that are on by default and need no training data.
-
-    Raises:
-        Incompatible: if one asked for must see training truths and was given no prior by parameter.
-        UnknownName: if there is no such metric.
-    """
-    if metrics is None:
-        made = [catalogue.metric(Choice(name)) for name in catalogue.defaults("metrics")]
-        chosen = [metric for metric in made if _ready(metric)]
-    else:
-        choices = [Choice(one) if isinstance(one, str) else one for one in metrics]
-        chosen = [catalogue.metric(one) if isinstance(one, Choice) else one for one in choices]
-    for metric in chosen:
-        if not _ready(metric):
-            able = (
-                f"Give it one with --set metric.{metric.name}.prior=FILE" if hasattr(metric, "prior") else "Score a run"
-            )
-            raise Incompatible(
-                f"metric {metric.name} needs training truths to learn its prior from, and an evaluation has none. "
-                f"{able} (`segbench info metric {metric.name}`), or leave it out."
-            )
-    if not chosen:
-        raise UsageError("No metric was chosen. Name some, such as --metrics dice,hd95; `segbench list metrics`.")
-    return tuple(chosen)
-
-
-def _ready(metric: Metric) -> bool:
-    return not metric.needs_training or getattr(metric, "prior", None) is not None
 
 
 def _without_missing(found: Layout, on_missing: str) -> Layout:
@@ -223,23 +162,6 @@ def _without_missing(found: Layout, on_missing: str) -> Layout:
     )
     kept = tuple(pair for pair in found.pairs if pair.predicted is not None or pair.fault)
     return replace(found, pairs=kept, problems=problems)
-
-
-def _finished(folder: Path, dataset: str, found: Layout) -> EvaluationResult | None:
-    """Return the result of a finished run, or None if another try may do better."""
-    import json
-
-    try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        problems = tuple(CaseProblem(**problem) for problem in record["problems"])
-        structures: Structures = {name: tuple(values) for name, values in record["structures"]}
-        task = task_of(dataset, record["revision"], structures)
-        table = read_scores(folder)
-    except (OSError, ValueError, LookupError, TypeError, SegbenchError):  # damaged: do it again
-        return None
-    if record["retry"]:
-        return None
-    return EvaluationResult(record["run_id"], folder, table, problems, task, found.words, len(found.pairs), True, 0.0)
 
 
 def _survey(pairs: Sequence[Pair], jobs: int) -> set[int]:
@@ -282,20 +204,3 @@ def _outcomes(
         raise UsageError(f"A metric cannot be sent to other processes ({error}). Use one job.") from error
     plugins = tuple(origin.distribution for origin in catalogue.origins if origin.version == "file")
     return each(score_settled, pairs, jobs, settle, (plugins, pickled))
-
-
-def _write(result: EvaluationResult, request: dict[str, Any], *, retry: bool, catalogue: Catalogue) -> None:
-    """Write scores, then the record whose presence says that the run is complete."""
-    libraries = ("segbench", "numpy", "scipy", "nibabel", "pyarrow")
-    record = {
-        **{"run_id": result.run_id, "source": "external", "method": request["name"], "retry": retry},
-        **{"dataset_revision": result.task.revision, "seconds": result.seconds, **request},
-        "problems": [asdict(problem) for problem in result.problems],
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in libraries}},
-        "plugins": {origin.plugin: f"{origin.distribution} {origin.version}" for origin in catalogue.origins},
-        "machine": platform.platform(),
-    }
-    write_table(result.folder / SCORES, result.table)
-    write_json(result.folder / RECORD, record)
-    if not retry:
-        remove(result.folder)
