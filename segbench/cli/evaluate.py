@@ -14,6 +14,7 @@ from segbench.errors import EXIT_SOME_FAILED, UsageError
 if TYPE_CHECKING:
     from segbench.evaluation.folders import EvaluationResult
     from segbench.host import Catalogue
+    from segbench.runs import StoredRun
     from segbench.types import Choice
 
 SHOWN = 20
@@ -24,7 +25,11 @@ def evaluate(
     predictions: Annotated[Path, typer.Argument(help="Folder of predicted label maps (or one file).")],
     references: Annotated[Path, typer.Argument(help="Folder of reference label maps (or one file).")],
     name: Annotated[str, typer.Option("--name", help="What the leaderboard calls the method.")],
-    dataset: Annotated[str, typer.Option("--dataset", help="What the leaderboard calls the data.")],
+    dataset: Annotated[str | None, typer.Option("--dataset", help="What the leaderboard calls the data.")] = None,
+    like: Annotated[
+        str | None,
+        typer.Option("--like", help="Run (folder or name) beside which they shall stand: its cases, labels, metrics."),
+    ] = None,
     labels: Annotated[str | None, typer.Option("--labels", help="1,2 or LV,RV or LV=1,RV=2.")] = None,
     regions: Annotated[list[str] | None, typer.Option("--regions", help="wt=1,2,3; may be repeated.")] = None,
     ignore_label: Annotated[int | None, typer.Option("--ignore-label", help="Reference voxels left out.")] = None,
@@ -57,13 +62,17 @@ def evaluate(
     """
     from segbench.evaluation.folders import evaluate as run_evaluation
     from segbench.evaluation.labelling import parse_labels, parse_regions
+    from segbench.evaluation.likeness import choices_like
 
     offered = catalogue(plugin)
+    model = _run(like, results, offered) if like is not None else None
     chosen = _choices(metrics, settings or [], offered)
     named = parse_labels(labels) if labels is not None else None
     if prior:
+        if chosen is None and model is not None:
+            chosen = choices_like(model)
         chosen = _with_priors(prior, chosen, metrics, offered)
-        if named is None and not regions:
+        if named is None and not regions and model is None:
             named = _labels_of(prior[0], predictions, references, layout, offered)
     with CaseBar() as progress:
         result = run_evaluation(
@@ -71,6 +80,7 @@ def evaluate(
             references,
             name=name,
             dataset=dataset,
+            like=model,
             labels=named,
             regions=parse_regions(regions) if regions else None,
             ignore_label=ignore_label,
@@ -91,6 +101,16 @@ def evaluate(
     _report(result, by_case, json=json)
     if not result.complete:
         raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _run(text: str, results: Path, offered: Catalogue) -> StoredRun:
+    """Open the one run that ``--like`` names."""
+    from segbench.runs import find_runs, open_run
+
+    folders = find_runs(text, results)
+    if len(folders) > 1:
+        raise UsageError(f"--like {text} holds {len(folders)} runs; name one of them.")
+    return open_run(folders[0], offered)
 
 
 def _report(result: EvaluationResult, by_case: Path | None, *, json: bool) -> None:

@@ -39,8 +39,20 @@ def design_of(*, network: str, arm: str, seed: int, fold: int | None, supervisio
     return {column: value for column, value in said.items() if value != _USUAL[column]}
 
 
-def chosen_metrics(metrics: Sequence[str | Choice | Metric] | None, catalogue: Catalogue) -> tuple[Metric, ...]:
+def learns(metric: Metric) -> bool:
+    """Return whether a metric must see training truths: it was given no prior by parameter."""
+    return metric.needs_training and getattr(metric, "prior", None) is None
+
+
+def chosen_metrics(
+    metrics: Sequence[str | Choice | Metric] | None, catalogue: Catalogue, *, may_learn: bool = False
+) -> tuple[Metric, ...]:
     """Return the metrics asked for, or those that are on by default and need no training data.
+
+    Args:
+        metrics: names, choices or metrics.
+        catalogue: where they come from.
+        may_learn: whether there are training truths to learn priors from.
 
     Raises:
         Incompatible: if one asked for must see training truths and was given no prior by parameter.
@@ -48,15 +60,14 @@ def chosen_metrics(metrics: Sequence[str | Choice | Metric] | None, catalogue: C
     """
     if metrics is None:
         made = [catalogue.metric(Choice(name)) for name in catalogue.defaults("metrics")]
-        chosen = [metric for metric in made if _ready(metric)]
+        chosen = [metric for metric in made if not learns(metric)]
     else:
         choices = [Choice(one) if isinstance(one, str) else one for one in metrics]
         chosen = [catalogue.metric(one) if isinstance(one, Choice) else one for one in choices]
-    for metric in chosen:
-        if not _ready(metric):
-            able = (
-                f"Give it one with --set metric.{metric.name}.prior=FILE" if hasattr(metric, "prior") else "Score a run"
-            )
+    for metric in chosen if not may_learn else ():
+        if learns(metric):
+            option = f"--set metric.{metric.name}.prior=FILE"
+            able = f"Give it one with {option}" if hasattr(metric, "prior") else "Score like a run (--like RUN)"
             raise Incompatible(
                 f"metric {metric.name} needs training truths to learn its prior from, and an evaluation has none. "
                 f"{able} (`segbench info metric {metric.name}`), or leave it out."
@@ -64,7 +75,3 @@ def chosen_metrics(metrics: Sequence[str | Choice | Metric] | None, catalogue: C
     if not chosen:
         raise UsageError("No metric was chosen. Name some, such as --metrics dice,hd95; `segbench list metrics`.")
     return tuple(chosen)
-
-
-def _ready(metric: Metric) -> bool:
-    return not metric.needs_training or getattr(metric, "prior", None) is not None

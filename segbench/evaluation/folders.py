@@ -14,16 +14,18 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from segbench.contracts import Metric
+from segbench.contracts import FinishedRun, Metric
 from segbench.errors import DataMissing, UsageError, safe_name
-from segbench.evaluation.asked import Arm, Supervision, check_choices, chosen_metrics, design_of
+from segbench.evaluation.asked import Arm, Supervision, check_choices, design_of
 from segbench.evaluation.finished import EvaluationResult as EvaluationResult
 from segbench.evaluation.finished import finished, write
 from segbench.evaluation.identity import hashes_of, identity
-from segbench.evaluation.labelling import Structures, chosen_structures, structures_found, task_of
+from segbench.evaluation.labelling import structures_found, task_of
 from segbench.evaluation.layouts import Kind, Layout, find_pairs
+from segbench.evaluation.likeness import departures, restricted, template_of
+from segbench.evaluation.scope import dataset_name, metrics_of, prepare, scope_of
 from segbench.files.images import read_label_map
-from segbench.host import Catalogue, blame, load_catalogue
+from segbench.host import Catalogue, load_catalogue
 from segbench.results import is_complete, run_folder
 from segbench.scoring.cases import (
     Outcome,
@@ -54,7 +56,8 @@ def evaluate(
     references: str | Path,
     *,
     name: str,
-    dataset: str,
+    dataset: str | None = None,
+    like: FinishedRun | None = None,
     labels: Sequence[int | str] | Mapping[str, int] | None = None,
     regions: Mapping[str, Sequence[int]] | None = None,
     ignore_label: int | None = None,
@@ -78,6 +81,9 @@ def evaluate(
         predictions, references: folders (see ``segbench.evaluation.layouts``) or one file each.
         name: what the leaderboard calls the method.
         dataset: what the leaderboard calls the data.
+        like: a finished run beside which the predictions shall stand: its dataset's name, cases with their patients,
+            structures, metrics with their parameters, ignore label and training truths count where nothing else is
+            asked for; where its truths or metrics turn out to be others, that is a problem.
         labels: values, declared names, or name -> value; by default what ``dataset.json`` or a BIDS table declares,
             else every value found in the references.
         regions: name -> values scored as one structure.
@@ -100,49 +106,49 @@ def evaluate(
         DataInvalid: if the references as a whole cannot be used.
     """
     begun = time.monotonic()
-    safe_name(name, "method"), safe_name(dataset, "dataset")
+    safe_name(name, "method")
     check_choices(on_missing=(on_missing, OnMissing), geometry=(geometry, Mode), layout=(layout, Kind))
     if jobs < 1:
         raise UsageError(f"jobs {jobs}: expected at least 1.")
     said = design_of(network=network, arm=arm, seed=seed, fold=fold, supervision=supervision)
     catalogue = load_catalogue() if catalogue is None else catalogue
-    chosen = chosen_metrics(metrics, catalogue)
-    found = _without_missing(find_pairs(Path(predictions), Path(references), layout), on_missing)
-    ignore = found.declaration.ignore if ignore_label is None else ignore_label
-    structures = chosen_structures(labels, regions, found.declaration)
-    by_hand = labels is not None or regions is not None
+    template = template_of(like) if like is not None else None
+    dataset = dataset_name(dataset, template)
+    chosen, notes = metrics_of(metrics, template, catalogue)
+    found = find_pairs(Path(predictions), Path(references), layout)
+    found = _without_missing(restricted(found, template) if template else found, on_missing)
+    found = replace(found, problems=(*notes, *found.problems))
+    scope = scope_of(labels, regions, ignore_label, found, template)
     hashes = hashes_of(found.pairs, jobs)
-    wanted = {"name": name, "on_missing": on_missing, "geometry": geometry, "structures": list(structures.items())}
-    revision, run_id, request = identity(dataset, {**wanted, **said}, chosen, ignore, found, hashes)
+    wanted = {
+        "name": name,
+        "on_missing": on_missing,
+        "geometry": geometry,
+        "structures": list(scope.structures.items()),
+    }
+    wanted |= {**said, **(template.identity if template else {})}
+    lesson = template.lesson if template else ""
+    revision, run_id, request = identity(dataset, wanted, chosen, scope.ignore, found, hashes, lesson)
     folder = run_folder(Path(results).expanduser(), dataset, name, run_id)
     if is_complete(folder) and (known := finished(folder, dataset, found)) is not None:
         return replace(known, seconds=time.monotonic() - begun)
-    structures = structures or structures_found(_survey(found.pairs, jobs) - {ignore})
-    task = task_of(dataset, revision, structures)
-    for metric in chosen:
-        with blame(f"of metric {metric.name}", "preparing it"):
-            metric.prepare(task, iter(()))
-            metric.structures(task)
-    setting = Setting(task, chosen, geometry, ignore, _known(structures, found), not by_hand or _declared(found))
+    structures = scope.structures or structures_found(_survey(found.pairs, jobs) - {scope.ignore})
+    task = scope.task or task_of(dataset, revision, structures)
+    task = replace(task, name=dataset, revision=revision)
+    prepare(chosen, task, template)
+    values = scope.known.union(*structures.values())
+    setting = Setting(task, chosen, geometry, scope.ignore, values, scope.strict)
     outcomes = _score_all(found.pairs, setting, folder, jobs, catalogue, progress)
     problems = (*found.problems, *(problem for outcome in outcomes for problem in outcome.problems))
-    design = Design(run_id, dataset, revision, name, source="external", **said)
+    problems += tuple(departures(template, found.pairs, outcomes, chosen)) if template else ()
+    design = Design(run_id, dataset, revision, name, source="external", synthetic=task.synthetic, **said)
     table, seconds = rows_of(design, found.pairs, outcomes, chosen), time.monotonic() - begun
     result = EvaluationResult(run_id, folder, table, problems, task, found.words, len(found.pairs), False, seconds)
     request |= {"network": network, "arm": arm, "seed": seed, "fold": fold or 0, "supervision": supervision}
     request |= {"structures": list(structures.items()), "layout": found.words, "references": str(references)}
+    request |= {"like": template.run.run_id} if template else {}
     write(result, request, retry=any(outcome.passing for outcome in outcomes), catalogue=catalogue)
     return result
-
-
-def _declared(found: Layout) -> bool:
-    return bool(found.declaration.structures)
-
-
-def _known(structures: Structures, found: Layout) -> frozenset[int]:
-    """Return the label values that are asked for or declared."""
-    groups = (*structures.values(), *found.declaration.structures.values())
-    return frozenset(value for values in groups for value in values)
 
 
 def _without_missing(found: Layout, on_missing: str) -> Layout:

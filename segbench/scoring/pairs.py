@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-ProblemKind = Literal["missing", "failed", "extra", "labels", "note"]
+ProblemKind = Literal["missing", "failed", "extra", "labels", "truth", "note"]
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,8 @@ class CaseProblem:
     Attributes:
         case: the case, or "" if it concerns all.
         kind: "missing" or "failed" (its scores say so too), "extra": a prediction nobody asked for, "labels": values
-            the task does not know, "note": done or overlooked on request.
+            the task does not know, "truth": another truth or metric than that of the run it shall stand beside,
+            "note": done or overlooked on request.
         what: the matter in words.
         rater: whose reference, where there are several.
     """
