@@ -43,6 +43,10 @@ def evaluate(
     geometry: Annotated[str, typer.Option("--geometry", help="strict, tolerant or resample.")] = "strict",
     layout: Annotated[str, typer.Option("--layout", help="auto, plain, nnunet, msd, bids or raters.")] = "auto",
     raters: Annotated[bool, typer.Option("--raters", help="References hold one folder per rater.")] = False,
+    cases: Annotated[str | None, typer.Option("--cases", help="Score these only: a,b,c or a file of names.")] = None,
+    split: Annotated[
+        Path | None, typer.Option("--split", help="JSON: test cases of a run's split, or nnU-Net's splits_final.json.")
+    ] = None,
     network: Annotated[str, typer.Option("--network", help="Network that made the predictions.")] = "",
     arm: Annotated[str, typer.Option("--arm", help="method, control or placebo.")] = "method",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the training behind the predictions.")] = 0,
@@ -63,6 +67,7 @@ def evaluate(
     from segbench.evaluation.folders import evaluate as run_evaluation
     from segbench.evaluation.labelling import parse_labels, parse_regions
     from segbench.evaluation.likeness import choices_like
+    from segbench.evaluation.selection import parse_cases
 
     offered = catalogue(plugin)
     model = _run(like, results, offered) if like is not None else None
@@ -88,6 +93,8 @@ def evaluate(
             on_missing=on_missing,  # type: ignore[arg-type]  # checked there
             geometry=geometry,  # type: ignore[arg-type]
             layout="raters" if raters else layout,  # type: ignore[arg-type]
+            cases=parse_cases(cases) if cases is not None else None,
+            split=split,
             network=network,
             arm=arm,  # type: ignore[arg-type]
             seed=seed,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from segbench.contracts import FinishedRun, Metric
 from segbench.errors import DataMissing, UsageError, safe_name
@@ -22,8 +22,9 @@ from segbench.evaluation.finished import finished, write
 from segbench.evaluation.identity import hashes_of, identity
 from segbench.evaluation.labelling import structures_found, task_of
 from segbench.evaluation.layouts import Kind, Layout, find_pairs
-from segbench.evaluation.likeness import departures, restricted, template_of
+from segbench.evaluation.likeness import Template, departures, grouped, restricted, template_of
 from segbench.evaluation.scope import dataset_name, metrics_of, prepare, scope_of
+from segbench.evaluation.selection import Selection, selected, selection_of
 from segbench.files.images import read_label_map
 from segbench.host import Catalogue, load_catalogue
 from segbench.results import is_complete, run_folder
@@ -65,6 +66,8 @@ def evaluate(
     on_missing: OnMissing = "worst",
     geometry: Mode = "strict",
     layout: Kind = "auto",
+    cases: Sequence[str] | None = None,
+    split: str | Path | Mapping[str, Any] | Sequence[Any] | None = None,
     network: str = "",
     arm: Arm = "method",
     seed: int = 0,
@@ -92,9 +95,13 @@ def evaluate(
         on_missing: "worst" writes rows of status "missing", "skip" leaves the case out, "fail" scores nothing.
         geometry: "strict", "tolerant" or "resample"; see ``segbench.scoring.geometry``.
         layout: "auto", "plain", "nnunet", "msd", "bids" or "raters".
+        cases: those that are scored; by default those of ``like``, else all that have a reference.
+        split: a split list instead, or a file of it: a run's ``{"train", "val", "test"}``, of which the test cases are
+            scored, or nnU-Net's list of folds, of which the val cases of ``fold``.
         network, arm, seed, fold, supervision: of the training behind the predictions, so that they stand beside
             trained runs; ``arm`` is "method", "control" or "placebo", ``supervision`` "masks", "descriptors", "semi",
-            "none" or "" if it is not known.
+            "none" or "" if it is not known. Of nnU-Net's results ``fold`` takes the one; without it each row carries
+            the fold of its folder.
         jobs: number of processes; each holds one case in memory.
         results: root of the results folder.
         catalogue: where metrics come from; by default everything installed.
@@ -115,8 +122,8 @@ def evaluate(
     template = template_of(like) if like is not None else None
     dataset = dataset_name(dataset, template)
     chosen, notes = metrics_of(metrics, template, catalogue)
-    found = find_pairs(Path(predictions), Path(references), layout)
-    found = _without_missing(restricted(found, template) if template else found, on_missing)
+    found = _pairs(Path(predictions), Path(references), layout, selection_of(cases, split, fold), fold, template)
+    found = _without_missing(found, on_missing)
     found = replace(found, problems=(*notes, *found.problems))
     scope = scope_of(labels, regions, ignore_label, found, template)
     hashes = hashes_of(found.pairs, jobs)
@@ -144,11 +151,28 @@ def evaluate(
     design = Design(run_id, dataset, revision, name, source="external", synthetic=task.synthetic, **said)
     table, seconds = rows_of(design, found.pairs, outcomes, chosen), time.monotonic() - begun
     result = EvaluationResult(run_id, folder, table, problems, task, found.words, len(found.pairs), False, seconds)
-    request |= {"network": network, "arm": arm, "seed": seed, "fold": fold or 0, "supervision": supervision}
+    folds = sorted({fold or 0 if pair.fold is None else pair.fold for pair in found.pairs})
+    request |= {"network": network, "arm": arm, "seed": seed, "supervision": supervision}
+    request |= {"fold": folds[0] if len(folds) == 1 else folds}
     request |= {"structures": list(structures.items()), "layout": found.words, "references": str(references)}
     request |= {"like": template.run.run_id} if template else {}
     write(result, request, retry=any(outcome.passing for outcome in outcomes), catalogue=catalogue)
     return result
+
+
+def _pairs(
+    predictions: Path,
+    references: Path,
+    layout: Kind,
+    selection: Selection,
+    fold: int | None,
+    template: Template | None,
+) -> Layout:
+    """Return the pairs of the cases asked for, else of those that the run scored, else of all."""
+    found = find_pairs(predictions, references, layout, fold, selection.splits)
+    if selection.cases is None and selection.splits is None:
+        return restricted(found, template) if template else found
+    return grouped(selected(found, selection), template) if template else selected(found, selection)
 
 
 def _without_missing(found: Layout, on_missing: str) -> Layout:

@@ -53,6 +53,7 @@ def identity(
         "metrics": [_described(metric, lesson) for metric in metrics],
         "cases": [
             {"case": pair.case, "rater": pair.rater, "fault": pair.fault, "reference": truth, "prediction": predicted}
+            | ({"fold": pair.fold} if pair.fold else {})
             for pair, (truth, predicted) in zip(found.pairs, hashes, strict=True)
         ],
     }

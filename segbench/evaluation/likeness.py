@@ -124,15 +124,19 @@ def restricted(found: Layout, template: Template) -> Layout:
             f"found none for {first_few(lacking)} (references are of {first_few(sorted(there))}). Name the references "
             f"of its dataset, or the cases to score with --cases."
         )
-    pairs = tuple(
-        replace(pair, group=template.groups[pair.case]) for pair in found.pairs if pair.case in template.groups
-    )
+    pairs = tuple(pair for pair in found.pairs if pair.case in template.groups)
     problems = [one for one in found.problems if one.case not in there or one.case in template.groups]
     if others := sorted(there - template.groups.keys()):
         what = f"{len(others)} references of cases that the run did not score are left out: {first_few(others)}"
         problems.append(CaseProblem("", "note", what))
     words = f"{found.words}; the {len(template.groups)} cases of run {template.run.run_id}"
-    return replace(found, words=words, pairs=pairs, problems=tuple(problems))
+    return grouped(replace(found, words=words, pairs=pairs, problems=tuple(problems)), template)
+
+
+def grouped(found: Layout, template: Template) -> Layout:
+    """Return the layout with the patients that the run knows."""
+    pairs = (replace(pair, group=template.groups.get(pair.case, pair.group)) for pair in found.pairs)
+    return replace(found, pairs=tuple(pairs))
 
 
 def departures(

@@ -44,6 +44,7 @@ class Pair:
         predicted: the prediction file, or None.
         fault: why the pair cannot be scored although files exist; "" if it can.
         rater: who drew the reference, where there are several.
+        fold: to which the prediction belongs, where its folder says so; None = that of the whole evaluation.
     """
 
     case: str
@@ -52,3 +53,4 @@ class Pair:
     predicted: Path | None
     fault: str = ""
     rater: str | None = None
+    fold: int | None = None

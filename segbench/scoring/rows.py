@@ -60,6 +60,7 @@ def rows_of(design: Design, pairs: Sequence[Pair], outcomes: Sequence[Outcome], 
     tables, rows = [], []
     for pair, outcome in zip(pairs, outcomes, strict=True):
         case = {**fixed, "case_id": pair.case, "group": pair.group, "rater": pair.rater, "truth": outcome.truth}
+        case |= {} if pair.fold is None else {"fold": pair.fold}
         for metric, structure, label, value, status in outcome.scores:
             score = {"label": label, "label_name": structure, "value": value, "status": status}
             rows.append({**case, **kinds[metric], **score})
