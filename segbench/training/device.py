@@ -27,7 +27,7 @@ def launch(device: str, precision: str) -> Any:
     """
     from lightning_fabric import Fabric
 
-    chosen = _device(device)
+    chosen, settled = resolved(device, precision)
     for name in ("lightning_fabric", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning_fabric")
@@ -37,9 +37,26 @@ def launch(device: str, precision: str) -> Any:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # costs a tenth of a step
     torch.backends.cudnn.benchmark = False
     _keep_pages()
-    fabric = Fabric(accelerator=chosen, devices=1, precision=_precision(precision, chosen))
+    fabric = Fabric(accelerator=chosen, devices=1, precision=settled)  # type: ignore[arg-type]
     fabric.launch()
     return fabric
+
+
+def resolved(device: str, precision: str) -> tuple[str, str]:
+    """Return the device class and the precision that a launch would settle on; launches nothing, switches nothing.
+
+    Args:
+        device: auto | cpu | cuda | mps.
+        precision: auto | 32-true | bf16-mixed | 16-mixed; auto is bf16 where the processor computes in it.
+
+    Returns:
+        ("cpu" | "cuda" | "mps", "32-true" | "bf16-mixed" | "16-mixed").
+
+    Raises:
+        UsageError: for a device this machine does not have, or a word that names none.
+    """
+    chosen = _device(device)
+    return chosen, _precision(precision, chosen)
 
 
 def _device(device: str) -> str:
@@ -53,7 +70,7 @@ def _device(device: str) -> str:
     return device
 
 
-def _precision(precision: str, device: str) -> Any:
+def _precision(precision: str, device: str) -> str:
     if precision not in PRECISIONS:
         raise UsageError(f"--precision {precision!r}: expected one of {', '.join(PRECISIONS)}.")
     if precision != "auto":
