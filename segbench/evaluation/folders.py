@@ -102,6 +102,13 @@ def evaluate(
         DataInvalid: if the references as a whole cannot be used.
     """
     begun = time.monotonic()
+    again = {
+        **{"predictions": _absolute(predictions), "references": _absolute(references), "labels": labels},
+        **{"regions": regions, "ignore_label": ignore_label, "on_missing": on_missing, "geometry": geometry},
+        **{"layout": layout, "cases": cases, "split": _absolute(split) if isinstance(split, str | Path) else split},
+        **{"network": network, "arm": arm, "seed": seed, "fold": fold, "supervision": supervision},
+        **({"like": _absolute(like.folder)} if like else {}),
+    }
     safe_name(name, "method")
     check_choices(on_missing=(on_missing, OnMissing), geometry=(geometry, Mode), layout=(layout, Kind))
     if jobs < 1:
@@ -151,12 +158,15 @@ def evaluate(
     request |= {"network": network, "arm": arm, "seed": seed, "supervision": supervision}
     request |= {"fold": folds[0] if len(folds) == 1 else folds}
     request |= {"structures": list(structures.items()), "layout": found.words, "scores": scored.known}
-    where = {"predictions": predictions, "references": references}
-    request["paths"] = {role: str(Path(path).expanduser().absolute()) for role, path in where.items()}
+    request["again"] = again
     request["metrics"] = _listed(known.metrics if known else [], [described(metric) for metric in chosen])
     request |= {"like": template.run.run_id} if template else {}
     write(result, request, retry=scored.passing, catalogue=catalogue)
     return result
+
+
+def _absolute(path: str | Path) -> str:
+    return str(Path(path).expanduser().absolute())
 
 
 def _listed(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
