@@ -35,5 +35,5 @@ def of_any_size(
     for n, m in zip(reversed(shape), reversed(multiples), strict=True):  # torch counts axes from the last one
         padding += [0, max(least, -(-n // m) * m) - n]
     padded = F.pad(image, padding, mode="replicate") if any(padding) else image
-    kept: tuple[Any, ...] = (..., *(slice(0, n) for n in shape))
-    return run(padded)[kept]
+    inside: tuple[Any, ...] = (..., *(slice(0, n) for n in shape))
+    return run(padded)[inside]

@@ -17,7 +17,7 @@ from segbench import load_catalogue
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     ("types", "errors"),
-    ("atomic", "params", "names", "provenance", "truths", "views", "padding"),
+    ("atomic", "params", "names", "plugin_code", "provenance", "truths", "views", "padding"),
     ("config", "contracts", "losses"),
     ("hookspecs", "results"),
     ("host", "files", "ranking", "importing"),
@@ -25,7 +25,7 @@ LAYERS = (
     ("evaluation",),
     ("training", "runs"),
     ("assembly", "priors"),
-    ("preprocessing",),
+    ("preprocessing", "completing", "planning"),
     ("runner",),
     ("studies", "publishing", "reporting"),
     ("conformance",),
