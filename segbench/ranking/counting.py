@@ -21,7 +21,6 @@ from segbench.ranking.grid import (
     Grid,
     Measure,
     Names,
-    boards_of,
     combinations,
     mixed,
 )
@@ -52,18 +51,21 @@ class _Axes:
         return np.moveaxis(pages.reshape(K, T, n), 0, -1)
 
 
-def build(scores: Scores, names: Names, whole: Grid | None = None) -> Grid:
-    """Count one dataset revision's scores.
+def build(scores: Scores, names: Names, whole: Grid | None = None, revision: str | None = None) -> Grid:
+    """Count the scores of one board.
 
     Args:
-        scores: rows of exactly one dataset revision.
+        scores: rows of exactly one board.
         names: ``ENTRANT`` -> competitor, see ``grid.competitor_names``.
         whole: the grid that these rows are a part of: its range of values decides what a missing one is worth.
+        revision: of the board, for reading; None = that of ``whole``, or else the first of the rows'.
 
     Raises:
         VerificationError: two versions or directions of a metric, or two values for the same thing.
     """
-    dataset, revision = boards_of(scores)[0]
+    dataset, first = min(combinations(scores, ("dataset", "dataset_revision")))
+    if revision is None:
+        revision = whole.revision if whole is not None else first
     axes = _axes(scores, names, f"{dataset}@{revision}")
     lowest, largest = _extremes(scores, axes, whole)
     counter = _Counter(scores, axes, lowest)

@@ -1,4 +1,4 @@
-"""One dataset's scores as a complete grid of measures, cases and competitors; ``counting.build`` makes it.
+"""One board's scores as a complete grid of measures, cases and competitors; ``counting.build`` makes it.
 
 A measure is one metric of one label. Seeds (and folds, and raters) are repetitions: they are averaged within a case
 after missing values have been given their worth, and never counted as further cases.
@@ -70,10 +70,10 @@ class Measure:
 
 @dataclass
 class Grid:
-    """One dataset revision, seeds averaged. T measures, n cases, K competitors, all sorted by name.
+    """One board, seeds averaged. T measures, n cases, K competitors, all sorted by name.
 
     Attributes:
-        dataset, revision, synthetic: what was segmented.
+        dataset, revision, synthetic: what was segmented; the revision is for reading (see ``truths.Division``).
         sources: where values come from.
         competitors, cases, measures: names along the axes.
         seeds: ``(K,)`` number of repetitions (seeds).
@@ -197,13 +197,6 @@ class Grid:
 def _beyond(size: float) -> float:
     """Return the penalty, or the next power of ten if a value is larger; infinity if one is infinite."""
     return PENALTY if size <= PENALTY else float(10.0 ** np.ceil(np.log10(size)))
-
-
-def boards_of(scores: Scores) -> list[tuple[str, str]]:
-    """Return the dataset revisions that occur, sorted."""
-    return sorted(
-        (str(name), str(revision)) for name, revision in combinations(scores, ("dataset", "dataset_revision"))
-    )
 
 
 def select(scores: Scores, **wanted: Any) -> Scores:
