@@ -168,6 +168,8 @@ class _Run:
             begin = time.perf_counter()
             predicted = predict(trained.forward, case, trained.view, len(parts.task.labels), device)
             write_label_map(self.folder / "predictions" / f"{case.ref.id}.nii.gz", predicted)
+            with blame(parts.source.origin, f"writing the prediction of case {case.ref.id}"):
+                parts.dataset.write_prediction(case.ref, predicted, self.folder / "native")
             between = time.perf_counter()
             rows += self._score(case.ref, predicted)
             self.seconds["predict"] += between - begin

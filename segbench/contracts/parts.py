@@ -85,6 +85,15 @@ class Dataset(Part):
         """
         raise NotImplementedError
 
+    def write_prediction(self, ref: CaseRef, predicted: LabelMap, folder: Path) -> None:
+        """Write a prediction as the dataset's own masks look, beside the NIfTI the host writes; by default nothing.
+
+        Args:
+            ref: the case.
+            predicted: label indices on the case's own grid.
+            folder: where to; made on demand.
+        """
+
     def folds(self) -> Sequence[Mapping[str, Sequence[str]]]:
         """Return the dataset's own cross-validation folds as ``{"train": ids, "val": ids}``, or nothing."""
         return ()

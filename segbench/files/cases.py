@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segbench.errors import DataInvalid
-from segbench.files.colours import Colour
 from segbench.files.filenames import voxel_file
 from segbench.files.images import Volume, read_label_map, read_volume
 from segbench.names import first_few
@@ -105,7 +104,9 @@ def read_case(
     files: CaseFiles,
     task: Task,
     values: Mapping[int, int] | None = None,
-    colours: Mapping[Colour, int] | None = None,
+    *,
+    read_label: Callable[[Path], LabelMap] = read_label_map,
+    select: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None,
 ) -> Case:
     """Read one case on the grid of the image, or of the truth if only that says what a pixel measures.
 
@@ -114,7 +115,8 @@ def read_case(
         files: its files; at least one image.
         task: gives channels and labels.
         values: stored value -> label index, or -1 = unknown; None = label maps store the indices.
-        colours: red, green, blue -> stored value of masks in colour; None = values are stored.
+        read_label: file -> stored values, where they are not simply read (colours, thresholds).
+        select: image ``(C, D, H, W)`` -> the channels of the task, where they are not simply those of the files.
 
     Raises:
         DataInvalid: unreadable files, another number of channels, grids that differ, values that are none of those
@@ -128,6 +130,7 @@ def read_case(
     for other_path, other in zip(files.images[1:], parts[1:], strict=True):
         check_grid(case, grid, (other_path, other.array.shape[1:], other.spacing, other.affine))
     image = np.concatenate([part.array for part in parts]) if len(parts) > 1 else first.array
+    image = image if select is None else select(image)
     if len(image) != len(task.channels):
         wanted = "one channel" if len(task.channels) == 1 else f"{len(task.channels)} channels"
         raise DataInvalid(
@@ -136,7 +139,7 @@ def read_case(
         )
     if files.label is None:
         return Case(case, image, first.spacing, first.affine)
-    stored = read_label_map(files.label, colours=colours)
+    stored = read_label(files.label)
     tell_notes(case, stored)
     known = {value: value for value in range(len(task.labels))} if values is None else values
     spacing, affine, unit = _common_grid(case, path, first, files.label, stored)
