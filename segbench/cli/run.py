@@ -243,6 +243,7 @@ def title(cell: RunConfig) -> str:
 def _dry(cell: RunConfig, sources: Sources, as_json: bool) -> dict[str, Any]:
     from segbench.results import is_complete
     from segbench.runner import SMOKE_EPOCHS, assemble, folder_of
+    from segbench.training.sampling import split_words
 
     parts = assemble(cell, sources.catalogue, sources.root, sources)
     folder = folder_of(cell, parts, sources.root)
@@ -251,6 +252,9 @@ def _dry(cell: RunConfig, sources: Sources, as_json: bool) -> dict[str, Any]:
         epochs = SMOKE_EPOCHS if cell.smoke else cell.recipe.epochs
         console.say(f"{title(cell)}: {state}", style="bold")
         console.say(f"  data     {parts.task.name}@{parts.task.revision}: {parts.splits}")
+        console.say(f"  split    {split_words(parts.source.refs, cell, parts.source.folds)}")
+        for note in parts.task.notes:
+            console.say(f"           {note}", wrap=11)
         if parts.unlabelled:
             lender = parts.unlabelled.task
             console.say(f"  seen without labels  {lender.name}@{lender.revision}")
@@ -262,10 +266,17 @@ def _dry(cell: RunConfig, sources: Sources, as_json: bool) -> dict[str, Any]:
 
 
 def _run(cell: RunConfig, sources: Sources, as_json: bool) -> dict[str, Any]:
+    from segbench.cli.allocator import keep_pages
     from segbench.cli.progress import RichReporter
     from segbench.runner import run
+    from segbench.training.sampling import split_words
 
+    keep_pages()
     console.say(title(cell), style="bold")
+    source = sources.prepared(cell.dataset, smoke=cell.smoke)
+    console.say(f"  split: {split_words(source.refs, cell, source.folds)}")
+    for note in source.task.notes:
+        console.say(f"  {note}", wrap=2)
     reporter = RichReporter(console.stderr())
     try:
         outcome = run(cell, catalogue=sources.catalogue, results_root=sources.root, reporter=reporter, sources=sources)

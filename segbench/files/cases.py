@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from segbench.errors import DataInvalid
 from segbench.files.filenames import voxel_file
-from segbench.files.images import Volume, read_label_map, read_volume
+from segbench.files.images import ImageHeader, image_header, read_label_map, read_volume
 from segbench.names import first_few
-from segbench.types import UNKNOWN, Case, LabelMap, Split, Task, Unit
+from segbench.types import UNKNOWN, Case, LabelMap, Split, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -139,30 +139,59 @@ def read_case(
         )
     if files.label is None:
         return Case(case, image, first.spacing, first.affine)
-    stored = read_label(files.label)
+    shape = first.array.shape
+    header = ImageHeader((shape[0], shape[1], shape[2], shape[3]), first.spacing, first.affine, image.dtype, first.unit)
+    truth = _truth(case, header, files, task, values, read_label)
+    return Case(case, image, _three(truth.spacing), header.affine if truth.affine is None else truth.affine, truth)
+
+
+def read_truth(
+    case: str,
+    files: CaseFiles,
+    task: Task,
+    values: Mapping[int, int] | None = None,
+    *,
+    read_label: Callable[[Path], LabelMap] = read_label_map,
+) -> LabelMap | None:
+    """Read the truth of one case as ``read_case`` gives it; of the image only the header is looked at.
+
+    Args:
+        case, files, task, values, read_label: as for ``read_case``.
+
+    Raises:
+        DataInvalid: as ``read_case``.
+    """
+    if files.label is None:
+        return None
+    return _truth(case, image_header(files.images[0]), files, task, values, read_label)
+
+
+def _truth(
+    case: str,
+    image: ImageHeader,
+    files: CaseFiles,
+    task: Task,
+    values: Mapping[int, int] | None,
+    read_label: Callable[[Path], LabelMap],
+) -> LabelMap:
+    """Return the truth on the grid of its image, or on its own if only that says what a pixel measures."""
+    path, label = files.images[0], files.label
+    assert label is not None
+    stored = read_label(label)
     tell_notes(case, stored)
     known = {value: value for value in range(len(task.labels))} if values is None else values
-    spacing, affine, unit = _common_grid(case, path, first, files.label, stored)
-    truth = LabelMap(renumber(stored.array, known, case, files.label), spacing, affine, unit=unit)
-    return Case(case, image, spacing, affine, truth)
-
-
-def _common_grid(
-    case: str, path: Path, image: Volume, label_path: Path, stored: LabelMap
-) -> tuple[tuple[float, float, float], NDArray[np.float64], Unit]:
-    """Compare image and label map; return spacing, affine and unit of the one that says what a pixel measures."""
-    if image.unit == stored.unit or stored.affine is None:
-        check_grid(
-            case,
-            (path, image.array.shape[1:], image.spacing, image.affine),
-            (label_path, stored.array.shape, stored.spacing, stored.affine),
-        )
-        return image.spacing, image.affine, image.unit
     spacing, affine, unit = image.spacing, image.affine, image.unit
-    if unit == "px":
-        spacing, affine, unit = (stored.spacing[0], stored.spacing[1], stored.spacing[2]), stored.affine, stored.unit
-    check_grid(case, (path, image.array.shape[1:], spacing, affine), (label_path, stored.array.shape, spacing, affine))
-    return spacing, affine, unit
+    theirs: Placed = (label, stored.array.shape, stored.spacing, stored.affine)
+    if image.unit != stored.unit and stored.affine is not None:
+        if unit == "px":
+            spacing, affine, unit = _three(stored.spacing), stored.affine, stored.unit
+        theirs = (label, stored.array.shape, spacing, affine)
+    check_grid(case, (path, image.shape[1:], spacing, affine), theirs)
+    return LabelMap(renumber(stored.array, known, case, label), spacing, affine, unit=unit)
+
+
+def _three(spacing: tuple[float, ...]) -> tuple[float, float, float]:
+    return (spacing[0], spacing[1], spacing[2])
 
 
 def tell_notes(case: str, stored: LabelMap) -> None:

@@ -11,8 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench.contracts import Metric
-from segbench.errors import SegbenchError
+from segbench.contracts import Dataset, Metric
+from segbench.errors import DataInvalid, SegbenchError
 from segbench.files.images import read_label_map
 from segbench.names import first_few
 from segbench.scoring.binary import in_one_custom
@@ -37,6 +37,7 @@ class Setting:
         ignore: label of voxels that do not count, or None.
         known: label values that may occur; others are reported.
         strict_labels: whether other values are a fault, or merely noted because labels were chosen by hand.
+        dataset: prepared; where truths are that are no files.
         colours: red, green, blue -> label value of masks in colour; empty = values are labels.
     """
 
@@ -46,6 +47,7 @@ class Setting:
     ignore: int | None = None
     known: frozenset[int] = frozenset()
     strict_labels: bool = True
+    dataset: Dataset | None = None
     colours: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
 
 
@@ -104,7 +106,7 @@ def score_pair(pair: Pair, setting: Setting) -> Outcome:
         return replace(Outcome() if pair.fault else _not_predicted(pair, setting), scores=absent)
     known = Outcome()
     try:
-        read = _read(pair.truth, "reference", setting)
+        read = _read_truth(pair, setting)
         truth = _with_ignored(read, setting.ignore)
         known = _reference(truth)
         other = _read(pair.predicted, "prediction", setting, read)
@@ -138,9 +140,19 @@ def _reference(truth: LabelMap) -> Outcome:
 def _not_predicted(pair: Pair, setting: Setting) -> Outcome:
     """Return what rows say of a reference that was not predicted; nothing if it cannot be read."""
     try:
-        return _reference(_with_ignored(_read(pair.truth, "reference", setting), setting.ignore))
-    except (SegbenchError, MemoryError):
+        return _reference(_with_ignored(_read_truth(pair, setting), setting.ignore))
+    except Exception:  # a missing prediction is not made worse by a broken reference
         return Outcome()
+
+
+def _read_truth(pair: Pair, setting: Setting) -> LabelMap:
+    """Read the reference of a case from its file or its dataset."""
+    if pair.ref is None:
+        return _read(pair.truth, "reference", setting)
+    truth = setting.dataset.load_truth(pair.ref) if setting.dataset is not None else None
+    if truth is None:
+        raise DataInvalid(f"test case {pair.case} has no truth to score against.")
+    return truth
 
 
 def _read(path: Path, role: str, setting: Setting, like: LabelMap | None = None) -> LabelMap:

@@ -90,6 +90,7 @@ def rows_of(design: Design, pairs: Sequence[Pair], outcomes: Sequence[Outcome], 
     for pair, outcome in zip(pairs, outcomes, strict=True):
         case = {**fixed, "case_id": pair.case, "group": pair.group, "rater": pair.rater, "truth": outcome.truth}
         length, flat = (outcome.unit, outcome.flat) if outcome.unit else usual
+        case |= {} if pair.fold is None else {"fold": pair.fold}
         for metric, structure, label, value, status in outcome.scores:
             unit, value = on_grid(kinds[metric]["unit"], value, length, flat=flat)
             score = {"label": label, "label_name": structure, "value": value, "status": status}

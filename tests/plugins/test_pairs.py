@@ -220,7 +220,7 @@ def test_a_run_trains_predicts_in_its_own_format_and_scores_in_pixels(tmp_path):
     rows = read_scores(outcome.folder).to_pylist()
     assert {row["unit"] for row in rows if row["metric"] == "hd95"} == {"px"}
     assert all("@px:" in row["truth"] for row in rows)
-    written = sorted((outcome.folder / "native").iterdir())
+    written = sorted((outcome.folder / "predictions-native").iterdir())
     assert len(written) == len({row["case_id"] for row in rows})
     for path in written:
         assert path.name.endswith("_mask.png") and Image.open(path).mode == "RGB"
