@@ -38,6 +38,7 @@ from segbench.scoring.geometry import Mode
 from segbench.scoring.journal import Journal, remove
 from segbench.scoring.pairs import CaseProblem, Pair
 from segbench.scoring.rows import Design, rows_of
+from segbench.scoring.totals import in_all
 from segbench.scoring.workers import WorkerDied, each
 from segbench.types import Choice, Task
 
@@ -150,7 +151,8 @@ def evaluate(
             metric.structures(task)
     setting = Setting(task, chosen, geometry, ignore, _known(structures, found), not by_hand or _declared(found))
     outcomes = _score_all(found.pairs, setting, folder, jobs, catalogue, progress)
-    problems = (*found.problems, *(problem for outcome in outcomes for problem in outcome.problems))
+    outcomes, of_all = in_all(outcomes, task, asked=by_hand, ignore=ignore)
+    problems = (*found.problems, *of_all, *(problem for outcome in outcomes for problem in outcome.problems))
     design = Design(run_id, dataset, revision, name, source="external")
     table, seconds = rows_of(design, found.pairs, outcomes, chosen), time.monotonic() - begun
     result = EvaluationResult(run_id, folder, table, problems, task, found.words, len(found.pairs), False, seconds)

@@ -32,7 +32,8 @@ def identity(
 ) -> tuple[str, str, dict[str, Any]]:
     """Return the revision of the references, the identity of the run, and the request behind it."""
     truths = [(pair.case, pair.rater, truth) for pair, (truth, _) in zip(found.pairs, hashes, strict=True)]
-    revision = "ref-" + fingerprint([truths, ignore])[:8]
+    named = sorted(wanted["structures"])  # which value is what; none if the files alone decide
+    revision = "ref-" + fingerprint([truths, ignore, *([named] if named else [])])[:8]
     request = {
         **wanted,
         "dataset": dataset,

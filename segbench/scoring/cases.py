@@ -58,18 +58,56 @@ class Outcome:
         problems: what a reader must know.
         passing: True if the same command may succeed another time (memory ran out).
         truth: see ``truths.truth_digest``; "" if the reference was not read.
+        values: label values of the reference that count, None if it was not read.
+        left_out: voxels of the reference with the ignore label.
     """
 
     scores: list[PlainScore] = field(default_factory=list)
     problems: tuple[CaseProblem, ...] = ()
     passing: bool = False
     truth: str = ""
+    values: tuple[int, ...] | None = None
+    left_out: int = 0
 
 
-def failed(pair: Pair, setting: Setting, why: str, *, passing: bool = False, truth: str = "") -> Outcome:
+def failed(
+    pair: Pair, setting: Setting, why: str, *, passing: bool = False, reference: _Reference | None = None
+) -> Outcome:
     """Return the outcome of a case that could not be scored."""
     problem = CaseProblem(pair.case, "failed", why, pair.rater)
-    return Outcome(_plain(missing_scores(setting.task, setting.metrics, "failed"), setting), (problem,), passing, truth)
+    return _unscored(setting, "failed", reference, (problem,), passing)
+
+
+def _unscored(
+    setting: Setting,
+    status: Status,
+    reference: _Reference | None,
+    problems: tuple[CaseProblem, ...] = (),
+    passing: bool = False,
+) -> Outcome:
+    scores = _plain(missing_scores(setting.task, setting.metrics, status), setting)
+    if reference is None:
+        return Outcome(scores, problems, passing)
+    return Outcome(scores, problems, passing, reference.digest, reference.values, reference.left_out)
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """A reference as it counts: ``UNKNOWN`` where its ignore label is, no other negative value.
+
+    Attributes:
+        labels: what is scored against.
+        digest: see ``truths.truth_digest``.
+        values: label values, without ``UNKNOWN``.
+        left_out: voxels that are ``UNKNOWN``.
+        negative: negative values that became background, and the number of their voxels.
+    """
+
+    labels: LabelMap
+    digest: str
+    values: tuple[int, ...]
+    left_out: int
+    negative: tuple[tuple[int, ...], int]
 
 
 def _plain(scored: list[Scored], setting: Setting) -> list[PlainScore]:
@@ -82,17 +120,17 @@ def _plain(scored: list[Scored], setting: Setting) -> list[PlainScore]:
 
 def score_pair(pair: Pair, setting: Setting) -> Outcome:
     """Score one case from its files; whatever goes wrong becomes part of the outcome."""
-    if pair.fault or pair.predicted is None:
-        status: Status = "failed" if pair.fault else "missing"
-        absent = _plain(missing_scores(setting.task, setting.metrics, status), setting)
-        return Outcome(absent, truth="" if pair.fault else _digest(pair, setting))
-    digest = ""
+    if pair.fault:
+        return _unscored(setting, "failed", None)
+    if pair.predicted is None:
+        return _unscored(setting, "missing", _reference_if_readable(pair, setting))
+    reference = None
     try:
-        truth = _with_ignored(_read(pair.truth, "reference"), setting.ignore)
-        digest = truth_digest(truth)
+        reference = _reference(pair, setting.ignore)
+        truth = reference.labels
         aligned = align(_read(pair.predicted, "prediction", truth), truth, setting.geometry)
         predicted = _without_ignored(aligned.predicted, truth, setting.ignore)
-        problems = _strange_values(pair, predicted, truth, setting)
+        problems = _strange_values(pair, predicted, reference, setting)
         if aligned.note:
             problems.append(CaseProblem(pair.case, "note", aligned.note, pair.rater))
         reasons: list[str] = []
@@ -100,21 +138,39 @@ def score_pair(pair: Pair, setting: Setting) -> Outcome:
         predicted, truth = in_range(predicted, count), in_range(truth, count)
         scores = score_case(predicted, truth, setting.task, setting.metrics, reasons)
     except SegbenchError as error:
-        return failed(pair, setting, str(error), truth=digest)
+        return failed(pair, setting, str(error), reference=reference)
     except MemoryError:
-        return failed(pair, setting, "memory ran out. Use fewer --jobs.", passing=True, truth=digest)
+        return failed(pair, setting, "memory ran out. Use fewer --jobs.", passing=True, reference=reference)
     except Exception as error:
-        return failed(pair, setting, f"unexpected {type(error).__name__}: {error}", truth=digest)
+        return failed(pair, setting, f"unexpected {type(error).__name__}: {error}", reference=reference)
     problems += [CaseProblem(pair.case, "failed", reason, pair.rater) for reason in reasons]
-    return Outcome(_plain(scores, setting), tuple(problems), truth=digest)
+    known = reference.digest, reference.values, reference.left_out
+    return Outcome(_plain(scores, setting), tuple(problems), False, *known)
 
 
-def _digest(pair: Pair, setting: Setting) -> str:
-    """Return the digest of a reference that was not predicted, "" if it cannot be read."""
+def _reference_if_readable(pair: Pair, setting: Setting) -> _Reference | None:
+    """Return a reference that was not predicted, None if it cannot be read."""
     try:
-        return truth_digest(_with_ignored(_read(pair.truth, "reference"), setting.ignore))
+        return _reference(pair, setting.ignore)
     except (SegbenchError, MemoryError):
-        return ""
+        return None
+
+
+def _reference(pair: Pair, ignore: int | None) -> _Reference:
+    """Read a reference; negative values are background unless they are asked to be left out."""
+    labels = _read(pair.truth, "reference")
+    array, counted = labels.array, values_in(labels.array)
+    left_out = int(np.count_nonzero(array == ignore)) if ignore in counted else 0
+    negative = tuple(sorted(value for value in counted if value < 0 and value != ignore))
+    strays = int(np.count_nonzero((array < 0) & (array != ignore))) if negative else 0
+    if left_out or negative:
+        wide = array.astype(np.promote_types(array.dtype, np.int8))
+        wide[(array < 0) & (array != ignore)] = 0
+        if ignore is not None:
+            wide[array == ignore] = UNKNOWN
+        labels = LabelMap(wide, labels.spacing, labels.affine)
+    values = tuple(sorted(value for value in counted | ({0} if negative else set()) if value >= 0 and value != ignore))
+    return _Reference(labels, truth_digest(labels), values, left_out, (negative, strays))
 
 
 def _read(path: Path, role: str, like: LabelMap | None = None) -> LabelMap:
@@ -124,13 +180,6 @@ def _read(path: Path, role: str, like: LabelMap | None = None) -> LabelMap:
         raise type(error)(f"{role} {error}") from error
     except OSError as error:
         raise SegbenchError(f"{role} {path}: cannot be read ({error.strerror or error}).") from error
-
-
-def _with_ignored(truth: LabelMap, ignore: int | None) -> LabelMap:
-    if ignore is None:
-        return truth
-    wide = np.promote_types(truth.array.dtype, np.int8)
-    return LabelMap(np.where(truth.array == ignore, UNKNOWN, truth.array.astype(wide)), truth.spacing, truth.affine)
 
 
 def _without_ignored(predicted: LabelMap, truth: LabelMap, ignore: int | None) -> LabelMap:
@@ -148,19 +197,33 @@ def in_range(labels: LabelMap, count: int) -> LabelMap:
     return LabelMap(np.where(labels.array < count, labels.array, 0), labels.spacing, labels.affine)
 
 
-def _strange_values(pair: Pair, predicted: LabelMap, truth: LabelMap, setting: Setting) -> list[CaseProblem]:
+def _strange_values(pair: Pair, predicted: LabelMap, reference: _Reference, setting: Setting) -> list[CaseProblem]:
     """Name values that the task does not know; they are scored as what they are: nothing it asks for."""
     problems = []
-    true_values = values_in(truth.array)
+    true_values = set(reference.values)
     known = setting.known | {0}
     kind: Any = "labels" if setting.strict_labels else "note"
-    strange = sorted(true_values - known - {UNKNOWN})
+
+    def say(kind: Any, what: str) -> None:
+        problems.append(CaseProblem(pair.case, kind, what, pair.rater))
+
+    strange = sorted(true_values - known)
     if strange and setting.strict_labels:
-        what = f"the reference has unknown labels {first_few(strange, 8)}"
-        problems.append(CaseProblem(pair.case, kind, what, pair.rater))
+        say(kind, f"the reference has unknown labels {first_few(strange, 8)}")
+    values, voxels = reference.negative
+    if values:
+        what = (
+            f"{voxels} voxels of the reference have negative values ({first_few(list(values), 8)}), which are no labels"
+        )
+        advice = f" If they must not count, say --ignore-label {values[0]}." if setting.ignore is None else ""
+        say(kind, f"{what}; they count as background.{advice}")
+    if reference.left_out:
+        say(
+            "note",
+            f"{reference.left_out} of {predicted.array.size} voxels are left out (ignore label {setting.ignore})",
+        )
     if strange := sorted(values_in(predicted.array) - known - true_values):
-        what = f"the prediction has unknown labels {first_few(strange, 8)}; they count as background"
-        problems.append(CaseProblem(pair.case, kind, what, pair.rater))
+        say(kind, f"the prediction has unknown labels {first_few(strange, 8)}; they count as background")
     return problems
 
 
