@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from segbench.names import first_few as first_few
     from segbench.names import folder_task_name as folder_task_name
     from segbench.names import patient_of as patient_of
+    from segbench.padding import of_any_size as of_any_size
     from segbench.params import parameter as parameter
     from segbench.results import read_scores as read_scores
     from segbench.runner import run as run
@@ -131,6 +132,7 @@ _HOME = {
     "segbench.files.images": ("image_header", "read_image", "read_label_map", "write_image", "write_label_map"),
     "segbench.losses": ("cross_entropy", "median_frequency_weights", "pixel_terms", "soft_dice", "soft_dice_loss"),
     "segbench.names": ("case_id", "first_few", "folder_task_name", "patient_of"),
+    "segbench.padding": ("of_any_size",),
     "segbench.params": ("parameter",),
     "segbench.results": ("read_scores",),
     "segbench.runner": ("run",),

@@ -262,9 +262,11 @@ def _dry(cell: RunConfig, sources: Sources, as_json: bool) -> dict[str, Any]:
 
 
 def _run(cell: RunConfig, sources: Sources, as_json: bool) -> dict[str, Any]:
+    from segbench.cli.allocator import keep_pages
     from segbench.cli.progress import RichReporter
     from segbench.runner import run
 
+    keep_pages()
     console.say(title(cell), style="bold")
     reporter = RichReporter(console.stderr())
     try:

@@ -6,39 +6,31 @@ no-op, an interrupted one goes on where it was, and changed predictions are anot
 
 from __future__ import annotations
 
-import pickle
+import json
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from segbench.contracts import Metric
 from segbench.errors import DataMissing, Incompatible, SegbenchError, UsageError, safe_name
-from segbench.evaluation.identity import hashes_of, identity
+from segbench.evaluation.identity import described, hashes_of, identity
 from segbench.evaluation.labelling import Structures, chosen_structures, structures_found, task_of
 from segbench.evaluation.layouts import Kind, Layout, find_pairs
 from segbench.files.images import read_label_map
-from segbench.host import Catalogue, blame, load_catalogue
-from segbench.results import RECORD, SCORES, is_complete, read_scores, run_folder, write_json, write_table
-from segbench.scoring.cases import (
-    Outcome,
-    Setting,
-    failed,
-    score_pair,
-    score_settled,
-    settle,
-    unsettle,
-    values_in_file,
-)
+from segbench.host import Catalogue, load_catalogue
+from segbench.results import RECORD, is_complete, read_scores, run_folder, write_json
+from segbench.scoring.cases import Setting, unsettle, values_in_file
 from segbench.scoring.geometry import Mode
-from segbench.scoring.journal import Journal, remove
+from segbench.scoring.journal import remove
+from segbench.scoring.metrics import prepare_metrics
 from segbench.scoring.pairs import CaseProblem, Pair
-from segbench.scoring.rows import Design, rows_of
-from segbench.scoring.totals import in_all
+from segbench.scoring.pipeline import Progress
+from segbench.scoring.rows import Design
+from segbench.scoring.stored import Known, add_scores, lacking, stamps_of
 from segbench.scoring.workers import WorkerDied, each
 from segbench.types import Choice, Task
 
@@ -46,8 +38,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 OnMissing = Literal["worst", "skip", "fail"]
-Progress = Callable[[int, int, str], None]
-"""Called with cases done, cases in all, and the case just done."""
 SMALL = 1 << 25
 """Bytes of references below which starting processes takes longer than looking through them."""
 
@@ -59,7 +49,7 @@ class EvaluationResult:
     Attributes:
         run_id: identity of request and files.
         folder: where it was written.
-        table: the scores, one row per case, structure and metric.
+        table: the scores by the metrics asked for, one row per case, structure and metric.
         problems: everything about single cases that a reader must know.
         task: what was scored.
         layout: what was recognised in the folders, in words.
@@ -139,25 +129,36 @@ def evaluate(
     by_hand = labels is not None or regions is not None
     hashes = hashes_of(found.pairs, jobs)
     wanted = {"name": name, "on_missing": on_missing, "geometry": geometry, "structures": list(structures.items())}
-    revision, run_id, request = identity(dataset, wanted, chosen, ignore, found, hashes)
+    revision, run_id, request = identity(dataset, wanted, ignore, found, hashes)
     folder = run_folder(Path(results).expanduser(), dataset, name, run_id)
-    if is_complete(folder) and (known := _finished(folder, dataset, found)) is not None:
-        return replace(known, seconds=time.monotonic() - begun)
+    design = Design(run_id, dataset, revision, name, source="external")
+    known = _finished(folder, dataset, found)
+    scores: Known = known.record["scores"] if known else {}
+    todo = lacking(scores, design.decision, chosen, catalogue)
+    if known and not todo:
+        table = _of_metrics(known.result.table, chosen)
+        return replace(known.result, table=table, seconds=time.monotonic() - begun)
     structures = structures or structures_found(_survey(found.pairs, jobs) - {ignore})
     task = task_of(dataset, revision, structures)
-    for metric in chosen:
-        with blame(f"of metric {metric.name}", "preparing it"):
-            metric.prepare(task, iter(()))
-            metric.structures(task)
-    setting = Setting(task, chosen, geometry, ignore, _known(structures, found), not by_hand or _declared(found))
-    outcomes = _score_all(found.pairs, setting, folder, jobs, catalogue, progress)
-    outcomes, of_all = in_all(outcomes, task, asked=by_hand, ignore=ignore)
-    problems = (*found.problems, *of_all, *(problem for outcome in outcomes for problem in outcome.problems))
-    design = Design(run_id, dataset, revision, name, source="external")
-    table, seconds = rows_of(design, found.pairs, outcomes, chosen), time.monotonic() - begun
+    stamps = stamps_of(todo, catalogue)
+    prepare_metrics(todo, task, lambda: iter(()), {})
+    known_values, strict = _known(structures, found), not by_hand or _declared(found)
+    setting = Setting(task, tuple(todo), geometry, ignore, known_values, strict, asked=by_hand)
+    scored = add_scores(
+        folder, scores, design, found.pairs, setting, stamps, jobs=jobs, catalogue=catalogue, progress=progress
+    )
+    before = known.result.problems if known else found.problems
+    problems = tuple(dict.fromkeys((*before, *scored.problems)))
+    seconds = time.monotonic() - begun
+    table = _of_metrics(scored.table, chosen)
     result = EvaluationResult(run_id, folder, table, problems, task, found.words, len(found.pairs), False, seconds)
-    request |= {"structures": list(structures.items()), "layout": found.words, "references": str(references)}
-    _write(result, request, retry=any(outcome.passing for outcome in outcomes), catalogue=catalogue)
+    request |= {"structures": list(structures.items()), "layout": found.words, "scores": scored.known}
+    request["paths"] = {
+        "predictions": str(Path(predictions).absolute()),
+        "references": str(Path(references).absolute()),
+    }
+    request["metrics"] = [described(metric) for metric in chosen]
+    _write(result, request, retry=scored.passing, catalogue=catalogue)
     return result
 
 
@@ -192,9 +193,7 @@ def chosen_metrics(metrics: Sequence[str | Choice | Metric] | None, catalogue: C
         chosen = [catalogue.metric(one) if isinstance(one, Choice) else one for one in choices]
     for metric in chosen:
         if not _ready(metric):
-            able = (
-                f"Give it one with --set metric.{metric.name}.prior=FILE" if hasattr(metric, "prior") else "Score a run"
-            )
+            able = f"Give it one with --set metric.{metric.name}.prior=FILE" if metric.prior_kind else "Score a run"
             raise Incompatible(
                 f"metric {metric.name} needs training truths to learn its prior from, and an evaluation has none. "
                 f"{able} (`segbench info metric {metric.name}`), or leave it out."
@@ -205,7 +204,7 @@ def chosen_metrics(metrics: Sequence[str | Choice | Metric] | None, catalogue: C
 
 
 def _ready(metric: Metric) -> bool:
-    return not metric.needs_training or getattr(metric, "prior", None) is not None
+    return not metric.learns
 
 
 def _without_missing(found: Layout, on_missing: str) -> Layout:
@@ -227,21 +226,39 @@ def _without_missing(found: Layout, on_missing: str) -> Layout:
     return replace(found, pairs=kept, problems=problems)
 
 
-def _finished(folder: Path, dataset: str, found: Layout) -> EvaluationResult | None:
-    """Return the result of a finished run, or None if another try may do better."""
-    import json
+@dataclass(frozen=True)
+class _Finished:
+    """A finished evaluation: its record, and what it found out."""
 
+    record: dict[str, Any]
+    result: EvaluationResult
+
+
+def _finished(folder: Path, dataset: str, found: Layout) -> _Finished | None:
+    """Return a finished run, or None if there is none, or another try may do better."""
+    if not is_complete(folder):
+        return None
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         problems = tuple(CaseProblem(**problem) for problem in record["problems"])
         structures: Structures = {name: tuple(values) for name, values in record["structures"]}
         task = task_of(dataset, record["revision"], structures)
-        table = read_scores(folder)
+        table, scores = read_scores(folder), dict(record["scores"])
     except (OSError, ValueError, LookupError, TypeError, SegbenchError):  # damaged: do it again
         return None
-    if record["retry"]:
+    if record["retry"] or not scores:
         return None
-    return EvaluationResult(record["run_id"], folder, table, problems, task, found.words, len(found.pairs), True, 0.0)
+    result = EvaluationResult(record["run_id"], folder, table, problems, task, found.words, len(found.pairs), True, 0.0)
+    return _Finished(record, result)
+
+
+def _of_metrics(table: pa.Table, metrics: Sequence[Metric]) -> pa.Table:
+    """Return the rows of some metrics."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    names = pa.array([metric.name for metric in metrics], pa.string())
+    return table.filter(pc.is_in(table.column("metric").cast(pa.string()), value_set=names))
 
 
 def _survey(pairs: Sequence[Pair], jobs: int) -> set[int]:
@@ -257,37 +274,8 @@ def _survey(pairs: Sequence[Pair], jobs: int) -> set[int]:
     return found
 
 
-def _score_all(
-    pairs: Sequence[Pair], setting: Setting, folder: Path, jobs: int, catalogue: Catalogue, progress: Progress | None
-) -> list[Outcome]:
-    """Score what the journal does not have yet; return the outcomes in the order of the pairs."""
-    with Journal(folder, len(pairs)) as journal:
-        waiting = [index for index in range(len(pairs)) if index not in journal.done]
-        for position, outcome in _outcomes([pairs[index] for index in waiting], setting, jobs, catalogue):
-            index = waiting[position]
-            if isinstance(outcome, WorkerDied):
-                outcome = failed(pairs[index], setting, outcome.reason, passing=True)
-            journal.add(index, outcome)
-            if progress is not None:
-                progress(len(journal.done), len(pairs), pairs[index].case)
-        return [journal.done[index] for index in range(len(pairs))]
-
-
-def _outcomes(
-    pairs: Sequence[Pair], setting: Setting, jobs: int, catalogue: Catalogue
-) -> Iterator[tuple[int, Outcome | WorkerDied]]:
-    if jobs == 1:
-        return each(partial(score_pair, setting=setting), pairs, 1, unsettle, ())
-    try:
-        pickled = pickle.dumps(setting)
-    except Exception as error:
-        raise UsageError(f"A metric cannot be sent to other processes ({error}). Use one job.") from error
-    plugins = tuple(origin.distribution for origin in catalogue.origins if origin.version == "file")
-    return each(score_settled, pairs, jobs, settle, (plugins, pickled))
-
-
 def _write(result: EvaluationResult, request: dict[str, Any], *, retry: bool, catalogue: Catalogue) -> None:
-    """Write scores, then the record whose presence says that the run is complete."""
+    """Write the record, whose presence says that the run is complete."""
     libraries = ("segbench", "numpy", "scipy", "nibabel", "pyarrow")
     record = {
         **{"run_id": result.run_id, "source": "external", "method": request["name"], "retry": retry},
@@ -297,7 +285,6 @@ def _write(result: EvaluationResult, request: dict[str, Any], *, retry: bool, ca
         "plugins": {origin.plugin: f"{origin.distribution} {origin.version}" for origin in catalogue.origins},
         "machine": platform.platform(),
     }
-    write_table(result.folder / SCORES, result.table)
     write_json(result.folder / RECORD, record)
     if not retry:
         remove(result.folder)

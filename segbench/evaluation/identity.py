@@ -1,4 +1,4 @@
-"""The identity of an evaluation: a hash of the request and of the bytes of every file."""
+"""The identity of outside predictions: a hash of the request, less its metrics, and of the bytes of every file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ def hashes_of(pairs: Sequence[Pair], jobs: int) -> list[tuple[str, str | None]]:
 def identity(
     dataset: str,
     wanted: dict[str, Any],
-    metrics: Sequence[Metric],
     ignore: int | None,
     found: Layout,
     hashes: Sequence[tuple[str, str | None]],
@@ -39,7 +38,6 @@ def identity(
         "dataset": dataset,
         "revision": revision,
         "ignore_label": ignore,
-        "metrics": [_described(metric) for metric in metrics],
         "cases": [
             {"case": pair.case, "rater": pair.rater, "fault": pair.fault, "reference": truth, "prediction": predicted}
             for pair, (truth, predicted) in zip(found.pairs, hashes, strict=True)
@@ -48,7 +46,7 @@ def identity(
     return revision, fingerprint(request)[:12], request
 
 
-def _described(metric: Metric) -> dict[str, Any]:
+def described(metric: Metric) -> dict[str, Any]:
     """Return what makes a metric this metric: its parameters, and the bytes of files they name."""
     files = {name: content_hash(value) for name, value in vars(metric).items() if isinstance(value, Path)}
     return {"name": metric.name, "version": metric.version, "parameters": to_json(metric), "files": files}

@@ -12,7 +12,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from segbench.files.formats import LARGEST, REPLACE, check_size, guarded, invalid
+from segbench.files.headers import LARGEST, REPLACE, check_size, guarded, invalid
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segbench.files import itk
-from segbench.files.formats import Header, bytes_of, check_size, chunks_of, geometry_of, invalid, shape_of
+from segbench.files.headers import Header, bytes_of, check_size, geometry_of, invalid, shape_of
+from segbench.files.nifti import chunks_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

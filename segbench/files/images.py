@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from segbench.atomic import atomically
 from segbench.errors import DataInvalid, SegbenchError
 from segbench.files import archives
-from segbench.files.formats import guarded, header_of, invalid, volume_of
+from segbench.files.formats import header_of, volume_of
+from segbench.files.headers import guarded, invalid
 from segbench.types import LabelMap
 
 if TYPE_CHECKING:

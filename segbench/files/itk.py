@@ -10,14 +10,13 @@ import importlib
 import importlib.util
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segbench.errors import DataInvalid, SegbenchError
-from segbench.files.formats import (
+from segbench.files.headers import (
     LARGEST,
     REPLACE,
     Header,
@@ -56,6 +55,8 @@ def read(path: Path, *, voxels: bool = True) -> tuple[Header, NDArray[Any]]:
         DataMissing: no such file.
         DataInvalid: SimpleITK is absent, gives the file up, crashes or stalls.
     """
+    import subprocess
+
     import numpy as np
 
     if importlib.util.find_spec("SimpleITK") is None:

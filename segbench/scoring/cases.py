@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench.contracts import Metric
-from segbench.errors import SegbenchError
+from segbench.contracts import Dataset, Metric
+from segbench.errors import DataInvalid, SegbenchError
 from segbench.files.images import read_label_map
 from segbench.names import first_few
 from segbench.scoring.geometry import Mode, align
@@ -35,6 +35,8 @@ class Setting:
         ignore: label of voxels that do not count, or None.
         known: label values that may occur; others are reported.
         strict_labels: whether other values are a fault, or merely noted because labels were chosen by hand.
+        dataset: prepared; where truths are that are no files.
+        asked: whether somebody named the structures for this scoring, so that one that is nowhere is a mistake.
     """
 
     task: Task
@@ -43,6 +45,8 @@ class Setting:
     ignore: int | None = None
     known: frozenset[int] = frozenset()
     strict_labels: bool = True
+    dataset: Dataset | None = None
+    asked: bool = False
 
 
 PlainScore = tuple[int, str, int | None, float | None, Status]
@@ -126,10 +130,10 @@ def score_pair(pair: Pair, setting: Setting) -> Outcome:
         return _unscored(setting, "missing", _reference_if_readable(pair, setting))
     reference = None
     try:
-        reference = _reference(pair, setting.ignore)
+        reference = _reference(pair, setting)
         truth = reference.labels
         aligned = align(_read(pair.predicted, "prediction", truth), truth, setting.geometry)
-        predicted = _without_ignored(aligned.predicted, truth, setting.ignore)
+        predicted = _without_ignored(aligned.predicted, truth) if reference.left_out else aligned.predicted
         problems = _strange_values(pair, predicted, reference, setting)
         if aligned.note:
             problems.append(CaseProblem(pair.case, "note", aligned.note, pair.rater))
@@ -151,19 +155,29 @@ def score_pair(pair: Pair, setting: Setting) -> Outcome:
 def _reference_if_readable(pair: Pair, setting: Setting) -> _Reference | None:
     """Return a reference that was not predicted, None if it cannot be read."""
     try:
-        return _reference(pair, setting.ignore)
-    except (SegbenchError, MemoryError):
+        return _reference(pair, setting)
+    except Exception:  # a missing prediction is not made worse by a broken reference
         return None
 
 
-def _reference(pair: Pair, ignore: int | None) -> _Reference:
-    """Read a reference; negative values are background unless they are asked to be left out."""
-    labels = _read(pair.truth, "reference")
+def _reference(pair: Pair, setting: Setting) -> _Reference:
+    """Read the reference of a case from its file or its dataset, whose ``UNKNOWN`` is no file's -1.
+
+    In a file only the ignore label is left out; other negative values are background.
+    """
+    ignore = setting.ignore
+    if pair.ref is None:
+        labels = _read(pair.truth, "reference")
+    else:
+        truth = setting.dataset.load_truth(pair.ref) if setting.dataset is not None else None
+        if truth is None:
+            raise DataInvalid(f"test case {pair.case} has no truth to score against.")
+        labels, ignore = truth, UNKNOWN
     array, counted = labels.array, values_in(labels.array)
     left_out = int(np.count_nonzero(array == ignore)) if ignore in counted else 0
     negative = tuple(sorted(value for value in counted if value < 0 and value != ignore))
     strays = int(np.count_nonzero((array < 0) & (array != ignore))) if negative else 0
-    if left_out or negative:
+    if negative or (left_out and ignore != UNKNOWN):
         wide = array.astype(np.promote_types(array.dtype, np.int8))
         wide[(array < 0) & (array != ignore)] = 0
         if ignore is not None:
@@ -182,10 +196,8 @@ def _read(path: Path, role: str, like: LabelMap | None = None) -> LabelMap:
         raise SegbenchError(f"{role} {path}: cannot be read ({error.strerror or error}).") from error
 
 
-def _without_ignored(predicted: LabelMap, truth: LabelMap, ignore: int | None) -> LabelMap:
+def _without_ignored(predicted: LabelMap, truth: LabelMap) -> LabelMap:
     """Set predicted voxels that do not count to background, so that nobody wonders about their values."""
-    if ignore is None:
-        return predicted
     array = np.where(truth.array == UNKNOWN, 0, predicted.array)
     return LabelMap(array, predicted.spacing, predicted.affine)
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from segbench.types import CaseRef
+
 ProblemKind = Literal["missing", "failed", "extra", "labels", "note"]
 
 
@@ -39,10 +41,11 @@ class Pair:
     Attributes:
         case: safe as a name, unique per rater.
         group: the patient, as far as the names tell.
-        truth: the reference file.
+        truth: the reference file; with ``ref`` merely its name.
         predicted: the prediction file, or None.
         fault: why the pair cannot be scored although files exist; "" if it can.
         rater: who drew the reference, where there are several.
+        ref: the case of ``Setting.dataset`` whose truth is the reference, if it is no file.
     """
 
     case: str
@@ -51,3 +54,4 @@ class Pair:
     predicted: Path | None
     fault: str = ""
     rater: str | None = None
+    ref: CaseRef | None = None

@@ -7,14 +7,12 @@ from dataclasses import replace
 
 from segbench.errors import DataInvalid
 from segbench.names import first_few
-from segbench.scoring.cases import Outcome
+from segbench.scoring.cases import Outcome, Setting
 from segbench.scoring.pairs import CaseProblem
-from segbench.types import Structure, Task
+from segbench.types import Structure
 
 
-def in_all(
-    outcomes: Sequence[Outcome], task: Task, *, asked: bool, ignore: int | None
-) -> tuple[list[Outcome], tuple[CaseProblem, ...]]:
+def in_all(outcomes: Sequence[Outcome], setting: Setting) -> tuple[list[Outcome], tuple[CaseProblem, ...]]:
     """Return the outcomes without scores of structures that no reference has, and what to say of all cases.
 
     Where both masks are empty an overlap is perfect: a structure that exists nowhere, as by a wrong label value, would
@@ -22,25 +20,25 @@ def in_all(
 
     Args:
         outcomes: of all cases.
-        task: what was asked for.
-        asked: whether somebody named these structures, and so errs; else the folder declares more than it shows.
-        ignore: label of voxels that do not count.
+        setting: what was asked for.
 
     Raises:
-        DataInvalid: if no structure is left.
+        DataInvalid: if no structure of a folder is left; a run has no rows then, and a problem for each.
     """
     read = [outcome for outcome in outcomes if outcome.values is not None]
     values = {value for outcome in read for value in outcome.values or ()}
     problems = []
     if left_out := sum(outcome.left_out for outcome in read):
         some = sum(outcome.left_out > 0 for outcome in read)
-        what = f"{left_out} voxels are left out (ignore label {ignore}) in {some} of {len(outcomes)} references"
+        why = "unknown in the dataset" if setting.ignore is None else f"ignore label {setting.ignore}"
+        what = f"{left_out} voxels are left out ({why}) in {some} of {len(outcomes)} references"
         problems.append(CaseProblem("", "note", what))
-    nowhere = [one for one in task.structures if not values & set(one.values)] if read else []
+    nowhere = [one for one in setting.task.structures if not values & set(one.values)] if read else []
     if not nowhere:
         return list(outcomes), tuple(problems)
+    nothing_left = len(nowhere) == len(setting.task.structures)
     shown = f"their label values are {first_few(sorted(values), 12)}"
-    if len(nowhere) == len(task.structures):
+    if nothing_left and setting.dataset is None:  # else nobody named values
         wanted = ", ".join(_named(one) for one in nowhere[:8])
         raise DataInvalid(
             f"None of the structures asked for ({wanted}) is in any of {len(read)} references; {shown}. "
@@ -51,7 +49,7 @@ def in_all(
         predicted = sum(_predicted(outcome, one.name) for outcome in outcomes)
         falsely = f", although {predicted} predictions have it" if predicted else ""
         what = f"{_named(one)} is in none of {len(read)} references and is not scored{falsely}; {shown}"
-        problems.append(CaseProblem("", "labels" if asked or predicted else "note", what))
+        problems.append(CaseProblem("", "labels" if setting.asked or predicted or nothing_left else "note", what))
     return kept, tuple(problems)
 
 
