@@ -145,7 +145,7 @@ def evaluate(
     stamps = stamps_of(todo, catalogue, lesson)
     prepare_metrics(todo, task, template.run.truths if template else lambda: iter(()), {})
     values = scope.known.union(*structures.values())
-    setting = Setting(task, tuple(todo), geometry, scope.ignore, values, scope.strict)
+    setting = Setting(task, tuple(todo), geometry, scope.ignore, values, scope.strict, asked=scope.by_hand)
     design = Design(run_id, dataset, revision, name, source="external", synthetic=task.synthetic, **said)
     what = (folder, scores, design, found.pairs, setting, stamps)
     scored = add_scores(*what, jobs=jobs, catalogue=catalogue, progress=progress)

@@ -39,7 +39,8 @@ def identity(
         hashes: of each pair, see ``hashes_of``.
     """
     truths = [(pair.case, pair.rater, truth) for pair, (truth, _) in zip(found.pairs, hashes, strict=True)]
-    revision = "ref-" + fingerprint([truths, ignore])[:8]
+    named = sorted(wanted["structures"])  # which value is what; none if the files alone decide
+    revision = "ref-" + fingerprint([truths, ignore, *([named] if named else [])])[:8]
     request = {
         **wanted,
         "dataset": dataset,
