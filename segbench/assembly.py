@@ -10,12 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from segbench import results
 from segbench.config import RunConfig
 from segbench.contracts import UNLABELLED, Dataset, Method, Metric, Network
 from segbench.errors import Incompatible
 from segbench.host import Catalogue, Origin, blame
+from segbench.scoring.decisions import Chain, chain_of
 from segbench.training.sampling import Splits, split_cases
 from segbench.types import CaseRef, Choice, Task
 
@@ -29,6 +31,7 @@ class Source:
     Attributes:
         dataset, task, refs, folds: the dataset and what it says of itself.
         cache: folder of preprocessed cases.
+        code: digest of the dataset's source where no release stands for it.
         origin: the plugin it comes from; named when it fails.
     """
 
@@ -38,6 +41,7 @@ class Source:
     folds: Sequence[Mapping[str, Sequence[str]]]
     cache: Path
     origin: Origin
+    code: str = ""
 
     @cached_property
     def lent(self) -> Mapping[CaseRef, CaseRef]:
@@ -79,7 +83,8 @@ class Sources:
                 dataset, cache = dataset.forge(forge), forge / ".cache"
                 weakref.finalize(dataset, shutil.rmtree, forge, ignore_errors=True)
             dataset.prepare(self.root / ".data")
-            return Source(dataset, dataset.task, tuple(dataset.refs()), dataset.folds(), cache, origin)
+            code = self.catalogue.code("datasets", choice.name)
+            return Source(dataset, dataset.task, tuple(dataset.refs()), dataset.folds(), cache, origin, code)
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,8 @@ class Parts:
         source: the dataset.
         unlabelled: another dataset that lends unlabelled cases, or None.
         splits: ``unlabelled`` holds what the method will see of such cases.
+        chain: how probabilities become labels.
+        data: what determines the training besides the configuration; see ``RunConfig.identity``.
     """
 
     source: Source
@@ -98,6 +105,8 @@ class Parts:
     method: Method
     metrics: tuple[Metric, ...]
     splits: Splits
+    chain: Chain
+    data: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def dataset(self) -> Dataset:
@@ -118,20 +127,34 @@ def settled(config: RunConfig, catalogue: Catalogue) -> RunConfig:
         network=catalogue.settle("networks", config.network),
         method=catalogue.settle("methods", config.method),
         metrics=tuple(catalogue.settle("metrics", metric) for metric in config.metrics),
+        decision=tuple(catalogue.settle("decisions", decision) for decision in config.decision),
         unlabelled=catalogue.settle("datasets", config.unlabelled) if config.unlabelled else None,
     )
 
 
 def folder_of(config: RunConfig, parts: Parts, root: Path) -> Path:
-    """Return the folder of a run."""
+    """Return the folder of a training."""
     base = root / ".smoke" if config.smoke else root
-    named = {"dataset": parts.dataset, "network": parts.network, "method": parts.method}
-    named |= {f"metric.{metric.name}": metric for metric in parts.metrics}
-    versions = {role: part.version for role, part in named.items()}
-    if parts.unlabelled:
-        versions["unlabelled"] = f"{parts.unlabelled.dataset.version}@{parts.unlabelled.task.revision}"
-    run_id = config.run_id(parts.task.revision, versions)
+    run_id = config.run_id(**parts.data)
     return results.run_folder(base, parts.task.name, config.method.name, run_id)
+
+
+def _data(config: RunConfig, parts: Parts, catalogue: Catalogue) -> dict[str, Any]:
+    """Return what determines a training besides its configuration; see ``RunConfig.identity``."""
+    from segbench.training.device import resolved
+
+    named = {"dataset": parts.dataset, "network": parts.network, "method": parts.method}
+    versions = {role: part.version for role, part in named.items()}
+    codes = {role: catalogue.code(role + "s", part.name) for role, part in named.items()}
+    if parts.unlabelled:
+        other = parts.unlabelled
+        versions["unlabelled"] = f"{other.dataset.version}@{other.task.revision}"
+        codes["unlabelled"] = catalogue.code("datasets", other.dataset.name)
+    device, precision = resolved(config.device, config.precision)
+    return {
+        **{"revision": parts.task.revision, "versions": versions, "device": device, "precision": precision},
+        "code": {role: code for role, code in codes.items() if code},
+    }
 
 
 def assemble(config: RunConfig, catalogue: Catalogue, root: Path, sources: Sources | None = None) -> Parts:
@@ -168,7 +191,9 @@ def assemble(config: RunConfig, catalogue: Catalogue, root: Path, sources: Sourc
     if config.smoke and nothing and len(splits.train) > 1:
         splits = replace(splits, train=splits.train[:-1], unlabelled=splits.train[-1:])  # a miniature may have none
     chosen = _unlabelled(config, method, splits, source.task, other)
-    return Parts(source, other, network, method, metrics, replace(splits, unlabelled=chosen))
+    chain = chain_of(config.decision, catalogue)
+    parts = Parts(source, other, network, method, metrics, replace(splits, unlabelled=chosen), chain)
+    return replace(parts, data=_data(config, parts, catalogue))
 
 
 def _armed(config: RunConfig, catalogue: Catalogue) -> Choice:

@@ -85,6 +85,14 @@ class Dataset(Part):
         """
         raise NotImplementedError
 
+    def load_truth(self, ref: CaseRef) -> LabelMap | None:
+        """Read the truth of one case alone, for scoring; the same as that of ``load``, which need not be quick.
+
+        Raises:
+            DataInvalid: as ``load``.
+        """
+        return self.load(ref).truth
+
     def folds(self) -> Sequence[Mapping[str, Sequence[str]]]:
         """Return the dataset's own cross-validation folds as ``{"train": ids, "val": ids}``, or nothing."""
         return ()
@@ -242,6 +250,8 @@ class Metric(Part):
             unless a prior is given by parameter.
         prior_kind: name of the ``Prior`` whose files its parameter ``prior`` takes, so that ``evaluate --prior FILE``
             finds it; "" if it takes none.
+        prior: the file that it reads instead of learning; a metric that has a ``prior_kind`` declares it a parameter.
+        knowledge_: digest of what ``prepare`` learnt or read; set by the host, part of the version of its scores.
     """
 
     unit: ClassVar[str] = ""
@@ -250,9 +260,29 @@ class Metric(Part):
     preference: ClassVar[int] = 0
     needs_training: ClassVar[bool] = False
     prior_kind: ClassVar[str] = ""
+    prior: Path | None = None
+    knowledge_: str = ""
+
+    @property
+    def learns(self) -> bool:
+        """Whether ``prepare`` must be shown training truths: it needs them and was given no file instead."""
+        return self.needs_training and self.prior is None
 
     def prepare(self, task: Task, truths: Iterable[LabelMap]) -> None:
-        """Learn dataset-wide facts from training truths only."""
+        """Learn dataset-wide facts from training truths only.
+
+        Args:
+            task: what is scored.
+            truths: of all training cases of the split on their own grids, whatever the recipe; none for predictions
+                made elsewhere.
+        """
+
+    def knowledge(self) -> Any:
+        """Return what ``prepare`` learnt or read as JSON values: equal knowledge gives comparable scores.
+
+        None (the default) lets the digests of the training truths stand for it.
+        """
+        return None
 
     def score(self, predicted: LabelMap, truth: LabelMap, task: Task) -> Iterable[Score]:
         """Score one case.

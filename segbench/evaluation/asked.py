@@ -39,11 +39,6 @@ def design_of(*, network: str, arm: str, seed: int, fold: int | None, supervisio
     return {column: value for column, value in said.items() if value != _USUAL[column]}
 
 
-def learns(metric: Metric) -> bool:
-    """Return whether a metric must see training truths: it was given no prior by parameter."""
-    return metric.needs_training and getattr(metric, "prior", None) is None
-
-
 def chosen_metrics(
     metrics: Sequence[str | Choice | Metric] | None, catalogue: Catalogue, *, may_learn: bool = False
 ) -> tuple[Metric, ...]:
@@ -60,14 +55,14 @@ def chosen_metrics(
     """
     if metrics is None:
         made = [catalogue.metric(Choice(name)) for name in catalogue.defaults("metrics")]
-        chosen = [metric for metric in made if not learns(metric)]
+        chosen = [metric for metric in made if not metric.learns]
     else:
         choices = [Choice(one) if isinstance(one, str) else one for one in metrics]
         chosen = [catalogue.metric(one) if isinstance(one, Choice) else one for one in choices]
     for metric in chosen if not may_learn else ():
-        if learns(metric):
+        if metric.learns:
             option = f"--set metric.{metric.name}.prior=FILE"
-            able = f"Give it one with {option}" if hasattr(metric, "prior") else "Score like a run (--like RUN)"
+            able = f"Give it one with {option}" if metric.prior_kind else "Score like a run (--like RUN)"
             raise Incompatible(
                 f"metric {metric.name} needs training truths to learn its prior from, and an evaluation has none. "
                 f"{able} (`segbench info metric {metric.name}`), or leave it out."

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from segbench.contracts import Metric
 from segbench.errors import SegbenchError
 from segbench.evaluation.labelling import Structures, task_of
 from segbench.evaluation.layouts import Layout
 from segbench.host import Catalogue
-from segbench.results import RECORD, SCORES, read_scores, write_json, write_table
+from segbench.results import RECORD, is_complete, read_scores, write_json
 from segbench.scoring.journal import remove
 from segbench.scoring.pairs import CaseProblem
 from segbench.types import Task
@@ -29,7 +31,7 @@ class EvaluationResult:
     Attributes:
         run_id: identity of request and files.
         folder: where it was written.
-        table: the scores, one row per case, structure and metric.
+        table: the scores by the metrics asked for, one row per case, structure and metric.
         problems: everything about single cases that a reader must know.
         task: what was scored.
         layout: what was recognised in the folders, in words.
@@ -54,23 +56,43 @@ class EvaluationResult:
         return not any(problem.grave for problem in self.problems)
 
 
-def finished(folder: Path, dataset: str, found: Layout) -> EvaluationResult | None:
-    """Return the result of a finished run, or None if another try may do better."""
+@dataclass(frozen=True)
+class Finished:
+    """A finished evaluation: its record, and what it found out."""
+
+    record: dict[str, Any]
+    result: EvaluationResult
+
+
+def finished(folder: Path, dataset: str, found: Layout) -> Finished | None:
+    """Return a finished run, or None if there is none, or another try may do better."""
+    if not is_complete(folder):
+        return None
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         problems = tuple(CaseProblem(**problem) for problem in record["problems"])
         structures: Structures = {name: tuple(values) for name, values in record["structures"]}
         task = task_of(dataset, record["revision"], structures)
-        table = read_scores(folder)
+        table, scores = read_scores(folder), dict(record["scores"])
     except (OSError, ValueError, LookupError, TypeError, SegbenchError):  # damaged: do it again
         return None
-    if record["retry"]:
+    if record["retry"] or not scores:
         return None
-    return EvaluationResult(record["run_id"], folder, table, problems, task, found.words, len(found.pairs), True, 0.0)
+    result = EvaluationResult(record["run_id"], folder, table, problems, task, found.words, len(found.pairs), True, 0.0)
+    return Finished(record, result)
+
+
+def rows_by(table: pa.Table, metrics: Sequence[Metric]) -> pa.Table:
+    """Return the rows of some metrics."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    names = pa.array([metric.name for metric in metrics], pa.string())
+    return table.filter(pc.is_in(table.column("metric").cast(pa.string()), value_set=names))
 
 
 def write(result: EvaluationResult, request: dict[str, Any], *, retry: bool, catalogue: Catalogue) -> None:
-    """Write scores, then the record whose presence says that the run is complete."""
+    """Write the record, whose presence says that the run is complete."""
     libraries = ("segbench", "numpy", "scipy", "nibabel", "pyarrow")
     record = {
         **{"run_id": result.run_id, "source": "external", "method": request["name"], "retry": retry},
@@ -80,7 +102,6 @@ def write(result: EvaluationResult, request: dict[str, Any], *, retry: bool, cat
         "plugins": {origin.plugin: f"{origin.distribution} {origin.version}" for origin in catalogue.origins},
         "machine": platform.platform(),
     }
-    write_table(result.folder / SCORES, result.table)
     write_json(result.folder / RECORD, record)
     if not retry:
         remove(result.folder)

@@ -6,11 +6,9 @@ no-op, an interrupted one goes on where it was, and changed predictions are anot
 
 from __future__ import annotations
 
-import pickle
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,36 +16,27 @@ from segbench.contracts import FinishedRun, Metric
 from segbench.errors import DataMissing, UsageError, safe_name
 from segbench.evaluation.asked import Arm, Supervision, check_choices, design_of
 from segbench.evaluation.finished import EvaluationResult as EvaluationResult
-from segbench.evaluation.finished import finished, write
-from segbench.evaluation.identity import hashes_of, identity
+from segbench.evaluation.finished import finished, rows_by, write
+from segbench.evaluation.identity import described, hashes_of, identity
 from segbench.evaluation.labelling import structures_found, task_of
 from segbench.evaluation.layouts import Kind, Layout, find_pairs
 from segbench.evaluation.likeness import Template, departures, grouped, restricted, template_of
-from segbench.evaluation.scope import dataset_name, metrics_of, prepare, scope_of
+from segbench.evaluation.scope import dataset_name, metrics_of, scope_of
 from segbench.evaluation.selection import Selection, selected, selection_of
 from segbench.files.images import read_label_map
 from segbench.host import Catalogue, load_catalogue
-from segbench.results import is_complete, run_folder
-from segbench.scoring.cases import (
-    Outcome,
-    Setting,
-    failed,
-    score_pair,
-    score_settled,
-    settle,
-    unsettle,
-    values_in_file,
-)
+from segbench.results import run_folder
+from segbench.scoring.cases import Setting, unsettle, values_in_file
 from segbench.scoring.geometry import Mode
-from segbench.scoring.journal import Journal
+from segbench.scoring.metrics import prepare_metrics
 from segbench.scoring.pairs import Pair
-from segbench.scoring.rows import Design, rows_of
+from segbench.scoring.pipeline import Progress
+from segbench.scoring.rows import Design
+from segbench.scoring.stored import Known, add_scores, lacking, stamps_of
 from segbench.scoring.workers import WorkerDied, each
 from segbench.types import Choice
 
 OnMissing = Literal["worst", "skip", "fail"]
-Progress = Callable[[int, int, str], None]
-"""Called with cases done, cases in all, and the case just done."""
 SMALL = 1 << 25
 """Bytes of references below which starting processes takes longer than looking through them."""
 
@@ -127,36 +116,43 @@ def evaluate(
     found = replace(found, problems=(*notes, *found.problems))
     scope = scope_of(labels, regions, ignore_label, found, template)
     hashes = hashes_of(found.pairs, jobs)
-    wanted = {
-        "name": name,
-        "on_missing": on_missing,
-        "geometry": geometry,
-        "structures": list(scope.structures.items()),
-    }
-    wanted |= {**said, **(template.identity if template else {})}
-    lesson = template.lesson if template else ""
-    revision, run_id, request = identity(dataset, wanted, chosen, scope.ignore, found, hashes, lesson)
+    wanted: dict[str, Any] = {"name": name, "on_missing": on_missing, "geometry": geometry}
+    wanted |= {"structures": list(scope.structures.items()), **said, **(template.identity if template else {})}
+    revision, run_id, request = identity(dataset, wanted, scope.ignore, found, hashes)
     folder = run_folder(Path(results).expanduser(), dataset, name, run_id)
-    if is_complete(folder) and (known := finished(folder, dataset, found)) is not None:
-        return replace(known, seconds=time.monotonic() - begun)
+    known = finished(folder, dataset, found)
+    scores: Known = known.record["scores"] if known else {}
+    todo = lacking(scores, "", chosen, catalogue)
+    if known and not todo:
+        table = rows_by(known.result.table, chosen)
+        return replace(known.result, table=table, seconds=time.monotonic() - begun)
     structures = scope.structures or structures_found(_survey(found.pairs, jobs) - {scope.ignore})
     task = scope.task or task_of(dataset, revision, structures)
     task = replace(task, name=dataset, revision=revision)
-    prepare(chosen, task, template)
+    stamps = stamps_of(todo, catalogue)
+    prepare_metrics(todo, task, template.lessons if template else lambda: iter(()), {})
     values = scope.known.union(*structures.values())
-    setting = Setting(task, chosen, geometry, scope.ignore, values, scope.strict)
-    outcomes = _score_all(found.pairs, setting, folder, jobs, catalogue, progress)
-    problems = (*found.problems, *(problem for outcome in outcomes for problem in outcome.problems))
-    problems += tuple(departures(template, found.pairs, outcomes, chosen)) if template else ()
+    setting = Setting(task, tuple(todo), geometry, scope.ignore, values, scope.strict)
     design = Design(run_id, dataset, revision, name, source="external", synthetic=task.synthetic, **said)
-    table, seconds = rows_of(design, found.pairs, outcomes, chosen), time.monotonic() - begun
+    scored = add_scores(
+        folder, scores, design, found.pairs, setting, stamps, jobs=jobs, catalogue=catalogue, progress=progress
+    )
+    before = known.result.problems if known else found.problems
+    apart = departures(template, scored.table) if template else ()
+    problems = tuple(dict.fromkeys((*before, *scored.problems, *apart)))
+    seconds, table = time.monotonic() - begun, rows_by(scored.table, chosen)
     result = EvaluationResult(run_id, folder, table, problems, task, found.words, len(found.pairs), False, seconds)
     folds = sorted({fold or 0 if pair.fold is None else pair.fold for pair in found.pairs})
     request |= {"network": network, "arm": arm, "seed": seed, "supervision": supervision}
     request |= {"fold": folds[0] if len(folds) == 1 else folds}
-    request |= {"structures": list(structures.items()), "layout": found.words, "references": str(references)}
+    request |= {"structures": list(structures.items()), "layout": found.words, "scores": scored.known}
+    request["paths"] = {
+        "predictions": str(Path(predictions).absolute()),
+        "references": str(Path(references).absolute()),
+    }
+    request["metrics"] = [described(metric) for metric in chosen]
     request |= {"like": template.run.run_id} if template else {}
-    write(result, request, retry=any(outcome.passing for outcome in outcomes), catalogue=catalogue)
+    write(result, request, retry=scored.passing, catalogue=catalogue)
     return result
 
 
@@ -205,32 +201,3 @@ def _survey(pairs: Sequence[Pair], jobs: int) -> set[int]:
     if files and not found:
         read_label_map(files[0])  # raises, and so says why, if it cannot be read
     return found
-
-
-def _score_all(
-    pairs: Sequence[Pair], setting: Setting, folder: Path, jobs: int, catalogue: Catalogue, progress: Progress | None
-) -> list[Outcome]:
-    """Score what the journal does not have yet; return the outcomes in the order of the pairs."""
-    with Journal(folder, len(pairs)) as journal:
-        waiting = [index for index in range(len(pairs)) if index not in journal.done]
-        for position, outcome in _outcomes([pairs[index] for index in waiting], setting, jobs, catalogue):
-            index = waiting[position]
-            if isinstance(outcome, WorkerDied):
-                outcome = failed(pairs[index], setting, outcome.reason, passing=True)
-            journal.add(index, outcome)
-            if progress is not None:
-                progress(len(journal.done), len(pairs), pairs[index].case)
-        return [journal.done[index] for index in range(len(pairs))]
-
-
-def _outcomes(
-    pairs: Sequence[Pair], setting: Setting, jobs: int, catalogue: Catalogue
-) -> Iterator[tuple[int, Outcome | WorkerDied]]:
-    if jobs == 1:
-        return each(partial(score_pair, setting=setting), pairs, 1, unsettle, ())
-    try:
-        pickled = pickle.dumps(setting)
-    except Exception as error:
-        raise UsageError(f"A metric cannot be sent to other processes ({error}). Use one job.") from error
-    plugins = tuple(origin.distribution for origin in catalogue.origins if origin.version == "file")
-    return each(score_settled, pairs, jobs, settle, (plugins, pickled))

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from segbench.contracts import FinishedRun, Metric
 from segbench.errors import DataInvalid, DataMissing, UnknownName, UsageError
-from segbench.evaluation.asked import learns
 from segbench.evaluation.layouts import Layout
 from segbench.host import Catalogue
 from segbench.names import first_few
 from segbench.params import fingerprint
-from segbench.scoring.cases import Outcome
-from segbench.scoring.metrics import version_of
-from segbench.scoring.pairs import CaseProblem, Pair
+from segbench.scoring.pairs import CaseProblem
 from segbench.truths import difference
-from segbench.types import Choice, Task
+from segbench.types import Choice, LabelMap, Task
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -47,19 +49,25 @@ class Template:
         """Whether it was trained here, so that its task names every label value there is."""
         return "task" in self.run.record
 
+    def lessons(self) -> Iterator[LabelMap]:
+        """Yield the truths of all training cases of the run's split, from which metrics learn.
+
+        Raises:
+            DataMissing: if the run's dataset is not here any more.
+        """
+        splits = self.run.record.get("splits", {})
+        for case in splits.get("pool") or splits.get("train", ()):
+            truth = self.run.case(case).truth
+            if truth is None:
+                raise DataInvalid(f"Dataset {self.task.name}: training case {case} has no truth any more.")
+            yield truth
+
     @property
     def identity(self) -> dict[str, str]:
         """What of the run is in rows beside what the request says anyway."""
         groups = {case: group for case, group in self.groups.items() if case != group}
         said = {"groups": fingerprint(groups)[:12]} if groups else {}
         return said | ({"synthetic": "yes"} if self.task.synthetic else {})
-
-    @property
-    def lesson(self) -> str:
-        """Digest of what metrics learn from: the dataset and its training cases."""
-        return fingerprint([self.task.name, self.task.revision, self.run.record.get("splits", {}).get("train", [])])[
-            :12
-        ]
 
 
 def template_of(run: FinishedRun) -> Template:
@@ -83,11 +91,37 @@ def template_of(run: FinishedRun) -> Template:
 def choices_like(run: FinishedRun) -> list[Choice]:
     """Return the metrics of a run with the parameters it gave them, in the order of its rows."""
     record = run.record
-    listed = [*record.get("config", {}).get("metrics", ()), *record.get("metrics", ())]
-    given = {one["name"]: one.get("parameters", {}) for one in listed if isinstance(one, dict)}
+    files = {one["name"]: one.get("parameters", {}).get("prior") for one in record.get("metrics", ())}
     local = {name.removeprefix("metric."): values for name, values in record.get("local", {}).items()}
-    names = dict.fromkeys(row["metric"] for row in run.scores())
-    return [Choice(name, given.get(name, {}), local.get(name, {})) for name in names]
+    versions = dict.fromkeys((row["metric"], row["metric_version"]) for row in run.scores())
+    asked = {name: entry["asked"] for entries in record.get("scores", {}).values() for name, entry in entries.items()}
+    choices = []
+    for name, version in versions:
+        changed = parameters_of(asked.get(name, version))
+        path = changed.pop("prior", None) and (local.get(name, {}).get("prior") or files.get(name))
+        choices.append(Choice(name, changed, {"prior": path} if path else {}))
+    return choices
+
+
+def parameters_of(version: str) -> dict[str, Any]:
+    """Return the parameters that a version such as ``1 tolerance=2.0`` names, as ``scoring.metrics`` writes it."""
+    found: dict[str, Any] = {}
+    rest = version.partition(" ")[2]
+    while rest:
+        key, _, rest = rest.partition("=")
+        if key == "prior":
+            found[key], _, rest = rest.partition(" ")
+            continue
+        try:
+            value, end = json.JSONDecoder().raw_decode(rest)
+        except ValueError:
+            return found
+        *path, last = key.split(".")
+        owner = found
+        for step in path:
+            owner = owner.setdefault(step, {})
+        owner[last], rest = value, rest[end:].lstrip()
+    return found
 
 
 def metrics_like(template: Template, catalogue: Catalogue) -> tuple[list[Metric], list[CaseProblem]]:
@@ -97,8 +131,8 @@ def metrics_like(template: Template, catalogue: Catalogue) -> tuple[list[Metric]
     for choice in choices_like(template.run):
         try:
             metric = catalogue.metric(choice)
-            if learns(metric):
-                _require_truths(template.run)
+            if metric.learns:
+                _require_lessons(template)
         except (UnknownName, DataMissing, DataInvalid) as error:
             notes.append(CaseProblem("", "note", f"metric {choice.name} of the run is left out: {error}"))
         else:
@@ -106,9 +140,9 @@ def metrics_like(template: Template, catalogue: Catalogue) -> tuple[list[Metric]
     return metrics, notes
 
 
-def _require_truths(run: FinishedRun) -> None:
-    if next(iter(run.truths()), None) is None:
-        raise DataMissing(f"run {run.run_id} knows no training truths to learn from.")
+def _require_lessons(template: Template) -> None:
+    if next(template.lessons(), None) is None:
+        raise DataMissing(f"run {template.run.run_id} knows no training truths to learn from.")
 
 
 def restricted(found: Layout, template: Template) -> Layout:
@@ -139,24 +173,19 @@ def grouped(found: Layout, template: Template) -> Layout:
     return replace(found, pairs=tuple(pairs))
 
 
-def departures(
-    template: Template, pairs: Sequence[Pair], outcomes: Sequence[Outcome], metrics: Sequence[Metric]
-) -> list[CaseProblem]:
-    """Return what keeps scores off the run's board: another truth of a case, another version of a metric."""
+def departures(template: Template, table: pa.Table) -> list[CaseProblem]:
+    """Return what keeps rows off the run's board: another truth of a case, another version of a metric."""
     found = []
-    for pair, outcome in zip(pairs, outcomes, strict=True):
-        expected = template.truths.get(pair.case, "")
-        if expected and outcome.truth and (differs := difference(outcome.truth, expected)):
+    columns = ("case_id", "rater", "truth", "metric", "metric_version")
+    rows = list(zip(*(table.column(name).to_pylist() for name in columns), strict=True))
+    for case, rater, truth in dict.fromkeys(row[:3] for row in rows):
+        expected = template.truths.get(case, "")
+        if expected and truth and (differs := difference(truth, expected)):
             what = f"its reference is not the truth of run {template.run.run_id}: {differs}"
-            found.append(CaseProblem(pair.case, "truth", what, pair.rater))
-    for metric in metrics:
-        here, there = version_of(metric), template.versions.get(metric.name)
-        if there is not None and here != there:
-            what = f"metric {metric.name} has version {here!r} here and {there!r} in run {template.run.run_id}"
+            found.append(CaseProblem(case, "truth", what, rater))
+    for metric, here in dict.fromkeys(row[3:] for row in rows):
+        there = template.versions.get(metric, here)
+        if here != there:
+            what = f"metric {metric} has version {here!r} here and {there!r} in run {template.run.run_id}"
             found.append(CaseProblem("", "truth", f"{what}; they do not stand on one board"))
     return found
-
-
-def task_like(template: Template, dataset: str, revision: str) -> Task:
-    """Return the run's task under the name and revision that are scored here."""
-    return replace(template.task, name=dataset, revision=revision)

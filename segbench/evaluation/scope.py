@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from segbench.contracts import Metric
 from segbench.errors import UsageError, safe_name
-from segbench.evaluation.asked import chosen_metrics, learns
+from segbench.evaluation.asked import chosen_metrics
 from segbench.evaluation.labelling import Structures, chosen_structures
 from segbench.evaluation.layouts import Layout
 from segbench.evaluation.likeness import Template, metrics_like
-from segbench.host import Catalogue, blame
+from segbench.host import Catalogue
 from segbench.scoring.pairs import CaseProblem
 from segbench.types import Choice, Task
 
@@ -73,12 +73,3 @@ def metrics_of(
         return chosen_metrics(metrics, catalogue, may_learn=template is not None), []
     made, notes = metrics_like(template, catalogue)
     return tuple(made), notes
-
-
-def prepare(metrics: Sequence[Metric], task: Task, template: Template | None) -> None:
-    """Prepare metrics for a task; those that learn see the training truths of the run."""
-    for metric in metrics:
-        truths = template.run.truths() if template is not None and learns(metric) else iter(())
-        with blame(f"of metric {metric.name}", "preparing it"):
-            metric.prepare(task, truths)
-            metric.structures(task)

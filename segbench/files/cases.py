@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from segbench.errors import DataInvalid
 from segbench.files.filenames import voxel_file
-from segbench.files.images import read_image, read_label_map
+from segbench.files.images import image_header, read_image, read_label_map
 from segbench.names import first_few
 from segbench.types import UNKNOWN, Case, LabelMap, Split, Task
 
@@ -128,12 +128,30 @@ def read_case(case: str, files: CaseFiles, task: Task, values: Mapping[int, int]
         )
     if files.label is None:
         return Case(case, image, spacing, affine)
-    stored = read_label_map(files.label)
-    check_grid(case, grid, (files.label, stored.array.shape, stored.spacing, stored.affine))
+    return Case(case, image, spacing, affine, _truth(case, files.label, grid, task, values))
+
+
+def read_truth(case: str, files: CaseFiles, task: Task, values: Mapping[int, int] | None = None) -> LabelMap | None:
+    """Read the truth of one case as ``read_case`` gives it; of the image only the header is looked at.
+
+    Args:
+        case, files, task, values: as for ``read_case``.
+
+    Raises:
+        DataInvalid: as ``read_case``.
+    """
+    if files.label is None:
+        return None
+    first = image_header(files.images[0])
+    return _truth(case, files.label, (files.images[0], first.shape[1:], first.spacing, first.affine), task, values)
+
+
+def _truth(case: str, label: Path, grid: Placed, task: Task, values: Mapping[int, int] | None) -> LabelMap:
+    """Return a truth with the spacing and affine of its image."""
+    stored = read_label_map(label)
+    check_grid(case, grid, (label, stored.array.shape, stored.spacing, stored.affine))
     known = {value: value for value in range(len(task.labels))} if values is None else values
-    return Case(
-        case, image, spacing, affine, LabelMap(renumber(stored.array, known, case, files.label), spacing, affine)
-    )
+    return LabelMap(renumber(stored.array, known, case, label), grid[2], grid[3])
 
 
 def check_grid(case: str, image: Placed, other: Placed) -> None:

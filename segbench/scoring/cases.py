@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench.contracts import Metric
-from segbench.errors import SegbenchError
+from segbench.contracts import Dataset, Metric
+from segbench.errors import DataInvalid, SegbenchError
 from segbench.files.images import read_label_map
 from segbench.names import first_few
 from segbench.scoring.geometry import Mode, align
@@ -35,6 +35,7 @@ class Setting:
         ignore: label of voxels that do not count, or None.
         known: label values that may occur; others are reported.
         strict_labels: whether other values are a fault, or merely noted because labels were chosen by hand.
+        dataset: prepared; where truths are that are no files.
     """
 
     task: Task
@@ -43,6 +44,7 @@ class Setting:
     ignore: int | None = None
     known: frozenset[int] = frozenset()
     strict_labels: bool = True
+    dataset: Dataset | None = None
 
 
 PlainScore = tuple[int, str, int | None, float | None, Status]
@@ -88,7 +90,7 @@ def score_pair(pair: Pair, setting: Setting) -> Outcome:
         return Outcome(absent, truth="" if pair.fault else _digest(pair, setting))
     digest = ""
     try:
-        truth = _with_ignored(_read(pair.truth, "reference"), setting.ignore)
+        truth = _truth(pair, setting)
         digest = truth_digest(truth)
         aligned = align(_read(pair.predicted, "prediction", truth), truth, setting.geometry)
         predicted = _without_ignored(aligned.predicted, truth, setting.ignore)
@@ -112,9 +114,19 @@ def score_pair(pair: Pair, setting: Setting) -> Outcome:
 def _digest(pair: Pair, setting: Setting) -> str:
     """Return the digest of a reference that was not predicted, "" if it cannot be read."""
     try:
-        return truth_digest(_with_ignored(_read(pair.truth, "reference"), setting.ignore))
-    except (SegbenchError, MemoryError):
+        return truth_digest(_truth(pair, setting))
+    except Exception:  # a missing prediction is not made worse by a broken reference
         return ""
+
+
+def _truth(pair: Pair, setting: Setting) -> LabelMap:
+    """Read the reference of a case from its file or its dataset."""
+    if pair.ref is None:
+        return _with_ignored(_read(pair.truth, "reference"), setting.ignore)
+    truth = setting.dataset.load_truth(pair.ref) if setting.dataset is not None else None
+    if truth is None:
+        raise DataInvalid(f"test case {pair.case} has no truth to score against.")
+    return truth
 
 
 def _read(path: Path, role: str, like: LabelMap | None = None) -> LabelMap:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from segbench.types import CaseRef
+
 ProblemKind = Literal["missing", "failed", "extra", "labels", "truth", "note"]
 
 
@@ -40,11 +42,12 @@ class Pair:
     Attributes:
         case: safe as a name, unique per rater.
         group: the patient, as far as the names tell.
-        truth: the reference file.
+        truth: the reference file; with ``ref`` merely its name.
         predicted: the prediction file, or None.
         fault: why the pair cannot be scored although files exist; "" if it can.
         rater: who drew the reference, where there are several.
         fold: to which the prediction belongs, where its folder says so; None = that of the whole evaluation.
+        ref: the case of ``Setting.dataset`` whose truth is the reference, if it is no file.
     """
 
     case: str
@@ -54,3 +57,4 @@ class Pair:
     fault: str = ""
     rater: str | None = None
     fold: int | None = None
+    ref: CaseRef | None = None
