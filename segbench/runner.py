@@ -33,6 +33,7 @@ from segbench.types import CaseRef, Choice
 
 if TYPE_CHECKING:
     from segbench.training.loop import Plan, Reporter
+    from segbench.training.memory import PeakMemory
 
 __all__ = [
     "Outcome",
@@ -225,17 +226,18 @@ class _Run:
 
     def _train_and_predict(self, waiting: Sequence[CaseRef]) -> None:
         """Do what needs the network."""
-        from segbench.training import device
+        from segbench.training.device import session
+        from segbench.training.memory import PeakMemory
 
-        fabric = device.launch(self.config.device, self.config.precision)
         self.folder.mkdir(parents=True, exist_ok=True)
-        begin = time.perf_counter()
-        cases = preprocess(self.parts, self.config, self.reporter)
-        self.seconds["preprocess"] = time.perf_counter() - begin
-        plan = self._plan(cases, fabric)
-        if not self.facts:
-            self._train(plan, cases, fabric)
-        self._predict(plan, cases, {ref.id for ref in waiting}, fabric)
+        with session(self.config.device, self.config.precision) as fabric:
+            peak, begin = PeakMemory(fabric.device), time.perf_counter()
+            cases = preprocess(self.parts, self.config, self.reporter)
+            self.seconds["preprocess"] = time.perf_counter() - begin
+            plan = self._plan(cases, fabric)
+            if not self.facts:
+                self._train(plan, cases, fabric, peak)
+            self._predict(plan, cases, {ref.id for ref in waiting}, fabric)
 
     def _plan(self, cases: Cases, fabric: Any) -> Plan:
         from segbench.training.cache import geometry_of
@@ -261,13 +263,13 @@ class _Run:
             fabric,
         )
 
-    def _train(self, plan: Plan, cases: Cases, fabric: Any) -> None:
+    def _train(self, plan: Plan, cases: Cases, fabric: Any, peak: PeakMemory) -> None:
         """Train, and write down what is known of the training: from here on it is never repeated."""
         import pyarrow as pa
 
-        from segbench.training import device
         from segbench.training.batches import Samples
         from segbench.training.checkpoints import drop_checkpoints, keep_network
+        from segbench.training.device import hardware
         from segbench.training.loop import train
 
         method, config = self.parts.method, self.active
@@ -293,6 +295,7 @@ class _Run:
         self.seconds |= {"prepare": progress.prepare_seconds, "train": progress.seconds}
         results.write_table(self.folder / results.HISTORY, pa.Table.from_pylist(progress.history))
         keep_network(self.folder)
+        memory, measured = peak.read()
         self.facts = {
             "run_id": self.folder.name,
             "config": self.config.canonical(),
@@ -316,8 +319,8 @@ class _Run:
             },
             "unlabelled": self._lender(),
             "seconds": dict(self.seconds),
-            "peak_memory_bytes": device.peak_memory(fabric.device),
-            "hardware": device.hardware(fabric.device),
+            "peak_memory_bytes": memory,
+            "hardware": {**hardware(fabric.device), "peak_memory": measured},
             "versions": versions(),
             "git_commit": git_commit(),
             "decisions": {self.parts.chain.text: self.parts.chain.key},

@@ -266,10 +266,12 @@ def _dry(cell: RunConfig, sources: Sources, as_json: bool) -> dict[str, Any]:
 
 
 def _run(cell: RunConfig, sources: Sources, as_json: bool) -> dict[str, Any]:
+    from segbench.cli.allocator import keep_pages
     from segbench.cli.progress import RichReporter
     from segbench.runner import run
     from segbench.training.sampling import split_words
 
+    keep_pages()
     console.say(title(cell), style="bold")
     source = sources.prepared(cell.dataset, smoke=cell.smoke)
     console.say(f"  split: {split_words(source.refs, cell, source.folds)}")

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segbench.contracts import Metric
 from segbench.errors import SegbenchError
 from segbench.evaluation.labelling import Structures, task_of
 from segbench.evaluation.layouts import Layout
 from segbench.host import Catalogue
-from segbench.results import RECORD, is_complete, read_scores, write_json
+from segbench.results import RECORD, read_scores, write_json
 from segbench.scoring.journal import remove
 from segbench.scoring.pairs import CaseProblem
 from segbench.types import Task
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from segbench.contracts import Metric
+    from segbench.scoring.stored import Known
 
 
 @dataclass(frozen=True)
@@ -58,31 +60,31 @@ class EvaluationResult:
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished evaluation: its record, and what it found out."""
+    """A finished evaluation: what it found out, parts ``scores`` and ``metrics`` of its record."""
 
-    record: dict[str, Any]
     result: EvaluationResult
+    scores: Known
+    metrics: Sequence[Mapping[str, Any]]
 
 
 def finished(folder: Path, dataset: str, found: Layout) -> Finished | None:
     """Return a finished run, or None if there is none, or another try may do better."""
-    if not is_complete(folder):
-        return None
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         problems = tuple(CaseProblem(**problem) for problem in record["problems"])
         structures: Structures = {name: tuple(values) for name, values in record["structures"]}
         task = task_of(dataset, record["revision"], structures)
-        table, scores = read_scores(folder), dict(record["scores"])
+        table, scores, metrics = read_scores(folder), dict(record["scores"]), list(record["metrics"])
     except (OSError, ValueError, LookupError, TypeError, SegbenchError):  # damaged: do it again
         return None
     if record["retry"] or not scores:
         return None
-    result = EvaluationResult(record["run_id"], folder, table, problems, task, found.words, len(found.pairs), True, 0.0)
-    return Finished(record, result)
+    words, count = found.words, len(found.pairs)
+    result = EvaluationResult(record["run_id"], folder, table, problems, task, words, count, True, 0.0)
+    return Finished(result, scores, metrics)
 
 
-def rows_by(table: pa.Table, metrics: Sequence[Metric]) -> pa.Table:
+def of_metrics(table: pa.Table, metrics: Sequence[Metric]) -> pa.Table:
     """Return the rows of some metrics."""
     import pyarrow as pa
     import pyarrow.compute as pc

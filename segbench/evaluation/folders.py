@@ -16,7 +16,7 @@ from segbench.contracts import FinishedRun, Metric
 from segbench.errors import DataMissing, UsageError, safe_name
 from segbench.evaluation.asked import Arm, Supervision, check_choices, design_of
 from segbench.evaluation.finished import EvaluationResult as EvaluationResult
-from segbench.evaluation.finished import finished, rows_by, write
+from segbench.evaluation.finished import finished, of_metrics, write
 from segbench.evaluation.identity import described, hashes_of, identity
 from segbench.evaluation.labelling import structures_found, task_of
 from segbench.evaluation.layouts import Kind, Layout, find_pairs
@@ -121,39 +121,42 @@ def evaluate(
     revision, run_id, request = identity(dataset, wanted, scope.ignore, found, hashes)
     folder = run_folder(Path(results).expanduser(), dataset, name, run_id)
     known = finished(folder, dataset, found)
-    scores: Known = known.record["scores"] if known else {}
-    todo = lacking(scores, "", chosen, catalogue)
+    scores: Known = known.scores if known else {}
+    lesson = template.lesson if template else ""
+    todo = lacking(scores, "", chosen, catalogue, lesson)
     if known and not todo:
-        table = rows_by(known.result.table, chosen)
+        table = of_metrics(known.result.table, chosen)
         return replace(known.result, table=table, seconds=time.monotonic() - begun)
     structures = scope.structures or structures_found(_survey(found.pairs, jobs) - {scope.ignore})
     task = scope.task or task_of(dataset, revision, structures)
     task = replace(task, name=dataset, revision=revision)
-    stamps = stamps_of(todo, catalogue)
+    stamps = stamps_of(todo, catalogue, lesson)
     prepare_metrics(todo, task, template.lessons if template else lambda: iter(()), {})
     values = scope.known.union(*structures.values())
     setting = Setting(task, tuple(todo), geometry, scope.ignore, values, scope.strict)
     design = Design(run_id, dataset, revision, name, source="external", synthetic=task.synthetic, **said)
-    scored = add_scores(
-        folder, scores, design, found.pairs, setting, stamps, jobs=jobs, catalogue=catalogue, progress=progress
-    )
-    before = known.result.problems if known else found.problems
-    apart = departures(template, scored.table) if template else ()
-    problems = tuple(dict.fromkeys((*before, *scored.problems, *apart)))
-    seconds, table = time.monotonic() - begun, rows_by(scored.table, chosen)
+    what = (folder, scores, design, found.pairs, setting, stamps)
+    scored = add_scores(*what, jobs=jobs, catalogue=catalogue, progress=progress)
+    problems = (*(known.result.problems if known else found.problems), *scored.problems)
+    problems += tuple(departures(template, found.pairs, scored.outcomes, todo)) if template else ()
+    table, seconds = of_metrics(scored.table, chosen), time.monotonic() - begun
+    problems = tuple(dict.fromkeys(problems))
     result = EvaluationResult(run_id, folder, table, problems, task, found.words, len(found.pairs), False, seconds)
     folds = sorted({fold or 0 if pair.fold is None else pair.fold for pair in found.pairs})
     request |= {"network": network, "arm": arm, "seed": seed, "supervision": supervision}
     request |= {"fold": folds[0] if len(folds) == 1 else folds}
     request |= {"structures": list(structures.items()), "layout": found.words, "scores": scored.known}
-    request["paths"] = {
-        "predictions": str(Path(predictions).absolute()),
-        "references": str(Path(references).absolute()),
-    }
-    request["metrics"] = [described(metric) for metric in chosen]
+    where = {"predictions": predictions, "references": references}
+    request["paths"] = {role: str(Path(path).expanduser().absolute()) for role, path in where.items()}
+    request["metrics"] = _listed(known.metrics if known else [], [described(metric) for metric in chosen])
     request |= {"like": template.run.run_id} if template else {}
     write(result, request, retry=scored.passing, catalogue=catalogue)
     return result
+
+
+def _listed(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return descriptions of metrics, those of today in place of earlier ones of the same name."""
+    return list({str(one["name"]): one for one in (*before, *now)}.values())
 
 
 def _pairs(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from segbench.contracts import FinishedRun, Metric
 from segbench.errors import DataInvalid, DataMissing, UnknownName, UsageError
@@ -13,12 +13,11 @@ from segbench.evaluation.layouts import Layout
 from segbench.host import Catalogue
 from segbench.names import first_few
 from segbench.params import fingerprint
-from segbench.scoring.pairs import CaseProblem
+from segbench.scoring.cases import Outcome
+from segbench.scoring.metrics import version_of
+from segbench.scoring.pairs import CaseProblem, Pair
 from segbench.truths import difference
 from segbench.types import Choice, LabelMap, Task
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -55,8 +54,7 @@ class Template:
         Raises:
             DataMissing: if the run's dataset is not here any more.
         """
-        splits = self.run.record.get("splits", {})
-        for case in splits.get("pool") or splits.get("train", ()):
+        for case in self._pool:
             truth = self.run.case(case).truth
             if truth is None:
                 raise DataInvalid(f"Dataset {self.task.name}: training case {case} has no truth any more.")
@@ -68,6 +66,16 @@ class Template:
         groups = {case: group for case, group in self.groups.items() if case != group}
         said = {"groups": fingerprint(groups)[:12]} if groups else {}
         return said | ({"synthetic": "yes"} if self.task.synthetic else {})
+
+    @property
+    def lesson(self) -> str:
+        """Digest of what metrics learn from: the dataset and its training cases."""
+        return fingerprint([self.task.name, self.task.revision, list(self._pool)])[:12]
+
+    @property
+    def _pool(self) -> Sequence[str]:
+        splits = self.run.record.get("splits", {})
+        return list(splits.get("pool") or splits.get("train", ()))
 
 
 def template_of(run: FinishedRun) -> Template:
@@ -173,19 +181,19 @@ def grouped(found: Layout, template: Template) -> Layout:
     return replace(found, pairs=tuple(pairs))
 
 
-def departures(template: Template, table: pa.Table) -> list[CaseProblem]:
-    """Return what keeps rows off the run's board: another truth of a case, another version of a metric."""
+def departures(
+    template: Template, pairs: Sequence[Pair], outcomes: Sequence[Outcome], metrics: Sequence[Metric]
+) -> list[CaseProblem]:
+    """Return what keeps scores off the run's board: another truth of a case, another version of a metric."""
     found = []
-    columns = ("case_id", "rater", "truth", "metric", "metric_version")
-    rows = list(zip(*(table.column(name).to_pylist() for name in columns), strict=True))
-    for case, rater, truth in dict.fromkeys(row[:3] for row in rows):
-        expected = template.truths.get(case, "")
-        if expected and truth and (differs := difference(truth, expected)):
+    for pair, outcome in zip(pairs, outcomes, strict=True):
+        expected = template.truths.get(pair.case, "")
+        if expected and outcome.truth and (differs := difference(outcome.truth, expected)):
             what = f"its reference is not the truth of run {template.run.run_id}: {differs}"
-            found.append(CaseProblem(case, "truth", what, rater))
-    for metric, here in dict.fromkeys(row[3:] for row in rows):
-        there = template.versions.get(metric, here)
-        if here != there:
-            what = f"metric {metric} has version {here!r} here and {there!r} in run {template.run.run_id}"
+            found.append(CaseProblem(pair.case, "truth", what, pair.rater))
+    for metric in metrics:
+        here, there = version_of(metric), template.versions.get(metric.name)
+        if there is not None and here != there:
+            what = f"metric {metric.name} has version {here!r} here and {there!r} in run {template.run.run_id}"
             found.append(CaseProblem("", "truth", f"{what}; they do not stand on one board"))
     return found

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +15,12 @@ from segbench.contracts import Dataset, Metric
 from segbench.errors import DataInvalid, SegbenchError
 from segbench.files.images import read_label_map
 from segbench.names import first_few
+from segbench.scoring.binary import in_one_custom
 from segbench.scoring.geometry import Mode, align
 from segbench.scoring.metrics import Scored, missing_scores, score_case
 from segbench.scoring.pairs import CaseProblem, Pair
 from segbench.truths import truth_digest
-from segbench.types import UNKNOWN, LabelMap, Status, Task
+from segbench.types import UNKNOWN, LabelMap, Status, Task, Unit
 
 CHUNK = 1 << 16
 """Voxels looked at together when values are collected: small, because most pieces are background only."""
@@ -36,6 +38,7 @@ class Setting:
         known: label values that may occur; others are reported.
         strict_labels: whether other values are a fault, or merely noted because labels were chosen by hand.
         dataset: prepared; where truths are that are no files.
+        colours: red, green, blue -> label value of masks in colour; empty = values are labels.
     """
 
     task: Task
@@ -45,6 +48,7 @@ class Setting:
     known: frozenset[int] = frozenset()
     strict_labels: bool = True
     dataset: Dataset | None = None
+    colours: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
 
 
 PlainScore = tuple[int, str, int | None, float | None, Status]
@@ -60,18 +64,30 @@ class Outcome:
         problems: what a reader must know.
         passing: True if the same command may succeed another time (memory ran out).
         truth: see ``truths.truth_digest``; "" if the reference was not read.
+        unit: of lengths on the reference's grid; "" if it was not read.
+        flat: whether the reference is one slice.
     """
 
     scores: list[PlainScore] = field(default_factory=list)
     problems: tuple[CaseProblem, ...] = ()
     passing: bool = False
     truth: str = ""
+    unit: Unit | Literal[""] = ""
+    flat: bool = False
 
 
-def failed(pair: Pair, setting: Setting, why: str, *, passing: bool = False, truth: str = "") -> Outcome:
-    """Return the outcome of a case that could not be scored."""
+def failed(pair: Pair, setting: Setting, why: str, *, passing: bool = False, known: Outcome | None = None) -> Outcome:
+    """Return the outcome of a case that could not be scored.
+
+    Args:
+        pair, setting: the case.
+        why: in words.
+        passing: whether the same command may succeed another time.
+        known: what is known of its reference.
+    """
     problem = CaseProblem(pair.case, "failed", why, pair.rater)
-    return Outcome(_plain(missing_scores(setting.task, setting.metrics, "failed"), setting), (problem,), passing, truth)
+    scores = _plain(missing_scores(setting.task, setting.metrics, "failed"), setting)
+    return replace(known or Outcome(), scores=scores, problems=(problem,), passing=passing)
 
 
 def _plain(scored: list[Scored], setting: Setting) -> list[PlainScore]:
@@ -87,51 +103,61 @@ def score_pair(pair: Pair, setting: Setting) -> Outcome:
     if pair.fault or pair.predicted is None:
         status: Status = "failed" if pair.fault else "missing"
         absent = _plain(missing_scores(setting.task, setting.metrics, status), setting)
-        return Outcome(absent, truth="" if pair.fault else _digest(pair, setting))
-    digest = ""
+        return replace(Outcome() if pair.fault else _not_predicted(pair, setting), scores=absent)
+    known = Outcome()
     try:
-        truth = _truth(pair, setting)
-        digest = truth_digest(truth)
-        aligned = align(_read(pair.predicted, "prediction", truth), truth, setting.geometry)
+        read = _read_truth(pair, setting)
+        truth = _with_ignored(read, setting.ignore)
+        known = _reference(truth)
+        other = _read(pair.predicted, "prediction", setting, read)
+        notes = [*(f"reference {note}" for note in read.notes), *(f"prediction {note}" for note in other.notes)]
+        other, truth, customs = in_one_custom(other, truth, setting.known, setting.ignore)
+        aligned = align(other, truth, setting.geometry)
         predicted = _without_ignored(aligned.predicted, truth, setting.ignore)
         problems = _strange_values(pair, predicted, truth, setting)
-        if aligned.note:
-            problems.append(CaseProblem(pair.case, "note", aligned.note, pair.rater))
+        notes += [*customs, aligned.note]
+        problems += [CaseProblem(pair.case, "note", note, pair.rater) for note in notes if note]
         reasons: list[str] = []
         count = len(setting.task.labels)
         predicted, truth = in_range(predicted, count), in_range(truth, count)
         scores = score_case(predicted, truth, setting.task, setting.metrics, reasons)
     except SegbenchError as error:
-        return failed(pair, setting, str(error), truth=digest)
+        return failed(pair, setting, str(error), known=known)
     except MemoryError:
-        return failed(pair, setting, "memory ran out. Use fewer --jobs.", passing=True, truth=digest)
+        return failed(pair, setting, "memory ran out. Use fewer --jobs.", passing=True, known=known)
     except Exception as error:
-        return failed(pair, setting, f"unexpected {type(error).__name__}: {error}", truth=digest)
+        return failed(pair, setting, f"unexpected {type(error).__name__}: {error}", known=known)
     problems += [CaseProblem(pair.case, "failed", reason, pair.rater) for reason in reasons]
-    return Outcome(_plain(scores, setting), tuple(problems), truth=digest)
+    return replace(known, scores=_plain(scores, setting), problems=tuple(problems))
 
 
-def _digest(pair: Pair, setting: Setting) -> str:
-    """Return the digest of a reference that was not predicted, "" if it cannot be read."""
+def _reference(truth: LabelMap) -> Outcome:
+    """Return what rows say of a reference, without scores."""
+    flat = truth.array.ndim == 2 or truth.array.shape[0] == 1
+    return Outcome(truth=truth_digest(truth), unit=truth.unit, flat=flat)
+
+
+def _not_predicted(pair: Pair, setting: Setting) -> Outcome:
+    """Return what rows say of a reference that was not predicted; nothing if it cannot be read."""
     try:
-        return truth_digest(_truth(pair, setting))
+        return _reference(_with_ignored(_read_truth(pair, setting), setting.ignore))
     except Exception:  # a missing prediction is not made worse by a broken reference
-        return ""
+        return Outcome()
 
 
-def _truth(pair: Pair, setting: Setting) -> LabelMap:
+def _read_truth(pair: Pair, setting: Setting) -> LabelMap:
     """Read the reference of a case from its file or its dataset."""
     if pair.ref is None:
-        return _with_ignored(_read(pair.truth, "reference"), setting.ignore)
+        return _read(pair.truth, "reference", setting)
     truth = setting.dataset.load_truth(pair.ref) if setting.dataset is not None else None
     if truth is None:
         raise DataInvalid(f"test case {pair.case} has no truth to score against.")
     return truth
 
 
-def _read(path: Path, role: str, like: LabelMap | None = None) -> LabelMap:
+def _read(path: Path, role: str, setting: Setting, like: LabelMap | None = None) -> LabelMap:
     try:
-        return read_label_map(path, like)
+        return read_label_map(path, like, setting.colours)
     except SegbenchError as error:
         raise type(error)(f"{role} {error}") from error
     except OSError as error:
@@ -142,22 +168,23 @@ def _with_ignored(truth: LabelMap, ignore: int | None) -> LabelMap:
     if ignore is None:
         return truth
     wide = np.promote_types(truth.array.dtype, np.int8)
-    return LabelMap(np.where(truth.array == ignore, UNKNOWN, truth.array.astype(wide)), truth.spacing, truth.affine)
+    return LabelMap(
+        np.where(truth.array == ignore, UNKNOWN, truth.array.astype(wide)), truth.spacing, truth.affine, unit=truth.unit
+    )
 
 
 def _without_ignored(predicted: LabelMap, truth: LabelMap, ignore: int | None) -> LabelMap:
     """Set predicted voxels that do not count to background, so that nobody wonders about their values."""
     if ignore is None:
         return predicted
-    array = np.where(truth.array == UNKNOWN, 0, predicted.array)
-    return LabelMap(array, predicted.spacing, predicted.affine)
+    return predicted.with_array(np.where(truth.array == UNKNOWN, 0, predicted.array))
 
 
 def in_range(labels: LabelMap, count: int) -> LabelMap:
     """Set values from ``count`` on to background, so that metrics may use values as positions."""
     if labels.array.size == 0 or int(labels.array.max()) < count:
         return labels
-    return LabelMap(np.where(labels.array < count, labels.array, 0), labels.spacing, labels.affine)
+    return labels.with_array(np.where(labels.array < count, labels.array, 0))
 
 
 def _strange_values(pair: Pair, predicted: LabelMap, truth: LabelMap, setting: Setting) -> list[CaseProblem]:

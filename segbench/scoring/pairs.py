@@ -46,8 +46,8 @@ class Pair:
         predicted: the prediction file, or None.
         fault: why the pair cannot be scored although files exist; "" if it can.
         rater: who drew the reference, where there are several.
-        fold: to which the prediction belongs, where its folder says so; None = that of the whole evaluation.
         ref: the case of ``Setting.dataset`` whose truth is the reference, if it is no file.
+        fold: to which the prediction belongs, where its folder says so; None = that of the whole evaluation.
     """
 
     case: str
@@ -56,5 +56,5 @@ class Pair:
     predicted: Path | None
     fault: str = ""
     rater: str | None = None
-    fold: int | None = None
     ref: CaseRef | None = None
+    fold: int | None = None
