@@ -19,6 +19,7 @@ from segbench.scoring.binary import in_one_custom
 from segbench.scoring.geometry import Mode, align
 from segbench.scoring.metrics import Scored, missing_scores, score_case
 from segbench.scoring.pairs import CaseProblem, Pair
+from segbench.scoring.probabilities import Deciding, decided, refined
 from segbench.truths import truth_digest
 from segbench.types import UNKNOWN, LabelMap, Status, Task, Unit
 
@@ -38,6 +39,7 @@ class Setting:
         known: label values that may occur; others are reported.
         strict_labels: whether other values are a fault, or merely noted because labels were chosen by hand.
         dataset: prepared; where truths are that are no files.
+        deciding: how predictions become label maps; None = they are.
         colours: red, green, blue -> label value of masks in colour; empty = values are labels.
     """
 
@@ -49,6 +51,7 @@ class Setting:
     strict_labels: bool = True
     dataset: Dataset | None = None
     colours: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
+    deciding: Deciding | None = None
 
 
 PlainScore = tuple[int, str, int | None, float | None, Status]
@@ -109,9 +112,11 @@ def score_pair(pair: Pair, setting: Setting) -> Outcome:
         read = _read_truth(pair, setting)
         truth = _with_ignored(read, setting.ignore)
         known = _reference(truth)
-        other = _read(pair.predicted, "prediction", setting, read)
+        other = _predicted(pair, setting, read)
         notes = [*(f"reference {note}" for note in read.notes), *(f"prediction {note}" for note in other.notes)]
         other, truth, customs = in_one_custom(other, truth, setting.known, setting.ignore)
+        if setting.deciding is not None and pair.probabilities is None:
+            other = refined(other, setting.deciding)
         aligned = align(other, truth, setting.geometry)
         predicted = _without_ignored(aligned.predicted, truth, setting.ignore)
         problems = _strange_values(pair, predicted, truth, setting)
@@ -153,6 +158,15 @@ def _read_truth(pair: Pair, setting: Setting) -> LabelMap:
     if truth is None:
         raise DataInvalid(f"test case {pair.case} has no truth to score against.")
     return truth
+
+
+def _predicted(pair: Pair, setting: Setting, truth: LabelMap) -> LabelMap:
+    """Read the prediction of a case, or decide it from its probabilities."""
+    assert pair.predicted is not None
+    if pair.probabilities is None or setting.deciding is None:
+        return _read(pair.predicted, "prediction", setting, truth)
+    beside = None if pair.probabilities == pair.predicted else _read(pair.predicted, "prediction", setting, truth)
+    return decided(pair.probabilities, beside or truth, setting.deciding, beside)
 
 
 def _read(path: Path, role: str, setting: Setting, like: LabelMap | None = None) -> LabelMap:
