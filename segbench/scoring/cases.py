@@ -19,6 +19,7 @@ from segbench.scoring.binary import in_one_custom
 from segbench.scoring.geometry import Mode, align
 from segbench.scoring.metrics import Scored, missing_scores, score_case
 from segbench.scoring.pairs import CaseProblem, Pair
+from segbench.scoring.probabilities import Deciding, decided, refined
 from segbench.truths import truth_digest
 from segbench.types import UNKNOWN, LabelMap, Status, Task, Unit
 
@@ -38,6 +39,7 @@ class Setting:
         known: label values that may occur; others are reported.
         strict_labels: whether other values are a fault, or merely noted because labels were chosen by hand.
         dataset: prepared; where truths are that are no files.
+        deciding: how predictions become label maps; None = they are.
         colours: red, green, blue -> label value of masks in colour; empty = values are labels.
         asked: whether somebody named the structures for this scoring, so that one that is nowhere is a mistake.
     """
@@ -51,6 +53,7 @@ class Setting:
     dataset: Dataset | None = None
     colours: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
     asked: bool = False
+    deciding: Deciding | None = None
 
 
 PlainScore = tuple[int, str, int | None, float | None, Status]
@@ -131,9 +134,11 @@ def score_pair(pair: Pair, setting: Setting) -> Outcome:
     try:
         reference = _reference(pair, setting)
         truth, known = reference.labels, reference.known
-        other = _read(pair.predicted, "prediction", setting, reference.read)
+        other = _predicted(pair, setting, reference.read)
         notes = [*(f"reference {note}" for note in truth.notes), *(f"prediction {note}" for note in other.notes)]
         other, truth, customs = in_one_custom(other, truth, setting.known, setting.ignore)
+        if setting.deciding is not None and pair.probabilities is None:
+            other = refined(other, setting.deciding)
         aligned = align(other, truth, setting.geometry)
         predicted = _without_ignored(aligned.predicted, truth) if known.left_out else aligned.predicted
         problems = _strange_values(pair, predicted, truth, reference, setting)
@@ -188,6 +193,15 @@ def _reference(pair: Pair, setting: Setting) -> _Reference:
     flat = array.ndim == 2 or array.shape[0] == 1
     known = Outcome(truth=truth_digest(labels), unit=labels.unit, flat=flat, values=values, left_out=left_out)
     return _Reference(labels, read, known, (negative, strays))
+
+
+def _predicted(pair: Pair, setting: Setting, truth: LabelMap) -> LabelMap:
+    """Read the prediction of a case, or decide it from its probabilities."""
+    assert pair.predicted is not None
+    if pair.probabilities is None or setting.deciding is None:
+        return _read(pair.predicted, "prediction", setting, truth)
+    beside = None if pair.probabilities == pair.predicted else _read(pair.predicted, "prediction", setting, truth)
+    return decided(pair.probabilities, beside or truth, setting.deciding, beside)
 
 
 def _read(path: Path, role: str, setting: Setting, like: LabelMap | None = None) -> LabelMap:
