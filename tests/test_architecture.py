@@ -16,7 +16,7 @@ from segbench import load_catalogue
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     ("types", "errors"),
-    ("atomic", "params", "names", "provenance", "truths", "views"),
+    ("atomic", "boxes", "params", "names", "provenance", "truths", "views"),
     ("config", "contracts", "losses"),
     ("hookspecs", "results"),
     ("host", "files", "ranking", "importing"),
