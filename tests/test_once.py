@@ -355,3 +355,48 @@ def test_outside_predictions_stand_beside_the_run_and_are_scored_further(tmp_pat
     (truths / next(iter(truths.iterdir())).name).unlink()
     with pytest.raises(DataMissing):
         score(outside.folder, [Choice("iou")], catalogue=CATALOGUE)
+
+
+# ------------------------------------------------------------------------------------------------- what metrics know
+
+
+@pytest.mark.parametrize("recipe", [{"crop": (0, 7, 9)}, {"labelled": 1}, {"spacing": "6,2,2"}], ids=str)
+def test_a_metrics_prior_does_not_depend_on_the_recipe(tmp_path: Path, recipe: dict[str, Any]) -> None:
+    """The prior is learnt from the native truths of all training cases of the split, and its digest is in the version."""
+    outcomes = [
+        run(asked(toy.configuration(recipe=one), "forbidden_pairs"), tmp_path / str(index))
+        for index, one in enumerate(({}, recipe))
+    ]
+    found = [results.read_scores(one.folder, ["metric_version"]).to_pydict()["metric_version"] for one in outcomes]
+    assert found[0] == found[1] and set(found[0]) == set(found[1])
+    assert all(" prior=" in version for version in found[0])
+    record = json.loads((outcomes[1].folder / "run.json").read_text())
+    assert len(record["splits"]["pool"]) == 4
+
+
+def test_a_prior_that_was_learnt_is_the_same_prior_from_a_file(tmp_path: Path) -> None:
+    from segbench.priors import Source, learn_prior, write_prior
+
+    config = toy.configuration()
+    learnt = run(asked(config, "forbidden_pairs"), tmp_path / "learnt")
+    prior = learn_prior(Choice("adjacency"), Source(config.dataset, config.recipe), CATALOGUE, tmp_path)
+    write_prior(prior.prior, tmp_path / "prior.csv", CATALOGUE)
+    given = dataclasses.replace(config, metrics=(Choice("forbidden_pairs", {"prior": str(tmp_path / "prior.csv")}),))
+    read = run(given, tmp_path / "read")
+    first, second = (results.read_scores(one.folder).to_pylist() for one in (learnt, read))
+    assert [row["metric_version"] for row in first] == [row["metric_version"] for row in second]
+    assert [row["value"] for row in first] == [row["value"] for row in second]
+
+
+def test_other_training_cases_are_another_prior(tmp_path: Path) -> None:
+    split = {"train": ("toy_0",), "val": ("toy_1",), "test": ("toy_5",)}
+    other = {**split, "train": ("toy_0", "toy_2", "toy_3")}
+    found = []
+    for index, lists in enumerate((split, other)):
+        config = dataclasses.replace(asked(toy.configuration(), "signature_distance"), split=lists)
+        config = dataclasses.replace(
+            config, metrics=(Choice("signature_distance", {"pretraining": {"iterations": 2}}),)
+        )
+        table = results.read_scores(run(config, tmp_path / str(index)).folder, ["metric_version"]).to_pydict()
+        found.append(set(table["metric_version"]))
+    assert found[0] != found[1] and all("prior=" in version for versions in found for version in versions)
