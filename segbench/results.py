@@ -25,6 +25,8 @@ from segbench.types import STATUSES
 SCORES = "scores.parquet"
 HISTORY = "history.parquet"
 RECORD = "run.json"
+TRAINED = "trained.json"
+"""What is known of a training whose predictions are not scored yet; the record takes it over."""
 SOURCES = ("trained", "external", "imported")
 
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench.contracts import Metric
-from segbench.errors import SegbenchError
+from segbench.contracts import Dataset, Metric
+from segbench.errors import DataInvalid, SegbenchError
 from segbench.files.images import read_label_map
 from segbench.names import first_few
+from segbench.scoring.binary import in_one_custom
 from segbench.scoring.geometry import Mode, align
 from segbench.scoring.metrics import Scored, missing_scores, score_case
 from segbench.scoring.pairs import CaseProblem, Pair
+from segbench.scoring.probabilities import Deciding, decided, refined
 from segbench.truths import truth_digest
-from segbench.types import UNKNOWN, LabelMap, Status, Task
+from segbench.types import UNKNOWN, LabelMap, Status, Task, Unit
 
 CHUNK = 1 << 16
 """Voxels looked at together when values are collected: small, because most pieces are background only."""
@@ -35,6 +38,10 @@ class Setting:
         ignore: label of voxels that do not count, or None.
         known: label values that may occur; others are reported.
         strict_labels: whether other values are a fault, or merely noted because labels were chosen by hand.
+        dataset: prepared; where truths are that are no files.
+        deciding: how predictions become label maps; None = they are.
+        colours: red, green, blue -> label value of masks in colour; empty = values are labels.
+        asked: whether somebody named the structures for this scoring, so that one that is nowhere is a mistake.
     """
 
     task: Task
@@ -43,6 +50,10 @@ class Setting:
     ignore: int | None = None
     known: frozenset[int] = frozenset()
     strict_labels: bool = True
+    dataset: Dataset | None = None
+    colours: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
+    asked: bool = False
+    deciding: Deciding | None = None
 
 
 PlainScore = tuple[int, str, int | None, float | None, Status]
@@ -58,18 +69,51 @@ class Outcome:
         problems: what a reader must know.
         passing: True if the same command may succeed another time (memory ran out).
         truth: see ``truths.truth_digest``; "" if the reference was not read.
+        unit: of lengths on the reference's grid; "" if it was not read.
+        flat: whether the reference is one slice.
+        values: label values of the reference that count, None if it was not read.
+        left_out: voxels of the reference with the ignore label.
     """
 
     scores: list[PlainScore] = field(default_factory=list)
     problems: tuple[CaseProblem, ...] = ()
     passing: bool = False
     truth: str = ""
+    unit: Unit | Literal[""] = ""
+    flat: bool = False
+    values: tuple[int, ...] | None = None
+    left_out: int = 0
 
 
-def failed(pair: Pair, setting: Setting, why: str, *, passing: bool = False, truth: str = "") -> Outcome:
-    """Return the outcome of a case that could not be scored."""
+def failed(pair: Pair, setting: Setting, why: str, *, passing: bool = False, known: Outcome | None = None) -> Outcome:
+    """Return the outcome of a case that could not be scored.
+
+    Args:
+        pair, setting: the case.
+        why: in words.
+        passing: whether the same command may succeed another time.
+        known: what is known of its reference.
+    """
     problem = CaseProblem(pair.case, "failed", why, pair.rater)
-    return Outcome(_plain(missing_scores(setting.task, setting.metrics, "failed"), setting), (problem,), passing, truth)
+    scores = _plain(missing_scores(setting.task, setting.metrics, "failed"), setting)
+    return replace(known or Outcome(), scores=scores, problems=(problem,), passing=passing)
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """A reference as it counts: ``UNKNOWN`` where its ignore label is, no other negative value.
+
+    Attributes:
+        labels: what is scored against.
+        read: as it was read.
+        known: what rows say of it, without scores.
+        negative: negative values that became background, and the number of their voxels.
+    """
+
+    labels: LabelMap
+    read: LabelMap
+    known: Outcome
+    negative: tuple[tuple[int, ...], int]
 
 
 def _plain(scored: list[Scored], setting: Setting) -> list[PlainScore]:
@@ -85,82 +129,132 @@ def score_pair(pair: Pair, setting: Setting) -> Outcome:
     if pair.fault or pair.predicted is None:
         status: Status = "failed" if pair.fault else "missing"
         absent = _plain(missing_scores(setting.task, setting.metrics, status), setting)
-        return Outcome(absent, truth="" if pair.fault else _digest(pair, setting))
-    digest = ""
+        return replace(Outcome() if pair.fault else _not_predicted(pair, setting), scores=absent)
+    known = Outcome()
     try:
-        truth = _with_ignored(_read(pair.truth, "reference"), setting.ignore)
-        digest = truth_digest(truth)
-        aligned = align(_read(pair.predicted, "prediction", truth), truth, setting.geometry)
-        predicted = _without_ignored(aligned.predicted, truth, setting.ignore)
-        problems = _strange_values(pair, predicted, truth, setting)
-        if aligned.note:
-            problems.append(CaseProblem(pair.case, "note", aligned.note, pair.rater))
+        reference = _reference(pair, setting)
+        truth, known = reference.labels, reference.known
+        other = _predicted(pair, setting, reference.read)
+        notes = [*(f"reference {note}" for note in truth.notes), *(f"prediction {note}" for note in other.notes)]
+        other, truth, customs = in_one_custom(other, truth, setting.known, setting.ignore)
+        if setting.deciding is not None and pair.probabilities is None:
+            other = refined(other, setting.deciding)
+        aligned = align(other, truth, setting.geometry)
+        predicted = _without_ignored(aligned.predicted, truth) if known.left_out else aligned.predicted
+        problems = _strange_values(pair, predicted, truth, reference, setting)
+        notes += [*customs, aligned.note]
+        problems += [CaseProblem(pair.case, "note", note, pair.rater) for note in notes if note]
         reasons: list[str] = []
         count = len(setting.task.labels)
         predicted, truth = in_range(predicted, count), in_range(truth, count)
         scores = score_case(predicted, truth, setting.task, setting.metrics, reasons)
     except SegbenchError as error:
-        return failed(pair, setting, str(error), truth=digest)
+        return failed(pair, setting, str(error), known=known)
     except MemoryError:
-        return failed(pair, setting, "memory ran out. Use fewer --jobs.", passing=True, truth=digest)
+        return failed(pair, setting, "memory ran out. Use fewer --jobs.", passing=True, known=known)
     except Exception as error:
-        return failed(pair, setting, f"unexpected {type(error).__name__}: {error}", truth=digest)
+        return failed(pair, setting, f"unexpected {type(error).__name__}: {error}", known=known)
     problems += [CaseProblem(pair.case, "failed", reason, pair.rater) for reason in reasons]
-    return Outcome(_plain(scores, setting), tuple(problems), truth=digest)
+    return replace(known, scores=_plain(scores, setting), problems=tuple(problems))
 
 
-def _digest(pair: Pair, setting: Setting) -> str:
-    """Return the digest of a reference that was not predicted, "" if it cannot be read."""
+def _not_predicted(pair: Pair, setting: Setting) -> Outcome:
+    """Return what rows say of a reference that was not predicted; nothing if it cannot be read."""
     try:
-        return truth_digest(_with_ignored(_read(pair.truth, "reference"), setting.ignore))
-    except (SegbenchError, MemoryError):
-        return ""
+        return _reference(pair, setting).known
+    except Exception:  # a missing prediction is not made worse by a broken reference
+        return Outcome()
 
 
-def _read(path: Path, role: str, like: LabelMap | None = None) -> LabelMap:
+def _reference(pair: Pair, setting: Setting) -> _Reference:
+    """Read the reference of a case from its file or its dataset, whose ``UNKNOWN`` is no file's -1.
+
+    In a file only the ignore label is left out; other negative values are background.
+    """
+    ignore = setting.ignore
+    if pair.ref is None:
+        read = _read(pair.truth, "reference", setting)
+    else:
+        truth = setting.dataset.load_truth(pair.ref) if setting.dataset is not None else None
+        if truth is None:
+            raise DataInvalid(f"test case {pair.case} has no truth to score against.")
+        read, ignore = truth, UNKNOWN
+    labels, array, counted = read, read.array, values_in(read.array)
+    left_out = int(np.count_nonzero(array == ignore)) if ignore in counted else 0
+    negative = tuple(sorted(value for value in counted if value < 0 and value != ignore))
+    strays = int(np.count_nonzero((array < 0) & (array != ignore))) if negative else 0
+    if negative or (left_out and ignore != UNKNOWN):
+        wide = array.astype(np.promote_types(array.dtype, np.int8))
+        wide[(array < 0) & (array != ignore)] = 0
+        if ignore is not None:
+            wide[array == ignore] = UNKNOWN
+        labels = read.with_array(wide)
+    values = tuple(sorted(value for value in counted | ({0} if negative else set()) if value >= 0 and value != ignore))
+    flat = array.ndim == 2 or array.shape[0] == 1
+    known = Outcome(truth=truth_digest(labels), unit=labels.unit, flat=flat, values=values, left_out=left_out)
+    return _Reference(labels, read, known, (negative, strays))
+
+
+def _predicted(pair: Pair, setting: Setting, truth: LabelMap) -> LabelMap:
+    """Read the prediction of a case, or decide it from its probabilities."""
+    assert pair.predicted is not None
+    if pair.probabilities is None or setting.deciding is None:
+        return _read(pair.predicted, "prediction", setting, truth)
+    beside = None if pair.probabilities == pair.predicted else _read(pair.predicted, "prediction", setting, truth)
+    return decided(pair.probabilities, beside or truth, setting.deciding, beside)
+
+
+def _read(path: Path, role: str, setting: Setting, like: LabelMap | None = None) -> LabelMap:
     try:
-        return read_label_map(path, like)
+        return read_label_map(path, like, setting.colours)
     except SegbenchError as error:
         raise type(error)(f"{role} {error}") from error
     except OSError as error:
         raise SegbenchError(f"{role} {path}: cannot be read ({error.strerror or error}).") from error
 
 
-def _with_ignored(truth: LabelMap, ignore: int | None) -> LabelMap:
-    if ignore is None:
-        return truth
-    wide = np.promote_types(truth.array.dtype, np.int8)
-    return LabelMap(np.where(truth.array == ignore, UNKNOWN, truth.array.astype(wide)), truth.spacing, truth.affine)
-
-
-def _without_ignored(predicted: LabelMap, truth: LabelMap, ignore: int | None) -> LabelMap:
+def _without_ignored(predicted: LabelMap, truth: LabelMap) -> LabelMap:
     """Set predicted voxels that do not count to background, so that nobody wonders about their values."""
-    if ignore is None:
-        return predicted
-    array = np.where(truth.array == UNKNOWN, 0, predicted.array)
-    return LabelMap(array, predicted.spacing, predicted.affine)
+    return predicted.with_array(np.where(truth.array == UNKNOWN, 0, predicted.array))
 
 
 def in_range(labels: LabelMap, count: int) -> LabelMap:
     """Set values from ``count`` on to background, so that metrics may use values as positions."""
     if labels.array.size == 0 or int(labels.array.max()) < count:
         return labels
-    return LabelMap(np.where(labels.array < count, labels.array, 0), labels.spacing, labels.affine)
+    return labels.with_array(np.where(labels.array < count, labels.array, 0))
 
 
-def _strange_values(pair: Pair, predicted: LabelMap, truth: LabelMap, setting: Setting) -> list[CaseProblem]:
+def _strange_values(
+    pair: Pair, predicted: LabelMap, truth: LabelMap, reference: _Reference, setting: Setting
+) -> list[CaseProblem]:
     """Name values that the task does not know; they are scored as what they are: nothing it asks for."""
     problems = []
-    true_values = values_in(truth.array)
+    known_values = set(reference.known.values or ())
+    true_values = known_values if truth is reference.labels else values_in(truth.array) - {UNKNOWN}
     known = setting.known | {0}
     kind: Any = "labels" if setting.strict_labels else "note"
-    strange = sorted(true_values - known - {UNKNOWN})
+
+    def say(kind: Any, what: str) -> None:
+        problems.append(CaseProblem(pair.case, kind, what, pair.rater))
+
+    strange = sorted(true_values - known)
     if strange and setting.strict_labels:
-        what = f"the reference has unknown labels {first_few(strange, 8)}"
-        problems.append(CaseProblem(pair.case, kind, what, pair.rater))
+        say(kind, f"the reference has unknown labels {first_few(strange, 8)}")
+    values, voxels = reference.negative
+    if values:
+        what = (
+            f"{voxels} voxels of the reference have negative values ({first_few(list(values), 8)}), which are no labels"
+        )
+        advice = f" If they must not count, say --ignore-label {values[0]}." if setting.ignore is None else ""
+        say(kind, f"{what}; they count as background.{advice}")
+    if reference.known.left_out:
+        say(
+            "note",
+            f"{reference.known.left_out} of {predicted.array.size} voxels are left out (ignore label {setting.ignore})",
+        )
     if strange := sorted(values_in(predicted.array) - known - true_values):
-        what = f"the prediction has unknown labels {first_few(strange, 8)}; they count as background"
-        problems.append(CaseProblem(pair.case, kind, what, pair.rater))
+        say(kind, f"the prediction has unknown labels {first_few(strange, 8)}; they count as background")
     return problems
 
 
