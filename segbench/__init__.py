@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from segbench.files.cases import content_revision as content_revision
     from segbench.files.cases import read_case as read_case
     from segbench.files.cases import renumber as renumber
+    from segbench.files.cases import tell_notes as tell_notes
     from segbench.files.filenames import voxel_file as voxel_file
     from segbench.files.folders import FolderDataset as FolderDataset
     from segbench.files.folders import visible as visible
@@ -126,7 +127,7 @@ _HOME = {
     "segbench.evaluation.folders": ("evaluate",),
     "segbench.hookspecs": ("hookimpl",),
     "segbench.host": ("Catalogue", "load_catalogue"),
-    "segbench.files.cases": ("CaseFiles", "check_grid", "content_revision", "read_case", "renumber"),
+    "segbench.files.cases": ("CaseFiles", "check_grid", "content_revision", "read_case", "renumber", "tell_notes"),
     "segbench.files.filenames": ("voxel_file",),
     "segbench.files.folders": ("FolderDataset", "visible"),
     "segbench.files.images": ("image_header", "read_image", "read_label_map", "write_image", "write_label_map"),

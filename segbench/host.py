@@ -231,9 +231,12 @@ def _found() -> Iterator[tuple[Origin, Callable[[], Any]]]:
     """Yield the installed plugins sorted by name, each with the call that loads it."""
     seen = set()
     points = importlib.metadata.entry_points(group=GROUP)
+    named: dict[int, tuple[str, str]] = {}
     for point in sorted(points, key=lambda point: (point.name, point.value)):
         distribution = point.dist
-        name, version = (distribution.name, distribution.version) if distribution else (None, None)
+        if distribution and id(distribution) not in named:  # which parses its metadata whenever it is asked
+            named[id(distribution)] = (distribution.name, distribution.version)
+        name, version = named.get(id(distribution), ("", ""))
         if (point.name, point.value) in seen:  # the same distribution seen twice on sys.path
             continue
         seen.add((point.name, point.value))

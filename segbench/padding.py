@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
@@ -35,4 +35,5 @@ def of_any_size(
     for n, m in zip(reversed(shape), reversed(multiples), strict=True):  # torch counts axes from the last one
         padding += [0, max(least, -(-n // m) * m) - n]
     padded = F.pad(image, padding, mode="replicate") if any(padding) else image
-    return run(padded)[(..., *[slice(0, n) for n in shape])]
+    inside: tuple[Any, ...] = (..., *(slice(0, n) for n in shape))
+    return run(padded)[inside]

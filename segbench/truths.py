@@ -25,7 +25,8 @@ def truth_digest(labels: LabelMap) -> str:
 
     Equal for equal values on equal grids whatever their dtype and memory order; a slice stored as a volume of one
     slice is that slice; a spacing counts with four digits, because headers keep single precision. Where the label is
-    unknown (-1) is part of it; where the patient lay in the scanner is not.
+    unknown (-1) is part of it; where the patient lay in the scanner is not. Where nothing says what a pixel
+    measures the spacing is ``px``.
 
     Args:
         labels: integer ``(D, H, W)`` or ``(H, W)``.
@@ -35,7 +36,8 @@ def truth_digest(labels: LabelMap) -> str:
         array, spacing = array[0], spacing[-2:]
     digest = hashlib.sha256(_canonical(array).data).hexdigest()[:DIGITS]
     shape = "x".join(map(str, array.shape))
-    return f"{shape}@{','.join(f'{side:.4g}' for side in spacing)}:{digest}"
+    sides = "px" if labels.unit == "px" else ",".join(f"{side:.4g}" for side in spacing)
+    return f"{shape}@{sides}:{digest}"
 
 
 def _canonical(array: NDArray[np.integer[Any]]) -> NDArray[Any]:
@@ -58,5 +60,5 @@ def difference(first: str, second: str) -> str:
     parts = [match.groups() if (match := _FORM.fullmatch(text)) else (text, "", "") for text in (first, second)]
     for index, what in enumerate(("its grid is {} and {}", "its voxels measure {} and {} mm")):
         if parts[0][index] != parts[1][index]:
-            return what.format(parts[0][index], parts[1][index])
+            return what.format(parts[0][index], parts[1][index]).replace("px", "1 px (no size is known)")
     return "its label values differ"

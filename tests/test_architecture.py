@@ -25,7 +25,7 @@ LAYERS = (
     ("evaluation",),
     ("training", "runs"),
     ("assembly", "priors"),
-    ("preprocessing",),
+    ("preprocessing", "completing", "planning"),
     ("runner",),
     ("studies", "publishing", "reporting"),
     ("conformance",),

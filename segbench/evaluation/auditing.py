@@ -144,7 +144,7 @@ def _cleaned(
         array = np.where(np.isin(array, strange), 0, array)
     if uncounted is not None:
         array = np.where(uncounted, UNKNOWN, array.astype(np.promote_types(array.dtype, np.int8)))
-    return labels if array is labels.array else LabelMap(array, labels.spacing, labels.affine)
+    return labels if array is labels.array else labels.with_array(array)
 
 
 def _status(maps: Mapping[str, LabelMap], task: Task, problems: list[str]) -> Status:

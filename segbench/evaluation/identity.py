@@ -29,7 +29,15 @@ def identity(
     found: Layout,
     hashes: Sequence[tuple[str, str | None]],
 ) -> tuple[str, str, dict[str, Any]]:
-    """Return the revision of the references, the identity of the run, and the request behind it."""
+    """Return the revision of the references, the identity of the run, and the request behind it.
+
+    Args:
+        dataset: its name.
+        wanted: what was asked for.
+        ignore: label of voxels that do not count.
+        found: the pairs.
+        hashes: of each pair, see ``hashes_of``.
+    """
     truths = [(pair.case, pair.rater, truth) for pair, (truth, _) in zip(found.pairs, hashes, strict=True)]
     named = sorted(wanted["structures"])  # which value is what; none if the files alone decide
     revision = "ref-" + fingerprint([truths, ignore, *([named] if named else [])])[:8]
@@ -40,6 +48,7 @@ def identity(
         "ignore_label": ignore,
         "cases": [
             {"case": pair.case, "rater": pair.rater, "fault": pair.fault, "reference": truth, "prediction": predicted}
+            | ({"fold": pair.fold} if pair.fold else {})
             for pair, (truth, predicted) in zip(found.pairs, hashes, strict=True)
         ],
     }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segbench.errors import DataInvalid, DataMissing, SegbenchError
+from segbench.types import Unit
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,11 +26,12 @@ class Header(NamedTuple):
 
     Attributes:
         shape: ``(C, D, H, W)``.
-        spacing: mm, ``(D, H, W)`` order.
+        spacing: in ``unit``, ``(D, H, W)`` order.
         affine: ``(4, 4)`` array index ``(D, H, W)`` -> world mm (RAS+).
         dtype: dtype of the stored voxels, in the file's byte order.
         slope, intercept: what stored voxels are multiplied by and what is added then.
         offset: byte at which the voxels begin.
+        unit: of lengths: "mm", or "px" where the file declares no size of its pixels.
     """
 
     shape: tuple[int, int, int, int]
@@ -39,6 +41,7 @@ class Header(NamedTuple):
     slope: float = 1.0
     intercept: float = 0.0
     offset: int = 0
+    unit: Unit = "mm"
 
 
 def invalid(path: Path, expected: str, found: str, remedy: str) -> DataInvalid:

@@ -95,8 +95,10 @@ def build(scores: Scores, names: Names, whole: Grid | None = None) -> Grid:
 def _axes(scores: Scores, names: Names, board: str) -> _Axes:
     found = combinations(scores, ("label_name", "metric", "metric_version", "unit", "better"))
     _refuse_contradictions(scores, found, board)
+    families = _families(scores)
     measures = {
-        (row[0], row[1]): Measure(row[0], row[1], 1 if row[4] == "higher" else -1, row[3], row[2]) for row in found
+        (label, metric): Measure(label, metric, 1 if better == "higher" else -1, unit, version, *families[metric])
+        for label, metric, version, unit, better in found
     }
     ordered = sorted(measures)
     measure_of = _table(scores, ("label_name", "metric"), {pair: place for place, pair in enumerate(ordered)})
@@ -108,6 +110,15 @@ def _axes(scores: Scores, names: Names, board: str) -> _Axes:
     competitor_of = _table(scores, ENTRANT, place_of)
     measures_in_order = tuple(measures[pair] for pair in ordered)
     return _Axes(board, measures_in_order, tuple(cases), tuple(competitors), measure_of, case_of, competitor_of)
+
+
+def _families(scores: Scores) -> dict[str, tuple[str, int]]:
+    """Return metric -> family and preference; old rows, which know of none, take what other rows say."""
+    known: dict[str, tuple[str, int]] = {}
+    for metric, family, preference in combinations(scores, ("metric", "family", "preference")):
+        here = known.get(metric, ("", 0))
+        known[metric] = max(here, (family, preference), key=lambda one: (one[0] != "", one[1], one[0]))
+    return known
 
 
 def _table(scores: Scores, columns: tuple[str, ...], place_of: Mapping[Any, int]) -> NDArray[np.int64]:

@@ -39,6 +39,9 @@ COLUMNS = (
     "synthetic",
     "rater",
     "variant",
+    "truth",
+    "family",
+    "preference",
 )
 """Columns a leaderboard reads, besides ``value``."""
 MISSED = ("pred_empty", "missing", "failed")
@@ -51,13 +54,18 @@ _BITS = 40
 
 @dataclass(frozen=True, order=True)
 class Measure:
-    """One metric of one label. ``direction`` is +1 if higher is better, else -1."""
+    """One metric of one label.
+
+    ``direction`` is +1 if higher is better, else -1; ``family`` and ``preference`` are the metric's (see ``headline``).
+    """
 
     label: str
     metric: str
     direction: int
     unit: str
     version: str
+    family: str = ""
+    preference: int = 0
 
 
 @dataclass

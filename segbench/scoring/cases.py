@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +15,12 @@ from segbench.contracts import Dataset, Metric
 from segbench.errors import DataInvalid, SegbenchError
 from segbench.files.images import read_label_map
 from segbench.names import first_few
+from segbench.scoring.binary import in_one_custom
 from segbench.scoring.geometry import Mode, align
 from segbench.scoring.metrics import Scored, missing_scores, score_case
-from segbench.scoring.pairs import CaseProblem, Pair
+from segbench.scoring.pairs import CaseProblem, Pair, ProblemKind
 from segbench.truths import truth_digest
-from segbench.types import UNKNOWN, LabelMap, Status, Task
+from segbench.types import UNKNOWN, LabelMap, Status, Task, Unit
 
 CHUNK = 1 << 16
 """Voxels looked at together when values are collected: small, because most pieces are background only."""
@@ -36,6 +38,7 @@ class Setting:
         known: label values that may occur; others are reported.
         strict_labels: whether other values are a fault, or merely noted because labels were chosen by hand.
         dataset: prepared; where truths are that are no files.
+        colours: red, green, blue -> label value of masks in colour; empty = values are labels.
         asked: whether somebody named the structures for this scoring, so that one that is nowhere is a mistake.
     """
 
@@ -46,6 +49,7 @@ class Setting:
     known: frozenset[int] = frozenset()
     strict_labels: bool = True
     dataset: Dataset | None = None
+    colours: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
     asked: bool = False
 
 
@@ -62,56 +66,34 @@ class Outcome:
         problems: what a reader must know.
         passing: True if the same command may succeed another time (memory ran out).
         truth: see ``truths.truth_digest``; "" if the reference was not read.
+        unit: of lengths on the reference's grid; "" if it was not read.
+        flat: whether the reference is one slice.
         values: label values of the reference that count, None if it was not read.
-        left_out: voxels of the reference with the ignore label.
+        left_out: voxels of the reference that do not count.
     """
 
     scores: list[PlainScore] = field(default_factory=list)
     problems: tuple[CaseProblem, ...] = ()
     passing: bool = False
     truth: str = ""
-    values: tuple[int, ...] | None = None
+    unit: Unit | Literal[""] = ""
+    flat: bool = False
+    values: frozenset[int] | None = None
     left_out: int = 0
 
 
-def failed(
-    pair: Pair, setting: Setting, why: str, *, passing: bool = False, reference: _Reference | None = None
-) -> Outcome:
-    """Return the outcome of a case that could not be scored."""
-    problem = CaseProblem(pair.case, "failed", why, pair.rater)
-    return _unscored(setting, "failed", reference, (problem,), passing)
+def failed(pair: Pair, setting: Setting, why: str, *, passing: bool = False, known: Outcome | None = None) -> Outcome:
+    """Return the outcome of a case that could not be scored.
 
-
-def _unscored(
-    setting: Setting,
-    status: Status,
-    reference: _Reference | None,
-    problems: tuple[CaseProblem, ...] = (),
-    passing: bool = False,
-) -> Outcome:
-    scores = _plain(missing_scores(setting.task, setting.metrics, status), setting)
-    if reference is None:
-        return Outcome(scores, problems, passing)
-    return Outcome(scores, problems, passing, reference.digest, reference.values, reference.left_out)
-
-
-@dataclass(frozen=True)
-class _Reference:
-    """A reference as it counts: ``UNKNOWN`` where its ignore label is, no other negative value.
-
-    Attributes:
-        labels: what is scored against.
-        digest: see ``truths.truth_digest``.
-        values: label values, without ``UNKNOWN``.
-        left_out: voxels that are ``UNKNOWN``.
-        negative: negative values that became background, and the number of their voxels.
+    Args:
+        pair, setting: the case.
+        why: in words.
+        passing: whether the same command may succeed another time.
+        known: what is known of its reference.
     """
-
-    labels: LabelMap
-    digest: str
-    values: tuple[int, ...]
-    left_out: int
-    negative: tuple[tuple[int, ...], int]
+    problem = CaseProblem(pair.case, "failed", why, pair.rater)
+    scores = _plain(missing_scores(setting.task, setting.metrics, "failed"), setting)
+    return replace(known or Outcome(), scores=scores, problems=(problem,), passing=passing)
 
 
 def _plain(scored: list[Scored], setting: Setting) -> list[PlainScore]:
@@ -124,116 +106,143 @@ def _plain(scored: list[Scored], setting: Setting) -> list[PlainScore]:
 
 def score_pair(pair: Pair, setting: Setting) -> Outcome:
     """Score one case from its files; whatever goes wrong becomes part of the outcome."""
-    if pair.fault:
-        return _unscored(setting, "failed", None)
-    if pair.predicted is None:
-        return _unscored(setting, "missing", _reference_if_readable(pair, setting))
-    reference = None
+    if pair.fault or pair.predicted is None:
+        status: Status = "failed" if pair.fault else "missing"
+        absent = _plain(missing_scores(setting.task, setting.metrics, status), setting)
+        return replace(Outcome() if pair.fault else _not_predicted(pair, setting), scores=absent)
+    known = Outcome()
     try:
-        reference = _reference(pair, setting)
-        truth = reference.labels
-        aligned = align(_read(pair.predicted, "prediction", truth), truth, setting.geometry)
-        predicted = _without_ignored(aligned.predicted, truth) if reference.left_out else aligned.predicted
-        problems = _strange_values(pair, predicted, reference, setting)
-        if aligned.note:
-            problems.append(CaseProblem(pair.case, "note", aligned.note, pair.rater))
+        read = _read_truth(pair, setting)
+        truth, negative = _counted(read, pair, setting)
+        known = _reference(truth)
+        other = _read(pair.predicted, "prediction", setting, read)
+        notes = [*(f"reference {note}" for note in read.notes), *(f"prediction {note}" for note in other.notes)]
+        other, truth, customs = in_one_custom(other, truth, setting.known, setting.ignore)
+        known = _with_values(known, truth) if customs else known
+        aligned = align(other, truth, setting.geometry)
+        predicted = _without_ignored(aligned.predicted, truth) if known.left_out else aligned.predicted
+        problems = _strange_values(pair, predicted, known, setting, negative)
+        notes += [*customs, aligned.note]
+        problems += [CaseProblem(pair.case, "note", note, pair.rater) for note in notes if note]
         reasons: list[str] = []
         count = len(setting.task.labels)
         predicted, truth = in_range(predicted, count), in_range(truth, count)
         scores = score_case(predicted, truth, setting.task, setting.metrics, reasons)
     except SegbenchError as error:
-        return failed(pair, setting, str(error), reference=reference)
+        return failed(pair, setting, str(error), known=known)
     except MemoryError:
-        return failed(pair, setting, "memory ran out. Use fewer --jobs.", passing=True, reference=reference)
+        return failed(pair, setting, "memory ran out. Use fewer --jobs.", passing=True, known=known)
     except Exception as error:
-        return failed(pair, setting, f"unexpected {type(error).__name__}: {error}", reference=reference)
+        return failed(pair, setting, f"unexpected {type(error).__name__}: {error}", known=known)
     problems += [CaseProblem(pair.case, "failed", reason, pair.rater) for reason in reasons]
-    known = reference.digest, reference.values, reference.left_out
-    return Outcome(_plain(scores, setting), tuple(problems), False, *known)
+    return replace(known, scores=_plain(scores, setting), problems=tuple(problems))
 
 
-def _reference_if_readable(pair: Pair, setting: Setting) -> _Reference | None:
-    """Return a reference that was not predicted, None if it cannot be read."""
+def _reference(truth: LabelMap) -> Outcome:
+    """Return what rows say of a reference, without scores."""
+    flat = truth.array.ndim == 2 or truth.array.shape[0] == 1
+    return _with_values(Outcome(truth=truth_digest(truth), unit=truth.unit, flat=flat), truth)
+
+
+def _with_values(known: Outcome, truth: LabelMap) -> Outcome:
+    values = values_in(truth.array)
+    left_out = int(np.count_nonzero(truth.array == UNKNOWN)) if UNKNOWN in values else 0
+    return replace(known, values=frozenset(values - {UNKNOWN}), left_out=left_out)
+
+
+def _not_predicted(pair: Pair, setting: Setting) -> Outcome:
+    """Return what rows say of a reference that was not predicted; nothing if it cannot be read."""
     try:
-        return _reference(pair, setting)
+        truth, _ = _counted(_read_truth(pair, setting), pair, setting)
+        known = _reference(truth)
+        _, mended, customs = in_one_custom(truth, truth, setting.known, setting.ignore)
+        return _with_values(known, mended) if customs else known
     except Exception:  # a missing prediction is not made worse by a broken reference
-        return None
+        return Outcome()
 
 
-def _reference(pair: Pair, setting: Setting) -> _Reference:
-    """Read the reference of a case from its file or its dataset, whose ``UNKNOWN`` is no file's -1.
-
-    In a file only the ignore label is left out; other negative values are background.
-    """
-    ignore = setting.ignore
+def _read_truth(pair: Pair, setting: Setting) -> LabelMap:
+    """Read the reference of a case from its file or its dataset."""
     if pair.ref is None:
-        labels = _read(pair.truth, "reference")
-    else:
-        truth = setting.dataset.load_truth(pair.ref) if setting.dataset is not None else None
-        if truth is None:
-            raise DataInvalid(f"test case {pair.case} has no truth to score against.")
-        labels, ignore = truth, UNKNOWN
-    array, counted = labels.array, values_in(labels.array)
-    left_out = int(np.count_nonzero(array == ignore)) if ignore in counted else 0
-    negative = tuple(sorted(value for value in counted if value < 0 and value != ignore))
-    strays = int(np.count_nonzero((array < 0) & (array != ignore))) if negative else 0
-    if negative or (left_out and ignore != UNKNOWN):
-        wide = array.astype(np.promote_types(array.dtype, np.int8))
-        wide[(array < 0) & (array != ignore)] = 0
-        if ignore is not None:
-            wide[array == ignore] = UNKNOWN
-        labels = LabelMap(wide, labels.spacing, labels.affine)
-    values = tuple(sorted(value for value in counted | ({0} if negative else set()) if value >= 0 and value != ignore))
-    return _Reference(labels, truth_digest(labels), values, left_out, (negative, strays))
+        return _read(pair.truth, "reference", setting)
+    truth = setting.dataset.load_truth(pair.ref) if setting.dataset is not None else None
+    if truth is None:
+        raise DataInvalid(f"test case {pair.case} has no truth to score against.")
+    return truth
 
 
-def _read(path: Path, role: str, like: LabelMap | None = None) -> LabelMap:
+def _read(path: Path, role: str, setting: Setting, like: LabelMap | None = None) -> LabelMap:
     try:
-        return read_label_map(path, like)
+        return read_label_map(path, like, setting.colours)
     except SegbenchError as error:
         raise type(error)(f"{role} {error}") from error
     except OSError as error:
         raise SegbenchError(f"{role} {path}: cannot be read ({error.strerror or error}).") from error
 
 
+Negative = tuple[tuple[int, ...], int]
+"""Negative values of a reference that are background, and the number of their voxels."""
+
+
+def _counted(truth: LabelMap, pair: Pair, setting: Setting) -> tuple[LabelMap, Negative]:
+    """Return a reference with ``UNKNOWN`` where it has the ignore label; other negative values are background.
+
+    The -1 of a file is no ``UNKNOWN`` unless somebody says so; that of a dataset is.
+    """
+    array, ignore = truth.array, UNKNOWN if pair.ref is not None else setting.ignore
+    strays = (array < 0) & (array != ignore) if array.dtype.kind == "i" and array.size and array.min() < 0 else None
+    if strays is not None and not strays.any():
+        strays = None
+    if strays is None and ignore in (None, UNKNOWN):
+        return truth, ((), 0)
+    wide = array.astype(np.promote_types(array.dtype, np.int8))
+    if ignore is not None:
+        wide[array == ignore] = UNKNOWN
+    if strays is None:
+        return truth.with_array(wide), ((), 0)
+    wide[strays] = 0
+    values = tuple(sorted(int(value) for value in np.unique(array[strays])))
+    return truth.with_array(wide), (values, int(np.count_nonzero(strays)))
+
+
 def _without_ignored(predicted: LabelMap, truth: LabelMap) -> LabelMap:
     """Set predicted voxels that do not count to background, so that nobody wonders about their values."""
-    array = np.where(truth.array == UNKNOWN, 0, predicted.array)
-    return LabelMap(array, predicted.spacing, predicted.affine)
+    return predicted.with_array(np.where(truth.array == UNKNOWN, 0, predicted.array))
+
+
+def why_left_out(setting: Setting) -> str:
+    """Return in words why voxels do not count."""
+    return "unknown in the dataset" if setting.ignore is None else f"ignore label {setting.ignore}"
 
 
 def in_range(labels: LabelMap, count: int) -> LabelMap:
     """Set values from ``count`` on to background, so that metrics may use values as positions."""
     if labels.array.size == 0 or int(labels.array.max()) < count:
         return labels
-    return LabelMap(np.where(labels.array < count, labels.array, 0), labels.spacing, labels.affine)
+    return labels.with_array(np.where(labels.array < count, labels.array, 0))
 
 
-def _strange_values(pair: Pair, predicted: LabelMap, reference: _Reference, setting: Setting) -> list[CaseProblem]:
+def _strange_values(
+    pair: Pair, predicted: LabelMap, reference: Outcome, setting: Setting, negative: Negative
+) -> list[CaseProblem]:
     """Name values that the task does not know; they are scored as what they are: nothing it asks for."""
     problems = []
-    true_values = set(reference.values)
-    known = setting.known | {0}
-    kind: Any = "labels" if setting.strict_labels else "note"
+    true_values, known = reference.values or frozenset(), setting.known | {0}
+    kind: ProblemKind = "labels" if setting.strict_labels else "note"
 
-    def say(kind: Any, what: str) -> None:
+    def say(kind: ProblemKind, what: str) -> None:
         problems.append(CaseProblem(pair.case, kind, what, pair.rater))
 
     strange = sorted(true_values - known)
     if strange and setting.strict_labels:
         say(kind, f"the reference has unknown labels {first_few(strange, 8)}")
-    values, voxels = reference.negative
+    values, voxels = negative
     if values:
-        what = (
-            f"{voxels} voxels of the reference have negative values ({first_few(list(values), 8)}), which are no labels"
-        )
         advice = f" If they must not count, say --ignore-label {values[0]}." if setting.ignore is None else ""
+        what = f"{voxels} voxels of the reference have negative values ({first_few(values, 8)}), which are no labels"
         say(kind, f"{what}; they count as background.{advice}")
     if reference.left_out:
-        say(
-            "note",
-            f"{reference.left_out} of {predicted.array.size} voxels are left out (ignore label {setting.ignore})",
-        )
+        say("note", f"{reference.left_out} of {predicted.array.size} voxels are left out ({why_left_out(setting)})")
     if strange := sorted(values_in(predicted.array) - known - true_values):
         say(kind, f"the prediction has unknown labels {first_few(strange, 8)}; they count as background")
     return problems

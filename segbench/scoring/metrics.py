@@ -139,10 +139,12 @@ def _without_unknown(predicted: LabelMap, truth: LabelMap) -> tuple[LabelMap, La
 
     unknown = truth.array == UNKNOWN if _has_negative(truth) else None
     if unknown is not None and unknown.any():
-        truth = LabelMap(np.where(unknown, 0, truth.array), truth.spacing, truth.affine)
-        predicted = LabelMap(np.where(unknown, 0, predicted.array), predicted.spacing, predicted.affine)
+        truth = truth.with_array(np.where(unknown, 0, truth.array))
+        predicted = LabelMap(
+            np.where(unknown, 0, predicted.array), predicted.spacing, predicted.affine, unit=predicted.unit
+        )
     if _has_negative(predicted):
-        predicted = LabelMap(np.maximum(predicted.array, 0), predicted.spacing, predicted.affine)
+        predicted = predicted.with_array(np.maximum(predicted.array, 0))
     return predicted, truth
 
 

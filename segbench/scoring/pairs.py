@@ -8,7 +8,7 @@ from typing import Literal
 
 from segbench.types import CaseRef
 
-ProblemKind = Literal["missing", "failed", "extra", "labels", "note"]
+ProblemKind = Literal["missing", "failed", "extra", "labels", "truth", "note"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class CaseProblem:
     Attributes:
         case: the case, or "" if it concerns all.
         kind: "missing" or "failed" (its scores say so too), "extra": a prediction nobody asked for, "labels": values
-            the task does not know, "note": done or overlooked on request.
+            the task does not know, "truth": another truth or metric than that of the run it shall stand beside,
+            "note": done or overlooked on request.
         what: the matter in words.
         rater: whose reference, where there are several.
     """
@@ -46,6 +47,7 @@ class Pair:
         fault: why the pair cannot be scored although files exist; "" if it can.
         rater: who drew the reference, where there are several.
         ref: the case of ``Setting.dataset`` whose truth is the reference, if it is no file.
+        fold: to which the prediction belongs, where its folder says so; None = that of the whole evaluation.
     """
 
     case: str
@@ -55,3 +57,4 @@ class Pair:
     fault: str = ""
     rater: str | None = None
     ref: CaseRef | None = None
+    fold: int | None = None

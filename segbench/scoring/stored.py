@@ -38,6 +38,7 @@ class Scoring:
         added: metrics that were computed now.
         problems: everything about single cases that a reader must know.
         passing: whether the same command may succeed better another time.
+        outcomes: of the pairs, by the metrics that were computed now.
     """
 
     table: pa.Table
@@ -45,9 +46,12 @@ class Scoring:
     added: tuple[str, ...]
     problems: tuple[CaseProblem, ...] = ()
     passing: bool = False
+    outcomes: Sequence[Outcome] = ()
 
 
-def lacking(known: Known, decision: str, metrics: Sequence[Metric], catalogue: Catalogue) -> list[Metric]:
+def lacking(
+    known: Known, decision: str, metrics: Sequence[Metric], catalogue: Catalogue, lesson: str = ""
+) -> list[Metric]:
     """Return the metrics of which a run has no scores, or scores by another version, prior or edited code.
 
     Args:
@@ -55,23 +59,25 @@ def lacking(known: Known, decision: str, metrics: Sequence[Metric], catalogue: C
         decision: whose label maps are scored, "" = the default one's.
         metrics: wanted, not prepared.
         catalogue: to see whether the code of a metric has been edited.
+        lesson: names what a metric that learns would learn from, where the run does not fix that.
     """
-    there = known.get(decision, {})
-    return [metric for metric in metrics if _stamp(metric, catalogue) != _without_version(there.get(metric.name))]
+    there, asked = known.get(decision, {}), stamps_of(metrics, catalogue, lesson)
+    return [metric for metric in metrics if asked[metric.name] != _without_version(there.get(metric.name))]
 
 
-def _stamp(metric: Metric, catalogue: Catalogue) -> dict[str, str]:
+def _stamp(metric: Metric, catalogue: Catalogue, lesson: str) -> dict[str, str]:
     offered = metric.name in catalogue.entries["metrics"]
-    return {"asked": version_of(metric), "code": catalogue.code("metrics", metric.name) if offered else ""}
+    stamp = {"asked": version_of(metric), "code": catalogue.code("metrics", metric.name) if offered else ""}
+    return stamp | ({"lesson": lesson} if lesson and metric.learns else {})
 
 
 def _without_version(entry: Mapping[str, str] | None) -> dict[str, str]:
     return {key: value for key, value in (entry or {}).items() if key != "version"}
 
 
-def stamps_of(metrics: Sequence[Metric], catalogue: Catalogue) -> dict[str, dict[str, str]]:
-    """Return what is asked of metrics that are not prepared yet, for ``add_scores``."""
-    return {metric.name: _stamp(metric, catalogue) for metric in metrics}
+def stamps_of(metrics: Sequence[Metric], catalogue: Catalogue, lesson: str = "") -> dict[str, dict[str, str]]:
+    """Return what is asked of metrics that are not prepared yet, for ``add_scores``; arguments as for ``lacking``."""
+    return {metric.name: _stamp(metric, catalogue, lesson) for metric in metrics}
 
 
 @dataclass(frozen=True)
@@ -183,7 +189,7 @@ def add_scores(
     passing = any(outcome.passing for outcome in outcomes)
     entries = {metric.name: {**stamps[metric.name], "version": version_of(metric)} for metric in setting.metrics}
     mine = {**known.get(design.decision, {}), **entries}
-    return Scoring(table, {**known, design.decision: mine}, names, (*of_all, *_problems(outcomes)), passing)
+    return Scoring(table, {**known, design.decision: mine}, names, (*of_all, *_problems(outcomes)), passing, outcomes)
 
 
 def _problems(outcomes: Sequence[Outcome]) -> tuple[CaseProblem, ...]:

@@ -85,6 +85,21 @@ def split_cases(
     return _limit(splits, unlabelled, config)
 
 
+def split_words(refs: Sequence[CaseRef], config: RunConfig, folds: Sequence[Mapping[str, Sequence[str]]] = ()) -> str:
+    """Return in words how ``split_cases`` splits these cases."""
+    if config.split is not None:
+        return "as listed by --split"
+    if config.folds:
+        return f"fold {config.fold} of {config.folds}, drawn here by patient"
+    if folds:
+        return f"fold {config.fold} of the dataset's own {len(folds)}"
+    if any(ref.split for ref in refs if ref.split != "unlabelled"):
+        return "the dataset's own"
+    rest = 1 - TEST_SHARE
+    shares = (rest * (1 - VALIDATION_SHARE), rest * VALIDATION_SHARE, TEST_SHARE)
+    return "drawn here by patient: {:.0%} train, {:.0%} validation, {:.0%} test".format(*shares)
+
+
 def _listed(refs: Sequence[CaseRef], lists: Mapping[str, Sequence[str]]) -> Splits:
     known = {ref.id: ref for ref in refs}
     for role, names in lists.items():

@@ -553,5 +553,8 @@ def test_how_firm_an_order_is_speaks_of_the_same_methods_in_the_same_order() -> 
 
 
 def test_the_metrics_an_order_rests_on_are_shown_first() -> None:
-    rows = [row(name, "c1", 0.5, metric) for name in "ab" for metric in ("assd", "dice", "nsd", "zzz")]
+    families = {"dice": {"family": "overlap"}, "assd": {"family": "boundary"}}
+    families["nsd"] = {"family": "boundary", "preference": 2}
+    metrics = ("assd", "dice", "nsd", "zzz")
+    rows = [row(name, "c1", 0.5, metric, **families.get(metric, {})) for name in "ab" for metric in metrics]
     assert list(board(rows).boards[0].metrics) == ["dice", "nsd", "assd", "zzz"]
