@@ -362,7 +362,7 @@ def test_outside_predictions_stand_beside_the_run_and_are_scored_further(tmp_pat
 
 @pytest.mark.parametrize("recipe", [{"crop": (0, 7, 9)}, {"labelled": 1}, {"spacing": "6,2,2"}], ids=str)
 def test_a_metrics_prior_does_not_depend_on_the_recipe(tmp_path: Path, recipe: dict[str, Any]) -> None:
-    """The prior is learnt from the native truths of all training cases of the split, and its digest is in the version."""
+    """It is learnt from the native truths of all training cases of the split, and its digest is in the version."""
     outcomes = [
         run(asked(toy.configuration(recipe=one), "forbidden_pairs"), tmp_path / str(index))
         for index, one in enumerate(({}, recipe))
