@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -169,12 +170,36 @@ def test_score_adds_what_is_lacking(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     first = run(asked(toy.configuration(), "dice"), tmp_path)
     fresh = run(asked(toy.configuration(), "dice", "hd95", "volume_error"), tmp_path / "fresh")
     forbid(monkeypatch, "train", "predict")
-    for jobs, name in ((1, "hd95"), (2, "volume_error")):
-        done = score(first.folder, [Choice("dice"), Choice(name)], catalogue=CATALOGUE, jobs=jobs)
+    for name in ("hd95", "volume_error"):
+        done = score(first.folder, [Choice("dice"), Choice(name)], catalogue=CATALOGUE)
         assert done.added == (name,) and done.run_id == first.run_id
     assert rows(first.folder) == rows(fresh.folder)
     assert score(first.folder, [Choice("dice")], catalogue=CATALOGUE).added == ()
     assert not (first.folder / "journal.jsonl").exists()
+
+
+@pytest.mark.slow
+def test_the_command_line_scores_and_predicts_in_processes(tmp_path: Path) -> None:
+    def segbench(*arguments: str) -> tuple[int, str]:
+        command = [sys.executable, "-m", "segbench", *arguments, "--plugin", str(TOY), "--results", str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    small = ("--set", "recipe.steps_per_epoch=2", "--epochs", "1", "--set", "dataset.cases=12", "--network", "toy2d")
+    code, text = segbench("run", "--method", "other", "--dataset", "toy", "--metric", "dice", *small)
+    assert code == 0, text
+    (folder,) = (path.parent for path in tmp_path.rglob("run.json"))
+    code, text = segbench("score", "--metric", "hd95", "--jobs", "2")
+    assert code == 0 and "added hd95" in text, text
+    assert "nothing lacking" in segbench("score", folder.name[:6], "--metric", "hd95")[1]
+    code, text = segbench("predict", str(folder), "--decision", "rank_dice+fill_holes", "--metric", "dice", "-j", "2")
+    assert code == 0 and "predicted 2 cases" in text, text
+    code, text = segbench("run", "--method", "other", "--dataset", "toy", "--decision", "rank_dice+fill_holes", *small)
+    assert code == 0 and "Trained before" in text, text
+    code, text = segbench("score", "--set", "decision.x.y=1")
+    assert code == 2 and "expected metric.NAME.KEY=VALUE" in text
+    code, text = segbench("predict", str(folder), "--decision", "nothing")
+    assert code == 2 and "No decision is called 'nothing'" in text
 
 
 def test_a_full_disk_while_scoring_leaves_the_scores_there_were(
@@ -268,6 +293,7 @@ def test_an_edited_decision_predicts_again(tmp_path: Path, monkeypatch: pytest.M
     second = run(config, root, plugin(tmp_path, step=1))
     assert not second.trained and second.run_id == first.run_id and second.predicted == 1
     assert rows(second.folder) != made and len(rows(second.folder)) == len(made)
+    monkeypatch.undo()
     plain = run(asked(toy.configuration(), "dice"), tmp_path / "plain")
     assert [row[4] for row in rows(second.folder)] == [row[4] for row in rows(plain.folder)]
 
