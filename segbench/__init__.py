@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from segbench.files.cases import content_revision as content_revision
     from segbench.files.cases import read_case as read_case
     from segbench.files.cases import renumber as renumber
+    from segbench.files.cases import tell_notes as tell_notes
+    from segbench.files.colours import parse_colour as parse_colour
     from segbench.files.filenames import voxel_file as voxel_file
     from segbench.files.folders import FolderDataset as FolderDataset
     from segbench.files.folders import visible as visible
@@ -67,6 +69,7 @@ if TYPE_CHECKING:
     from segbench.names import first_few as first_few
     from segbench.names import folder_task_name as folder_task_name
     from segbench.names import patient_of as patient_of
+    from segbench.padding import of_any_size as of_any_size
     from segbench.params import parameter as parameter
     from segbench.results import read_scores as read_scores
     from segbench.runner import run as run
@@ -127,12 +130,14 @@ _HOME = {
     "segbench.evaluation.folders": ("evaluate",),
     "segbench.hookspecs": ("hookimpl",),
     "segbench.host": ("Catalogue", "load_catalogue"),
-    "segbench.files.cases": ("CaseFiles", "check_grid", "content_revision", "read_case", "renumber"),
+    "segbench.files.colours": ("parse_colour",),
+    "segbench.files.cases": ("CaseFiles", "check_grid", "content_revision", "read_case", "renumber", "tell_notes"),
     "segbench.files.filenames": ("voxel_file",),
     "segbench.files.folders": ("FolderDataset", "visible"),
     "segbench.files.images": ("image_header", "read_image", "read_label_map", "write_image", "write_label_map"),
     "segbench.losses": ("cross_entropy", "median_frequency_weights", "pixel_terms", "soft_dice", "soft_dice_loss"),
     "segbench.names": ("case_id", "first_few", "folder_task_name", "patient_of"),
+    "segbench.padding": ("of_any_size",),
     "segbench.params": ("parameter",),
     "segbench.results": ("read_scores",),
     "segbench.runner": ("run",),

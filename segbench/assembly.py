@@ -10,12 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from segbench import results
 from segbench.config import RunConfig
 from segbench.contracts import UNLABELLED, Dataset, Method, Metric, Network
 from segbench.errors import Incompatible
 from segbench.host import Catalogue, Origin, blame
+from segbench.params import has_parameter
+from segbench.scoring.decisions import Chain, chain_of
 from segbench.training.sampling import Splits, split_cases
 from segbench.types import CaseRef, Choice, Task
 
@@ -29,6 +32,7 @@ class Source:
     Attributes:
         dataset, task, refs, folds: the dataset and what it says of itself.
         cache: folder of preprocessed cases.
+        code: digest of the dataset's source where no release stands for it.
         origin: the plugin it comes from; named when it fails.
     """
 
@@ -38,6 +42,7 @@ class Source:
     folds: Sequence[Mapping[str, Sequence[str]]]
     cache: Path
     origin: Origin
+    code: str = ""
 
     @cached_property
     def lent(self) -> Mapping[CaseRef, CaseRef]:
@@ -79,7 +84,8 @@ class Sources:
                 dataset, cache = dataset.forge(forge), forge / ".cache"
                 weakref.finalize(dataset, shutil.rmtree, forge, ignore_errors=True)
             dataset.prepare(self.root / ".data")
-            return Source(dataset, dataset.task, tuple(dataset.refs()), dataset.folds(), cache, origin)
+            code = self.catalogue.code("datasets", choice.name)
+            return Source(dataset, dataset.task, tuple(dataset.refs()), dataset.folds(), cache, origin, code)
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,8 @@ class Parts:
         source: the dataset.
         unlabelled: another dataset that lends unlabelled cases, or None.
         splits: ``unlabelled`` holds what the method will see of such cases.
+        chain: how probabilities become labels.
+        data: what determines the training besides the configuration; see ``RunConfig.identity``.
     """
 
     source: Source
@@ -98,6 +106,8 @@ class Parts:
     method: Method
     metrics: tuple[Metric, ...]
     splits: Splits
+    chain: Chain
+    data: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def dataset(self) -> Dataset:
@@ -118,20 +128,34 @@ def settled(config: RunConfig, catalogue: Catalogue) -> RunConfig:
         network=catalogue.settle("networks", config.network),
         method=catalogue.settle("methods", config.method),
         metrics=tuple(catalogue.settle("metrics", metric) for metric in config.metrics),
+        decision=tuple(catalogue.settle("decisions", decision) for decision in config.decision),
         unlabelled=catalogue.settle("datasets", config.unlabelled) if config.unlabelled else None,
     )
 
 
 def folder_of(config: RunConfig, parts: Parts, root: Path) -> Path:
-    """Return the folder of a run."""
+    """Return the folder of a training."""
     base = root / ".smoke" if config.smoke else root
-    named = {"dataset": parts.dataset, "network": parts.network, "method": parts.method}
-    named |= {f"metric.{metric.name}": metric for metric in parts.metrics}
-    versions = {role: part.version for role, part in named.items()}
-    if parts.unlabelled:
-        versions["unlabelled"] = f"{parts.unlabelled.dataset.version}@{parts.unlabelled.task.revision}"
-    run_id = config.run_id(parts.task.revision, versions)
+    run_id = config.run_id(**parts.data)
     return results.run_folder(base, parts.task.name, config.method.name, run_id)
+
+
+def _data(config: RunConfig, parts: Parts, catalogue: Catalogue) -> dict[str, Any]:
+    """Return what determines a training besides its configuration; see ``RunConfig.identity``."""
+    from segbench.training.device import resolved
+
+    named = {"dataset": parts.dataset, "network": parts.network, "method": parts.method}
+    versions = {role: part.version for role, part in named.items()}
+    codes = {role: catalogue.code(role + "s", part.name) for role, part in named.items()}
+    if parts.unlabelled:
+        other = parts.unlabelled
+        versions["unlabelled"] = f"{other.dataset.version}@{other.task.revision}"
+        codes["unlabelled"] = catalogue.code("datasets", other.dataset.name)
+    device, precision = resolved(config.device, config.precision)
+    return {
+        **{"revision": parts.task.revision, "versions": versions, "device": device, "precision": precision},
+        "code": {role: code for role, code in codes.items() if code},
+    }
 
 
 def assemble(config: RunConfig, catalogue: Catalogue, root: Path, sources: Sources | None = None) -> Parts:
@@ -168,14 +192,16 @@ def assemble(config: RunConfig, catalogue: Catalogue, root: Path, sources: Sourc
     if config.smoke and nothing and len(splits.train) > 1:
         splits = replace(splits, train=splits.train[:-1], unlabelled=splits.train[-1:])  # a miniature may have none
     chosen = _unlabelled(config, method, splits, source.task, other)
-    return Parts(source, other, network, method, metrics, replace(splits, unlabelled=chosen))
+    chain = chain_of(config.decision, catalogue)
+    parts = Parts(source, other, network, method, metrics, replace(splits, unlabelled=chosen), chain)
+    return replace(parts, data=_data(config, parts, catalogue))
 
 
 def _armed(config: RunConfig, catalogue: Catalogue) -> Choice:
     """Return the method's choice with the overrides of the arm."""
     if config.arm == METHOD_ARM:
         return config.method
-    arms = getattr(catalogue.entry("methods", config.method.name).cls, "arms", {})
+    arms = catalogue.arms(config.method.name)
     if config.arm not in arms:
         known = ", ".join([METHOD_ARM, *sorted(arms)])
         raise Incompatible(f"Method {config.method.name} has no arm {config.arm!r}; it has: {known}.")
@@ -186,7 +212,7 @@ def _check_other(task: Task, other: Task, method: Method, smoke: bool) -> None:
     """Refuse a dataset that cannot lend its cases to this one; two miniatures (``smoke``) may well be the same."""
     name = f"Unlabelled dataset {other.name}"
     if UNLABELLED not in method.needs:
-        wish = " unless method.unlabelled says how many" if hasattr(method, "unlabelled") else ""
+        wish = " unless method.unlabelled says how many" if has_parameter(method, "unlabelled") else ""
         raise Incompatible(f"{name}: method {method.name} sees no unlabelled cases{wish}; leave --unlabelled out.")
     if (task.name, task.revision) == (other.name, other.revision) and not smoke:
         raise Incompatible(
@@ -205,7 +231,7 @@ def _unlabelled(
 ) -> tuple[CaseRef, ...]:
     """Return the unlabelled cases that the method will see: those of the other dataset come first.
 
-    A method says how many it wants by its parameter ``unlabelled``; 0, or none such, means all.
+    A method says how many it wants by ``unlabelled``; 0 means all.
     """
     if UNLABELLED not in method.needs:
         return ()
@@ -217,7 +243,7 @@ def _unlabelled(
         )
     if not config.recipe.unlabelled_ratio:
         raise Incompatible(f"Method {method.name} needs unlabelled cases, but recipe.unlabelled_ratio=0 shows it none.")
-    wanted = getattr(method, "unlabelled", 0) or len(there)
+    wanted = method.unlabelled or len(there)
     if wanted > len(there) and not config.smoke:
         raise Incompatible(
             f"Method {method.name}: method.unlabelled={wanted}, but there are {len(there)} unlabelled cases. Ask for "

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from segbench.errors import UsageError
-from segbench.params import fingerprint, flattened, make, merged, parameter, to_json
+from segbench.params import changes, fingerprint, flattened, make, merged, parameter, to_json
 from segbench.types import Choice
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
-LATER = (("unlabelled",), ("recipe", "crop"))
-"""Fields younger than the first identities; left out of them while unset, so that runs made before keep theirs."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,12 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How training goes, the same for every method: the budget, the optimiser, the preprocessing, the augmentation."""
+    """How training goes, the same for every method: the budget, the optimiser, the preprocessing, the augmentation.
+
+    ``version`` is raised, as that of a part, whenever the engine or a default here changes what a training gives.
+    """
+
+    version: ClassVar[str] = "1"
 
     epochs: int = parameter(20, "epochs", low=1)
     steps_per_epoch: int = parameter(0, "optimiser steps per epoch; 0 = 120 for slices, 50 for volumes", low=0)
@@ -95,12 +98,13 @@ class Recipe:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Everything that determines a run's results; its hash, with the revision of the data, names the run.
+    """What a run is asked to do. What determines its training names it (see ``identity``); decision and metrics do not.
 
     Attributes:
         dataset, network, method: the parts and their parameters.
         unlabelled: another dataset, all of whose cases join the unlabelled ones; its labels are never used.
         metrics: metric choices; empty = every metric that is on by default.
+        decision: a chain of decisions; empty = the default one.
         arm: "method", or "control" / "placebo" as the method declares them.
         recipe: full recipe after ``--recipe`` and ``--set recipe.…``.
         recipe_name: where it came from: "fair" or a study.
@@ -116,7 +120,8 @@ class RunConfig:
     dataset: Choice
     network: Choice
     method: Choice
-    metrics: tuple[Choice, ...] = ()
+    metrics: tuple[Choice, ...] = field(default=(), metadata={"content": False})
+    decision: tuple[Choice, ...] = field(default=(), metadata={"content": False})
     arm: str = "method"
     recipe: Recipe = field(default_factory=Recipe)
     recipe_name: str = "fair"
@@ -124,27 +129,22 @@ class RunConfig:
     fold: int = 0
     folds: int = 0
     split: Mapping[str, tuple[str, ...]] | None = None
-    precision: str = "auto"
-    device: str = "auto"
+    precision: str = field(default="auto", metadata={"content": False})
+    device: str = field(default="auto", metadata={"content": False})
     smoke: bool = False
     unlabelled: Choice | None = None
     base: Recipe | None = field(default=None, metadata={"content": False})
 
     def canonical(self) -> dict[str, Any]:
-        """Return all that can change results as JSON values; no path of this machine is among them."""
-        values = to_json(self, content_only=True)
-        for *path, name in LATER:
-            owner = values
-            for step in path:
-                owner = owner[step]
-            if owner[name] is None:
-                del owner[name]
-        return values
+        """Return the whole configuration as JSON values, for the record; no path of this machine is among them."""
+        asked = {name: _jsonable(getattr(self, name)) for name in ("metrics", "decision", "precision", "device")}
+        return {**to_json(self, content_only=True), **asked}
 
     def local(self) -> dict[str, Any]:
         """Return what was set beside it for this machine only: part -> parameters (see ``Choice.local``)."""
         choices = {"dataset": self.dataset, "network": self.network, "method": self.method}
         choices |= {f"metric.{metric.name}": metric for metric in self.metrics}
+        choices |= {f"decision.{decision.name}": decision for decision in self.decision}
         choices |= {"unlabelled": self.unlabelled} if self.unlabelled else {}
         return {part: dict(choice.local) for part, choice in choices.items() if choice.local}
 
@@ -165,15 +165,18 @@ class RunConfig:
         changes += [f"{key}={_plain(mine[key])}" for key in mine if mine[key] != named[key]]
         return " ".join(changes if fair else [f"recipe={self.recipe_name}", *changes])
 
-    def run_id(self, revision: str, versions: Mapping[str, str] | None = None) -> str:
-        """Return the run's identity: the first 12 hex digits of SHA-256 over configuration, data and part versions.
+    def identity(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Return everything that determines a training: one rule for recipe and parts, what differs from the defaults.
 
         Args:
-            revision: of the dataset (``Task.revision``); where its files lie does not matter, what they hold does.
-            versions: part -> version, which its authors raise whenever results change; that of an unlabelled dataset
-                comes with its revision.
+            data: what the configuration does not know: the revision of the data (where its files lie does not matter,
+                what they hold does), versions and edited code of the parts, precision and kind of device as resolved.
         """
-        return fingerprint([self.canonical(), revision, dict(versions or {})])[:12]
+        return {"config": changes(self)[0], "recipe": Recipe.version, **data}
+
+    def run_id(self, revision: str, **data: Any) -> str:
+        """Return the name of the training: the first 12 hex digits of SHA-256 over its ``identity``."""
+        return fingerprint(self.identity({"revision": revision, **data}))[:12]
 
 
 def changed_recipe(recipe: Recipe, over: Mapping[str, Any]) -> Recipe:
@@ -183,6 +186,10 @@ def changed_recipe(recipe: Recipe, over: Mapping[str, Any]) -> Recipe:
         UsageError: for a key that does not exist or a value that does not fit.
     """
     return make(Recipe, merged(to_json(recipe), over), "recipe")
+
+
+def _jsonable(value: Any) -> Any:
+    return [to_json(choice, content_only=True) for choice in value] if isinstance(value, tuple) else value
 
 
 def _plain(value: Any) -> str:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 
 import pluggy
 
-from segbench import hookspecs
+from segbench import hookspecs, plugin_code
 from segbench.contracts import Dataset, Decision, Figure, Method, Metric, Network, Part, Prior, Study
 from segbench.errors import PluginError, SegbenchError, UnknownName, UsageError, did_you_mean, safe_name
 from segbench.hookspecs import GROUP
@@ -39,11 +39,17 @@ KINDS: Mapping[str, type[Part]] = {
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a part comes from: the plugin's name, its distribution (or file) and version."""
+    """Where a part comes from: the plugin's name, its distribution (or file) and version.
+
+    Attributes:
+        plugin, distribution, version: see above; the version of a single file is "file".
+        code: digest of a single file's source as it was loaded, "" for an installed plugin (see ``Catalogue.code``).
+    """
 
     plugin: str
     distribution: str
     version: str
+    code: str = ""
 
     def __str__(self) -> str:
         return f"{self.plugin} ({self.distribution} {self.version})"
@@ -101,6 +107,15 @@ class Catalogue:
             )
         return self.entries[kind][name]
 
+    def code(self, kind: str, name: str) -> str:
+        """Return the digest of a part's source where no release fixes it: a single file, or an editable install.
+
+        Returns:
+            12 hexadecimal digits; "" for a part of an installed release, whose version stands for its code.
+        """
+        entry = self.entry(kind, name)
+        return entry.origin.code or plugin_code.editable_code(entry.origin.distribution, entry.cls.__module__)
+
     def make(self, kind: str, choice: Choice) -> Part:
         """Construct the part a choice names, with its parameters checked."""
         entry = self.entry(kind, choice.name)
@@ -144,6 +159,10 @@ class Catalogue:
     def figure(self, choice: Choice) -> Figure:
         """Construct a figure."""
         return cast("Figure", self.make("figures", choice))
+
+    def arms(self, method: str) -> Mapping[str, Mapping[str, Any]]:
+        """Return the arms of a method besides itself: arm -> the parameters it overrides."""
+        return cast("type[Method]", self.entry("methods", method).cls).arms
 
     def defaults(self, kind: str) -> list[str]:
         """Return the sorted names of the parts of a kind that are taken when none is named."""
@@ -202,7 +221,8 @@ def load_catalogue(files: Sequence[Path | str] = ()) -> Catalogue:
         except (Exception, SystemExit) as error:
             catalogue.problems.append(Problem(origin, _reason(error)))
     for file in files:
-        origin = Origin(Path(file).stem, str(file), "file")
+        code = plugin_code.file_code(Path(file)) if Path(file).is_file() else ""
+        origin = Origin(Path(file).stem, str(file), "file", code)
         catalogue.origins.append(origin)
         with blame(origin, "loading"):
             _register(manager, origin, functools.partial(_load_file, Path(file)), loaded)
@@ -215,9 +235,12 @@ def _found() -> Iterator[tuple[Origin, Callable[[], Any]]]:
     """Yield the installed plugins sorted by name, each with the call that loads it."""
     seen = set()
     points = importlib.metadata.entry_points(group=GROUP)
+    named: dict[int, tuple[str, str]] = {}
     for point in sorted(points, key=lambda point: (point.name, point.value)):
         distribution = point.dist
-        name, version = (distribution.name, distribution.version) if distribution else (None, None)
+        if distribution and id(distribution) not in named:  # which parses its metadata whenever it is asked
+            named[id(distribution)] = (distribution.name, distribution.version)
+        name, version = named.get(id(distribution), ("", ""))
         if (point.name, point.value) in seen:  # the same distribution seen twice on sys.path
             continue
         seen.add((point.name, point.value))

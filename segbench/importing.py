@@ -14,24 +14,37 @@ from typing import Any
 
 from segbench.errors import DataInvalid, DataMissing, UsageError, safe_name
 from segbench.results import RECORD, SCORES, Row, is_complete, run_folder, scores_table, write_json, write_table
-from segbench.types import STATUSES
+from segbench.types import FAMILIES, STATUSES
 
 REQUIRED = ("dataset", "case", "label", "metric", "better", "method", "value")
-OPTIONAL = ("seed", "status", "dataset_revision", "network", "metric_version", "unit", "group", "fold")
+OPTIONAL = (
+    *("seed", "status", "dataset_revision", "network", "metric_version", "unit", "group", "fold"),
+    *("family", "truth"),
+)
+_LATER = ("decision", "truth", "family", "preference")
+"""Columns of rows that the identity of a table does not know, so that tables imported before them keep theirs."""
 _EMPTY = frozenset({"", "na", "nan", "null", "none"})
 _SHOWN = 8
 _LONGEST_FOLDER = 80
 
 
-def import_scores(file: Path, results: Path, name: str | None = None) -> dict[str, Any]:
+Families = Mapping[str, tuple[str, int]]
+"""Metric -> its family and its preference within it."""
+
+
+def import_scores(
+    file: Path, results: Path, name: str | None = None, families: Families | None = None
+) -> dict[str, Any]:
     """Import a CSV; doing it again changes nothing.
 
     Args:
         file: with the columns of ``REQUIRED`` and any of ``OPTIONAL``; ``seed`` is 0 and ``status`` "ok" ("missing" for
-            an empty value) where not given. ``label`` is a number or a name.
+            an empty value) where not given. ``label`` is a number or a name. ``truth`` is what ``truths.truth_digest``
+            gives of the case's truth; without it the truth is that of the revision, if that is known.
         results: the results folder; one run per dataset, revision, method and network is written. Methods and cases
             keep their names as text, whatever they hold; only the folder of a method's runs is renamed if it must be.
         name: the method of all rows, if the file has no column ``method`` or only one method in it.
+        families: of metrics that are known by name; the file's column ``family`` goes before.
 
     Returns:
         ``{"runs": [{"dataset", "method", "run_id", "rows", "folder", "new"}], "notes": [...]}``.
@@ -46,10 +59,17 @@ def import_scores(file: Path, results: Path, name: str | None = None) -> dict[st
         if len(methods) > 1:
             raise UsageError(f"--name {name}: {file} holds several methods ({', '.join(methods)}). Leave --name out.")
         rows = [dataclasses.replace(row, method=_text(name, "method")) for row in rows]
+    rows = [_in_family(row, families or {}) for row in rows]
     runs: dict[tuple[str, str, str, str], list[Row]] = {}
     for row in rows:
         runs.setdefault((row.dataset, row.dataset_revision, row.method, row.network), []).append(row)
     return {"runs": [_write(runs[key], results, file) for key in sorted(runs)], "notes": notes}
+
+
+def _in_family(row: Row, families: Families) -> Row:
+    """Return a row with the family of its metric, unless the table gives another; that one has no preference."""
+    family, preference = families.get(row.metric) or families.get(row.metric.lower()) or ("", 0)
+    return row if row.family not in ("", family) else dataclasses.replace(row, family=family, preference=preference)
 
 
 def read_csv(file: Path, name: str | None = None) -> tuple[list[Row], list[str]]:
@@ -148,6 +168,8 @@ def _row(record: Mapping[str | None, Any], name: str | None) -> Row:
         value=value,
         status=_status(cells.get("status", ""), value),
         source="imported",
+        truth=_printable(cells.get("truth", ""), "truth"),
+        family=_family(cells.get("family", "")),
     )
 
 
@@ -169,6 +191,12 @@ def _whole(text: str, what: str) -> int:
     if not re.fullmatch(r"[+-]?[0-9]{1,18}", text):
         raise ValueError(f"{what} must be a whole number, found {text!r}")
     return int(text)
+
+
+def _family(text: str) -> str:
+    if text.lower() not in ("", *FAMILIES):
+        raise ValueError(f"family must be {' or '.join(FAMILIES)} or empty, found {text!r}")
+    return text.lower()
 
 
 def _status(text: str, value: float | None) -> str:
@@ -234,7 +262,9 @@ def _write(rows: list[Row], results: Path, file: Path) -> dict[str, Any]:
 def _digest(rows: Iterator[Row] | list[Row]) -> str:
     """Return the identity of a table: the first 12 hex digits of SHA-256 over its rows in order."""
     digest = hashlib.sha256()
+    known = [field.name for field in dataclasses.fields(Row) if field.name not in _LATER]
     for row in rows:
-        values = [v if not isinstance(v, float) or math.isfinite(v) else str(v) for v in dataclasses.astuple(row)]
+        plain = [getattr(row, name) for name in known] + ([row.truth] if row.truth else [])
+        values = [v if not isinstance(v, float) or math.isfinite(v) else str(v) for v in plain]
         digest.update(json.dumps(values).encode())
     return digest.hexdigest()[:12]

@@ -1,9 +1,15 @@
-"""One run, end to end, resumable: dataset -> cache -> train -> predict -> score -> results, the record written last."""
+"""One run, end to end, resumable: train once, predict, score what is missing; the record is written last.
+
+A training is named by what determines it and is never repeated; label maps are made anew where a decision is new or its
+code was edited; scores are added by metric. Whatever was interrupted goes on where it was.
+"""
 
 from __future__ import annotations
 
+import json
+import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,23 +17,36 @@ from typing import TYPE_CHECKING, Any
 from segbench import results
 from segbench.assembly import Parts, Sources, assemble, folder_of, settled
 from segbench.config import RunConfig
-from segbench.contracts import FIXED_SAMPLES, UNLABELLED, Method, Network
-from segbench.errors import DataInvalid, PluginError
+from segbench.contracts import FIXED_SAMPLES, UNLABELLED, Method
+from segbench.errors import PluginError
 from segbench.files.images import write_label_map
-from segbench.host import Catalogue, blame, load_catalogue
+from segbench.host import Catalogue, Origin, blame, load_catalogue
 from segbench.params import to_json
 from segbench.preprocessing import Cases, preprocess
 from segbench.provenance import git_commit, versions
-from segbench.results import Row
-from segbench.scoring.metrics import score_case, version_of
-from segbench.training.sampling import ROLES
-from segbench.truths import truth_digest
-from segbench.types import CaseRef, Choice, LabelMap
+from segbench.runs import config_of, known_of, predictions_folder, read_facts, variant_of
+from segbench.scoring.journal import remove as remove_journal
+from segbench.scoring.rows import Design
+from segbench.scoring.stored import Known, Scoring, Subject, decided, lacking, score_subject
+from segbench.training.sampling import POOL, ROLES
+from segbench.types import CaseRef, Choice
 
 if TYPE_CHECKING:
-    from segbench.training.loop import Plan, Reporter, Trained
+    from segbench.training.loop import Plan, Reporter
+    from segbench.training.memory import PeakMemory
 
-__all__ = ["Outcome", "Parts", "Sources", "assemble", "folder_of", "run", "settled"]
+__all__ = [
+    "Outcome",
+    "Parts",
+    "Sources",
+    "assemble",
+    "edited_since",
+    "folder_of",
+    "predict",
+    "run",
+    "settled",
+    "state_of",
+]
 
 SMOKE_EPOCHS, SMOKE_STEPS = 2, 3
 
@@ -39,7 +58,10 @@ class Outcome:
     Attributes:
         config: as it was run.
         run_id, folder: where the results are.
-        fresh: False if it had been finished before and nothing was done.
+        fresh: False if everything had been finished before and nothing was done.
+        trained: whether it was trained now.
+        predicted: number of label maps that were predicted now.
+        added: metrics that were computed now.
         failed: number of scores with status failed.
         seconds: stage -> seconds, of this call.
     """
@@ -48,6 +70,9 @@ class Outcome:
     run_id: str
     folder: Path
     fresh: bool
+    trained: bool = False
+    predicted: int = 0
+    added: tuple[str, ...] = ()
     failed: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -59,8 +84,9 @@ def run(
     results_root: str | Path = "results",
     reporter: Reporter | None = None,
     sources: Sources | None = None,
+    jobs: int = 1,
 ) -> Outcome:
-    """Train, predict and score one configuration; a finished one is left alone, an unfinished one is resumed.
+    """Train, predict and score one configuration; whatever is there already is left alone, the rest is done.
 
     Args:
         config: what to run.
@@ -68,6 +94,7 @@ def run(
         results_root: folder of all results; preprocessed cases are cached in ``.cache`` below it.
         reporter: told about progress.
         sources: datasets that are prepared already, if several runs share them.
+        jobs: processes that score.
 
     Raises:
         SegbenchError: see ``segbench.errors``; earlier results stay intact.
@@ -76,59 +103,199 @@ def run(
     config = settled(config, catalogue)
     root = Path(results_root)
     parts = assemble(config, catalogue, root, sources)
-    folder = folder_of(config, parts, root)
-    if results.is_complete(folder):
-        return Outcome(config, folder.name, folder, fresh=False)
+    return _carried_out(config, catalogue, parts, folder_of(config, parts, root), reporter, jobs)
+
+
+def predict(
+    folder: Path,
+    decision: Sequence[Choice] = (),
+    *,
+    metrics: Sequence[Choice] = (),
+    catalogue: Catalogue | None = None,
+    reporter: Reporter | None = None,
+    jobs: int = 1,
+) -> Outcome:
+    """Let another decision make label maps of a finished run's network, and score them; nothing is trained.
+
+    Args:
+        folder: of the run.
+        decision: a chain; empty = the default one.
+        metrics: empty = every metric that is on by default.
+        catalogue, reporter, jobs: as for ``run``.
+
+    Raises:
+        DataMissing: the run is not finished, or its dataset is not here any more.
+        SegbenchError: see ``segbench.errors``.
+    """
+    catalogue = catalogue or load_catalogue()
+    record = read_facts(folder)
+    config = replace(config_of(record, folder), decision=tuple(decision), metrics=tuple(metrics))
+    config = settled(config, catalogue)
+    root = folder.parents[3 if config.smoke else 2]
+    parts = assemble(config, catalogue, root)
+    _refuse_other_data(record, parts, folder)
+    return _carried_out(config, catalogue, parts, folder, reporter, jobs)
+
+
+def _refuse_other_data(record: Mapping[str, Any], parts: Parts, folder: Path) -> None:
+    from segbench.errors import DataMissing
+
+    made = record["task"]["revision"]
+    if made != parts.task.revision:
+        raise DataMissing(
+            f"{folder.name} was made with revision {made} of dataset {parts.task.name}; here is {parts.task.revision}. "
+            f"Bring that revision back, or run again."
+        )
+
+
+def _carried_out(
+    config: RunConfig, catalogue: Catalogue, parts: Parts, folder: Path, reporter: Reporter | None, jobs: int
+) -> Outcome:
     from segbench.training.loop import Reporter as Silent
 
-    return _Run(config, catalogue, parts, folder, reporter or Silent()).carry_out()
+    return _Run(config, catalogue, parts, folder, reporter or Silent(), jobs).carry_out()
+
+
+def state_of(folder: Path, parts: Parts, catalogue: Catalogue) -> str:
+    """Return how far a run is: "finished already", "to be scored", "to be resumed" or "to be run"."""
+    if not results.is_complete(folder):
+        return "to be resumed" if folder.exists() else "to be run"
+    record = read_facts(folder)
+    lacks = lacking(known_of(record, folder), parts.chain.text, parts.metrics, catalogue)
+    return "to be scored" if lacks else "finished already"
+
+
+def edited_since(config: RunConfig, parts: Parts, folder: Path) -> str:
+    """Say which plugins were edited since a finished run that is otherwise the same; "" if there is none such."""
+    if folder.exists() or not folder.parent.is_dir():
+        return ""
+    mine = json.loads(json.dumps(config.identity(parts.data)))
+    for other in results.complete_runs(folder.parent):
+        try:
+            theirs = dict(json.loads((other / results.RECORD).read_text(encoding="utf-8")).get("identity") or {})
+        except (OSError, ValueError, TypeError):
+            continue
+        if {**theirs, "code": None} == {**mine, "code": None}:
+            before, now = theirs.get("code") or {}, mine["code"]
+            parts_edited = sorted(role for role in {*before, *now} if before.get(role) != now.get(role))
+            return f"The code of the {' and the '.join(parts_edited)} changed since run {other.name}: another training."
+    return ""
 
 
 class _Run:
     """A run on its way; ``carry_out`` reads as its story."""
 
-    def __init__(self, config: RunConfig, catalogue: Catalogue, parts: Parts, folder: Path, reporter: Reporter) -> None:
+    def __init__(
+        self, config: RunConfig, catalogue: Catalogue, parts: Parts, folder: Path, reporter: Reporter, jobs: int
+    ) -> None:
         self.catalogue, self.parts, self.folder, self.reporter = catalogue, parts, folder, reporter
-        self.config = config
+        self.config, self.jobs = config, jobs
         recipe = config.recipe
         if config.smoke:
             recipe = replace(recipe, epochs=SMOKE_EPOCHS, steps_per_epoch=SMOKE_STEPS)
         self.active = replace(config, recipe=recipe)
         self.seconds: dict[str, float] = {}
-        self.adapted: Network = parts.network
+        self.facts = read_facts(folder) if _has_facts(folder) else {}
+        self.predictions = predictions_folder(folder, parts.chain.text, parts.chain.key)
 
     def carry_out(self) -> Outcome:
-        """Preprocess, train, predict, score, write; the record comes last."""
-        from segbench.training import device
+        """Train unless that is done, predict what is missing, score what is missing; the record comes last."""
+        finished, trained = results.is_complete(self.folder), not self.facts
+        self._drop_stale_predictions()
+        waiting = [ref for ref in self.parts.splits.test if not self._file(ref).is_file()]
+        known = known_of(self.facts, self.folder) if finished else {}
+        text = self.parts.chain.text
+        wanted = lacking(known, text, self.parts.metrics, self.catalogue)
+        if finished and not waiting and not wanted:
+            return Outcome(self.config, self.folder.name, self.folder, fresh=False)
+        if trained and (changed := edited_since(self.config, self.parts, self.folder)):
+            self.reporter.note(changed)
+        if trained or waiting:
+            self._train_and_predict(waiting)
+        scoring = self._score({**known, text: {}} if waiting else known)
+        failed = self._write(scoring)
+        counts = (trained, len(waiting), scoring.added if scoring else ())
+        return Outcome(self.config, self.folder.name, self.folder, True, *counts, failed, self.seconds)
 
-        fabric = device.launch(self.config.device, self.config.precision)
+    def _file(self, ref: CaseRef) -> Path:
+        return self.predictions / f"{ref.id}.nii.gz"
+
+    @property
+    def _native(self) -> Path:
+        """Folder of the predictions as the dataset's own masks look."""
+        return self.predictions.with_name(f"{self.predictions.name}-native")
+
+    def _drop_stale_predictions(self) -> None:
+        """Delete the label maps of a decision whose parameters, version or code are not those of today."""
+        chain = self.parts.chain
+        made = self.facts.get("decisions", {"": "" if chain.text else chain.key})  # older records have the default's
+        if self.facts and made.get(chain.text) != chain.key:
+            shutil.rmtree(self.predictions, ignore_errors=True)
+            shutil.rmtree(self._native, ignore_errors=True)
+            scores = {text: known for text, known in self.facts.get("scores", {}).items() if text != chain.text}
+            self.facts |= {"decisions": {**made, chain.text: chain.key}, "scores": scores}
+            self._keep_facts()
+
+    def _keep_facts(self) -> None:
+        name = results.RECORD if results.is_complete(self.folder) else results.TRAINED
+        results.write_json(self.folder / name, self.facts)
+
+    def _train_and_predict(self, waiting: Sequence[CaseRef]) -> None:
+        """Do what needs the network."""
+        from segbench.training.device import session
+        from segbench.training.memory import PeakMemory
+
         self.folder.mkdir(parents=True, exist_ok=True)
-        begin = time.perf_counter()
-        cases = preprocess(self.parts, self.config, self.reporter)
-        self.seconds["preprocess"] = time.perf_counter() - begin
-        plan, trained = self._train(cases, fabric)
-        self.seconds["prepare"] = trained.progress.prepare_seconds
-        self.seconds["train"] = trained.progress.seconds
-        rows = self._evaluate(trained, cases, fabric.device)
-        failed = self._write(rows, trained, plan, device.hardware(fabric.device), device.peak_memory(fabric.device))
-        return Outcome(self.config, self.folder.name, self.folder, True, failed, self.seconds)
+        with session(self.config.device, self.config.precision) as fabric:
+            peak, begin = PeakMemory(fabric.device), time.perf_counter()
+            cases = preprocess(self.parts, self.config, self.reporter)
+            self.seconds["preprocess"] = time.perf_counter() - begin
+            plan = self._plan(cases, fabric)
+            if not self.facts:
+                self._train(plan, cases, fabric, peak)
+            self._predict(plan, cases, {ref.id for ref in waiting}, fabric)
 
-    def _train(self, cases: Cases, fabric: Any) -> tuple[Plan, Trained]:
-        from segbench.training.batches import Samples
+    def _plan(self, cases: Cases, fabric: Any) -> Plan:
         from segbench.training.cache import geometry_of
         from segbench.training.loop import Plan
-        from segbench.training.loop import train as train_network
 
-        method = self.parts.method
-        origin = self.catalogue.entry("methods", method.name).origin
-        with blame(origin, "deriving maps from the training truths"):
-            keys = {case.ref.id: cases.cache.derive(case, method) for case in cases.train} if _derives(method) else {}
-            _check_maps([case.derived(keys[case.ref.id]) for case in cases.train if keys], method)
-        config, network_origin = self.active, self.catalogue.entry("networks", self.config.network.name).origin
+        method, config = self.parts.method, self.active
+        network_origin = self.catalogue.entry("networks", config.network.name).origin
         with blame(network_origin, f"adapting network {config.network.name}"):
-            self.adapted = self.parts.network.adapt(geometry_of(cases.train))
+            adapted = self.parts.network.adapt(geometry_of(cases.train))
+        code = self.parts.data["code"].get("method", "")
+        shared = "-".join(part for part in (method.name, method.version, code) if part)
+        return Plan(
+            config,
+            self.parts.task,
+            adapted,
+            method,
+            self.catalogue.entry("methods", method.name).origin,
+            network_origin,
+            cases.train,
+            cases.val,
+            self.folder,
+            self.parts.source.cache / "methods" / shared,
+            fabric,
+        )
+
+    def _train(self, plan: Plan, cases: Cases, fabric: Any, peak: PeakMemory) -> None:
+        """Train, and write down what is known of the training: from here on it is never repeated."""
+        import pyarrow as pa
+
+        from segbench.training.batches import Samples
+        from segbench.training.checkpoints import drop_checkpoints, keep_network
+        from segbench.training.device import hardware
+        from segbench.training.loop import train
+
+        method, config = self.parts.method, self.active
+        code = self.parts.data["code"].get("method", "")
+        with blame(plan.origin, "deriving maps from the training truths"):
+            derive = cases.train if _derives(method) else []
+            keys = {case.ref.id: cases.cache.derive(case, method, code) for case in derive}
+            _check_maps([case.derived(keys[case.ref.id]) for case in derive], method)
         samples = Samples(
-            self.adapted.view,
+            plan.network.view,
             cases.train,
             cases.unlabelled,
             config.recipe,
@@ -139,115 +306,110 @@ class _Run:
             fixed=FIXED_SAMPLES in method.needs,
             mix_unlabelled=UNLABELLED in method.needs,
         )
-        plan = Plan(
-            config,
-            self.parts.task,
-            self.adapted,
-            method,
-            origin,
-            network_origin,
-            cases.train,
-            cases.val,
-            self.folder,
-            self.parts.source.cache / "methods" / method.name,
-            fabric,
-        )
-        return plan, train_network(plan, samples, self.reporter)
-
-    def _evaluate(self, trained: Trained, cases: Cases, device: Any) -> list[Row]:
-        """Predict, write and score the test cases one by one."""
-        from segbench.training.inference import predict
-
-        parts, rows = self.parts, list[Row]()
-        for metric in parts.metrics:
-            with blame(self.catalogue.entry("metrics", metric.name).origin, f"preparing metric {metric.name}"):
-                metric.prepare(parts.task, (case.truth() for case in cases.train))
-        self.seconds |= {"predict": 0.0, "score": 0.0}
-        for index, case in enumerate(cases.test):
-            begin = time.perf_counter()
-            predicted = predict(trained.forward, case, trained.view, len(parts.task.labels), device)
-            write_label_map(self.folder / "predictions" / f"{case.ref.id}.nii.gz", predicted)
-            between = time.perf_counter()
-            rows += self._score(case.ref, predicted)
-            self.seconds["predict"] += between - begin
-            self.seconds["score"] += time.perf_counter() - between
-            self.reporter.progress("Predicting and scoring", index + 1, len(cases.test))
-        return rows
-
-    def _score(self, ref: CaseRef, predicted: LabelMap) -> Iterator[Row]:
-        parts, config = self.parts, self.config
-        with blame(parts.source.origin, f"loading case {ref.id}"):
-            truth = parts.dataset.load(ref).truth
-        if truth is None:
-            raise DataInvalid(f"Dataset {parts.task.name}: test case {ref.id} has no truth to score against.")
-        computed = {metric.name: version_of(metric) for metric in parts.metrics}
-        for metric, score in score_case(predicted, truth, parts.task, parts.metrics):
-            yield Row(
-                run_id=self.folder.name,
-                dataset=parts.task.name,
-                dataset_revision=parts.task.revision,
-                network=config.network.name,
-                method=config.method.name,
-                arm=config.arm,
-                seed=config.seed,
-                fold=config.fold,
-                case_id=ref.id,
-                group=ref.group,
-                label=score.structure.label,
-                label_name=score.structure.name,
-                metric=metric.name,
-                metric_version=computed[metric.name],
-                unit=metric.unit,
-                better=metric.better,
-                value=score.value,
-                status=score.status,
-                synthetic=parts.task.synthetic,
-                supervision=parts.method.supervision,
-                variant=config.variant(),
-                truth=truth_digest(truth),
-                family=metric.family,
-                preference=metric.preference,
-            )
-
-    def _write(self, rows: list[Row], trained: Trained, plan: Plan, hardware: dict[str, Any], memory: int) -> int:
-        import pyarrow as pa
-
-        from segbench.training.checkpoints import drop_checkpoints, keep_network
-
-        failed, history = sum(row.status == "failed" for row in rows), trained.progress.history
-        results.write_table(self.folder / results.SCORES, results.scores_table(rows))
-        results.write_table(self.folder / results.HISTORY, pa.Table.from_pylist(history))
+        trained = train(plan, samples, self.reporter)
+        progress = trained.progress
+        self.seconds |= {"prepare": progress.prepare_seconds, "train": progress.seconds}
+        results.write_table(self.folder / results.HISTORY, pa.Table.from_pylist(progress.history))
         keep_network(self.folder)
-        record = {
+        memory, measured = peak.read()
+        self.facts = {
             "run_id": self.folder.name,
             "config": self.config.canonical(),
+            "identity": self.config.identity(self.parts.data),
+            "variant": self.config.variant(),
             "local": self.config.local(),
             "task": to_json(self.parts.task),
-            "network": to_json(self.adapted),
+            "network": to_json(plan.network),
             "method": to_json(self.parts.method),
+            "supervision": self.parts.method.supervision,
             "parameters": trained.parameters,
-            "splits": {role: [ref.id for ref in getattr(self.parts.splits, role)] for role in ROLES},
+            "splits": {role: [ref.id for ref in getattr(self.parts.splits, role)] for role in (*ROLES, POOL)},
             "training": {
-                "epochs": trained.progress.epoch,
-                "steps": trained.progress.step,
-                "skipped_steps": int(sum(row["value"] for row in history if row["name"] == "skipped")),
-                "stopped": trained.progress.stopped,
-                "scored_checkpoint": self.config.recipe.choose if trained.progress.best_epoch >= 0 else "last",
-                "best_epoch": trained.progress.best_epoch,
+                "epochs": progress.epoch,
+                "steps": progress.step,
+                "skipped_steps": int(sum(row["value"] for row in progress.history if row["name"] == "skipped")),
+                "stopped": progress.stopped,
+                "scored_checkpoint": self.config.recipe.choose if progress.best_epoch >= 0 else "last",
+                "best_epoch": progress.best_epoch,
                 "precision": str(plan.fabric._precision.precision),
             },
             "unlabelled": self._lender(),
-            "seconds": self.seconds,
+            "seconds": dict(self.seconds),
             "peak_memory_bytes": memory,
-            "hardware": hardware,
-            "failed_scores": failed,
+            "hardware": {**hardware(fabric.device), "peak_memory": measured},
             "versions": versions(),
-            "plugins": {str(origin.plugin): f"{origin.distribution} {origin.version}" for origin in self._origins()},
             "git_commit": git_commit(),
+            "decisions": {self.parts.chain.text: self.parts.chain.key},
         }
-        results.write_json(self.folder / results.RECORD, record)
+        self._keep_facts()
         drop_checkpoints(self.folder)
-        return failed
+
+    def _predict(self, plan: Plan, cases: Cases, waiting: set[str], fabric: Any) -> None:
+        """Write the label maps that are missing."""
+        from segbench.training.inference import predict
+        from segbench.training.loop import restored
+
+        begin, todo = time.perf_counter(), [case for case in cases.test if case.ref.id in waiting]
+        forward = restored(plan)
+        for index, case in enumerate(todo):
+            labels = predict(forward, case, plan.network.view, self.parts.task, self.parts.chain, fabric.device)
+            write_label_map(self._file(case.ref), labels)
+            with blame(self.parts.source.origin, f"writing the prediction of case {case.ref.id}"):
+                self.parts.dataset.write_prediction(case.ref, labels, self._native)
+            self.reporter.progress("Predicting", index + 1, len(todo))
+        self.seconds["predict"] = time.perf_counter() - begin
+
+    def _score(self, known: Known) -> Scoring | None:
+        parts, config, begin = self.parts, self.config, time.perf_counter()
+        design = Design(
+            self.folder.name,
+            parts.task.name,
+            parts.task.revision,
+            config.method.name,
+            network=config.network.name,
+            arm=config.arm,
+            seed=config.seed,
+            fold=config.fold,
+            synthetic=parts.task.synthetic,
+            supervision=parts.method.supervision,
+            variant=variant_of(self.facts, self.folder),
+        )
+        splits = parts.splits
+        subject = Subject(
+            self.folder,
+            self.predictions,
+            decided(design, parts.chain.text),
+            parts.task,
+            parts.dataset,
+            splits.test,
+            splits.pool,
+        )
+        scoring = score_subject(
+            subject,
+            known,
+            parts.metrics,
+            jobs=self.jobs,
+            catalogue=self.catalogue,
+            progress=lambda done, total, case: self.reporter.progress("Scoring", done, total),
+        )
+        self.seconds["score"] = time.perf_counter() - begin
+        return scoring
+
+    def _write(self, scoring: Scoring | None) -> int:
+        """Write the record, whose presence says that the run is complete; return how many scores failed."""
+        spent = dict(self.facts.get("seconds", {}))
+        for stage in ("predict", "score"):
+            spent[stage] = spent.get(stage, 0.0) + self.seconds.get(stage, 0.0)
+        if scoring is not None:
+            status = scoring.table.column("status").to_pylist()
+            self.facts |= {"scores": scoring.known, "failed_scores": status.count("failed")}
+            self.facts["problems"] = [to_json(problem) for problem in scoring.problems]
+        plugins = {str(origin.plugin): f"{origin.distribution} {origin.version}" for origin in self._origins()}
+        self.facts |= {"seconds": spent, "plugins": {**self.facts.get("plugins", {}), **plugins}}
+        results.write_json(self.folder / results.RECORD, self.facts)
+        (self.folder / results.TRAINED).unlink(missing_ok=True)
+        remove_journal(self.folder)
+        return int(self.facts["failed_scores"])
 
     def _lender(self) -> dict[str, Any] | None:
         """Return what was seen of another dataset's cases, or None."""
@@ -257,12 +419,17 @@ class _Run:
         cases = [lent[ref].id for ref in self.parts.splits.unlabelled if ref in lent]
         return {"dataset": task.name, "revision": task.revision, "synthetic": task.synthetic, "cases": cases}
 
-    def _origins(self) -> Iterable[Any]:
+    def _origins(self) -> Iterable[Origin]:
         config = self.config
         chosen = [("datasets", config.dataset), ("networks", config.network), ("methods", config.method)]
         chosen += [("metrics", Choice(metric.name)) for metric in self.parts.metrics]
+        chosen += [("decisions", Choice(decision.name)) for decision in self.parts.chain.decisions]
         chosen += [("datasets", config.unlabelled)] if config.unlabelled else []
         return {self.catalogue.entry(kind, choice.name).origin for kind, choice in chosen}
+
+
+def _has_facts(folder: Path) -> bool:
+    return results.is_complete(folder) or (folder / results.TRAINED).is_file()
 
 
 def _check_maps(cases: Sequence[Mapping[str, Any]], method: Method) -> None:

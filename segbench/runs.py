@@ -12,13 +12,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segbench.errors import DataInvalid, DataMissing, UsageError
+from segbench.config import RunConfig
+from segbench.errors import DataInvalid, DataMissing, SegbenchError, UsageError
 from segbench.host import Catalogue, blame
-from segbench.results import HISTORY, RECORD, SCORES, complete_runs, is_complete, read_scores
+from segbench.params import make
+from segbench.results import HISTORY, RECORD, SCORES, TRAINED, complete_runs, is_complete, read_scores
 from segbench.types import Case, CaseRef, Choice, LabelMap, Task
 
 if TYPE_CHECKING:
     from segbench.contracts import Dataset
+    from segbench.scoring.stored import Known
 
 SMOKE = ".smoke"
 """Folder below a results root that holds the runs of ``--smoke``."""
@@ -104,26 +107,40 @@ class StoredRun:
         Raises:
             DataMissing: if the dataset, or the case, is not here any more.
         """
-        if case_id not in self._refs:
-            raise DataMissing(f"Dataset {self.task.name} has no case {case_id!r} any more; run {self.run_id} had it.")
-        dataset, name = self._dataset, self.record["config"]["dataset"]["name"]
+        self._require(case_id)
+        dataset, name = self.dataset, self.record["config"]["dataset"]["name"]
         with blame(self.catalogue.entry("datasets", name).origin, f"loading case {case_id}"):
             return dataset.load(self._refs[case_id])
 
     def truths(self) -> Iterator[LabelMap]:
-        """Yield the truths of the labelled training cases."""
-        for case_id in self.record.get("splits", {}).get("train", ()):
-            truth = self.case(case_id).truth
+        """Yield the truths of all training cases of the split on their own grids, whatever the recipe used of them."""
+        splits = self.record.get("splits", {})
+        for ref in self.refs(splits.get("pool", splits.get("train", ()))):
+            truth = self.dataset.load_truth(ref)
             if truth is None:
-                raise DataInvalid(f"Dataset {self.task.name}: training case {case_id} has no truth any more.")
+                raise DataInvalid(f"Dataset {self.task.name}: training case {ref.id} has no truth any more.")
             yield truth
+
+    def refs(self, case_ids: Sequence[str]) -> list[CaseRef]:
+        """Return cases of the run's dataset by their names.
+
+        Raises:
+            DataMissing: if the dataset, or a case, is not here any more.
+        """
+        for case_id in case_ids:
+            self._require(case_id)
+        return [self._refs[case_id] for case_id in case_ids]
+
+    def _require(self, case_id: str) -> None:
+        if case_id not in self._refs:
+            raise DataMissing(f"Dataset {self.task.name} has no case {case_id!r} any more; run {self.run_id} had it.")
 
     @cached_property
     def _refs(self) -> Mapping[str, CaseRef]:
-        return {ref.id: ref for ref in self._dataset.refs()}
+        return {ref.id: ref for ref in self.dataset.refs()}
 
     @cached_property
-    def _dataset(self) -> Dataset:
+    def dataset(self) -> Dataset:
         """The dataset, prepared; a smoke run's miniature is made again."""
         if "config" not in self.record:
             raise DataMissing(f"Run {self.run_id} scored predictions made elsewhere; it does not know their images.")
@@ -145,6 +162,72 @@ class StoredRun:
         return dataset
 
 
+def predictions_folder(folder: Path, decision: str, key: str) -> Path:
+    """Return where the label maps of a run by a decision lie.
+
+    Args:
+        folder: of the run.
+        decision: text of the chain, "" for the default one.
+        key: of the chain.
+    """
+    return folder / ("predictions" if not decision else f"predictions-{key}")
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """Return the record of a run, or what is known of a training that is not scored yet.
+
+    Raises:
+        DataMissing: there is neither.
+        DataInvalid: it cannot be read.
+    """
+    file = next((file for name in (RECORD, TRAINED) if (file := folder / name).is_file()), None)
+    if file is None:
+        raise DataMissing(f"{folder} holds no finished run ({RECORD}). The command that began it resumes it.")
+    try:
+        facts = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataInvalid(f"{file} cannot be read: {error}. Delete the folder and run it again.") from error
+    if not isinstance(facts, dict) or "run_id" not in facts:
+        raise DataInvalid(f"{file}: expected a record with its run_id, found none. Delete the folder and run it again.")
+    return facts
+
+
+def known_of(record: Mapping[str, Any], folder: Path) -> Known:
+    """Return part ``scores`` of a record; of records older than it, what their rows say of the default decision."""
+    if "scores" in record:
+        known: Known = record["scores"]
+        return known
+    rows = read_scores(folder, ["metric", "metric_version"]).group_by(["metric", "metric_version"]).aggregate([])
+    versions = {row["metric"]: str(row["metric_version"]) for row in rows.to_pylist()}
+    return {"": {name: {"asked": word, "code": "", "version": word} for name, word in versions.items()}}
+
+
+def variant_of(record: Mapping[str, Any], folder: Path) -> str:
+    """Return what a training changes of the defaults; older records leave that to their rows."""
+    if "variant" in record:
+        return str(record["variant"])
+    return str(read_scores(folder, ["variant"]).slice(0, 1).to_pydict()["variant"][0])
+
+
+def config_of(record: Mapping[str, Any], folder: Path) -> RunConfig:
+    """Return the configuration that a record holds, for this machine.
+
+    Raises:
+        DataMissing: it is not the record of a training.
+        DataInvalid: it is not as segbench writes it.
+    """
+    if "config" not in record:
+        raise DataMissing(f"{folder} holds predictions made elsewhere: there is no network to predict with.")
+    try:
+        values, local = dict(record["config"]), dict(record.get("local", {}))
+        for part in ("dataset", "network", "method", "unlabelled"):
+            if values.get(part):
+                values[part] = {**values[part], "local": local.get(part, {})}
+        return make(RunConfig, values, "configuration")
+    except (SegbenchError, TypeError, ValueError, AttributeError) as error:
+        raise DataInvalid(f"{folder / RECORD}: its configuration cannot be read: {error}") from error
+
+
 def open_run(folder: Path, catalogue: Catalogue) -> StoredRun:
     """Open one finished run.
 
@@ -158,12 +241,9 @@ def open_run(folder: Path, catalogue: Catalogue) -> StoredRun:
     """
     if not is_complete(folder):
         raise DataMissing(f"{folder} holds no finished run ({RECORD}). The command that began it resumes it.")
-    try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataInvalid(f"{folder / RECORD} cannot be read: {error}. Delete the folder and run it again.") from error
-    if not isinstance(record, dict) or "run_id" not in record or not (folder / SCORES).is_file():
-        raise DataInvalid(f"{folder} is not whole (run_id or {SCORES} is missing). Delete it and run it again.")
+    record = read_facts(folder)
+    if not (folder / SCORES).is_file():
+        raise DataInvalid(f"{folder} is not whole ({SCORES} is missing). Delete it and run it again.")
     return StoredRun(folder, record, catalogue)
 
 

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 Split = Literal["train", "val", "test", "unlabelled", ""]
 Status = Literal["ok", "both_empty", "truth_empty", "pred_empty", "missing", "failed"]
+Unit = Literal["mm", "px"]
+"""Unit of length of a grid: millimetres, or pixels where nothing says what a pixel measures."""
 STATUSES: tuple[Status, ...] = ("ok", "both_empty", "truth_empty", "pred_empty", "missing", "failed")
+FAMILIES = ("overlap", "boundary")
+"""Families of metrics: those of one family say nearly the same, so a board's order rests on one of each."""
 UNKNOWN = -1
 """Target value of a voxel whose label is not known (an ignore label, padding, an unlabelled case)."""
 
@@ -93,15 +97,23 @@ class LabelMap:
 
     Attributes:
         array: integer ``(D, H, W)`` or ``(H, W)``; ``-1`` where the label is unknown. Treated as immutable.
-        spacing: voxel size in mm in the axis order of the array.
-        affine: ``(4, 4)`` array index (in array axis order) -> world mm, or None.
+        spacing: voxel size in ``unit`` in the axis order of the array.
+        affine: ``(4, 4)`` array index (in array axis order) -> world, in ``unit``, or None.
         memo: values that several metrics derive from this map (surfaces, say); keyed by the deriving plugin.
+        notes: what a reader of its scores must know of how it was read; sentences.
+        unit: of lengths: "mm", or "px" where nothing says what a pixel measures (its sides are 1 then).
     """
 
     array: NDArray[np.integer[Any]]
     spacing: tuple[float, ...]
     affine: NDArray[np.float64] | None = None
     memo: dict[Any, Any] = field(default_factory=dict, repr=False)
+    notes: tuple[str, ...] = ()
+    unit: Unit = "mm"
+
+    def with_array(self, array: NDArray[np.integer[Any]]) -> LabelMap:
+        """Return other values of the same shape on the same grid, without memo and notes."""
+        return LabelMap(array, self.spacing, self.affine, unit=self.unit)
 
     def mask(self, structure: Structure) -> NDArray[np.bool_]:
         """Return the boolean mask of a structure, shape of ``array``."""

@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ from segbench import load_catalogue
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     ("types", "errors"),
-    ("atomic", "boxes", "params", "names", "provenance", "truths", "views"),
+    ("boxes",),
+    ("atomic", "params", "names", "plugin_code", "provenance", "truths", "views", "padding"),
     ("config", "contracts", "losses"),
     ("hookspecs", "results"),
     ("host", "files", "ranking", "importing"),
@@ -24,7 +26,7 @@ LAYERS = (
     ("evaluation",),
     ("training", "runs"),
     ("assembly", "priors"),
-    ("preprocessing",),
+    ("preprocessing", "completing", "planning"),
     ("runner",),
     ("studies", "publishing", "reporting"),
     ("conformance",),
@@ -83,6 +85,34 @@ def test_imports_of_the_host_run_downwards() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def graph(folder: str) -> dict[str, set[str]]:
+    """Return module -> modules of the same folder that it imports, at the top or in a function."""
+    base = ROOT if folder == "segbench" else ROOT / folder
+    modules = {
+        ".".join(path.relative_to(base).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in sources(folder)
+    }
+    targets: dict[str, set[str]] = {}
+    for name, path in modules.items():
+        found = {
+            f"{module}.{imported}" if f"{module}.{imported}" in modules else module
+            for module, names, _ in imports(path)
+            for imported in names or ("",)
+        }
+        targets[name] = found & set(modules) - {name}
+    return targets
+
+
+@pytest.mark.parametrize("folder", ["segbench", "plugins"])
+def test_no_module_imports_itself_in_a_circle(folder: str) -> None:
+    targets = graph(folder)
+    assert sum(map(len, targets.values())) > 100
+    try:
+        list(TopologicalSorter(targets).static_order())
+    except CycleError as error:
+        pytest.fail(" -> ".join(reversed(error.args[1])))
+
+
 def test_plugins_use_public_names_only() -> None:
     wrong = []
     for path in sources("plugins"):
@@ -105,7 +135,9 @@ def test_the_host_names_no_guest() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 words = set(node.value.replace("`", " ").replace('"', " ").replace(",", " ").split())
-                found = words & (guests - {"ce", "dice", "nnunet"})  # field terms, and the name of a file layout
+                found = words & (
+                    guests - {"ce", "dice", "nnunet", "pairs"}
+                )  # plain words, and the name of a file layout
                 named += [f"{path.name}:{node.lineno} {name}" for name in found]
     assert not named, "\n".join(named)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segbench import CaseFiles, DataInvalid, LabelMap, check_grid, read_image, read_label_map, renumber
+from segbench import CaseFiles, DataInvalid, LabelMap, check_grid, read_image, read_label_map, renumber, tell_notes
 from segbench_brains.analyze import Directions, is_pair, read_pair
 
 if TYPE_CHECKING:
@@ -96,5 +96,6 @@ def read_truth(case: str, path: Path, grid: Scan, values: Mapping[int, int], dir
         DataInvalid: another grid, or values that are not in the table.
     """
     stored = read_labels(path, directions)
+    tell_notes(case, stored)
     grid.check(case, path, stored)
     return LabelMap(renumber(stored.array, values, case, path), grid.spacing, grid.affine)

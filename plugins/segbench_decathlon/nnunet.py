@@ -2,7 +2,8 @@
 
 Source: Isensee et al., nnU-Net, Nature Methods 18, 203-211 (2021), https://doi.org/10.1038/s41592-020-01008-z, and
 documentation/dataset_format.md of github.com/MIC-DKFZ/nnUNet. Read are regions, the ignore label, the folds of
-``splits_final.json``, the ``dataset`` map with paths elsewhere, several channels, and dataset.json of version 1.
+``splits_final.json`` (where nnU-Net keeps it: ``nnunet_folds.py``), the ``dataset`` map with paths elsewhere, several
+channels, and dataset.json of version 1.
 Differences: predictions are label maps, never overlapping region maps, so ``regions_class_order`` is checked but not
 needed. A sidecar ``CASE.json`` with the spacing of a TIFF is not read.
 """
@@ -31,11 +32,11 @@ from segbench import (
     visible,
 )
 from segbench_decathlon import folder as folders
+from segbench_decathlon.nnunet_folds import folds_of
 from segbench_decathlon.nnunet_labels import read_labels
 from segbench_decathlon.task_folder import TaskFolder
 
 _KIND = "an nnU-Net raw folder (DatasetXXX_Name with dataset.json, imagesTr and labelsTr)"
-_SPLITS = "splits_final.json"
 _PICTURES = (".png", ".bmp", ".tif", ".tiff", ".jpg")
 """Formats of which one file may hold several channels."""
 
@@ -59,7 +60,9 @@ class NNUNet(TaskFolder):
         "own licence)."
     )
 
-    splits: Path | None = parameter(None, "splits_final.json; none = the one in the raw folder, if there is one")
+    splits: Path | None = parameter(
+        None, "splits_final.json; none = the one in the raw folder, else the one that nnU-Net keeps, if any"
+    )
     folds_: list[dict[str, list[str]]] = dataclasses.field(init=False, repr=False, default_factory=list)
 
     def prepare(self, root: Path) -> None:
@@ -88,7 +91,7 @@ class NNUNet(TaskFolder):
         self.values_ = {value: value for value in range(len(labels.names))}
         if labels.ignore is not None:
             self.values_[labels.ignore] = UNKNOWN
-        self.folds_ = _read_folds(self.splits or folder / _SPLITS, entries, needed=self.splits is not None)
+        self.folds_, note = folds_of(folder, self.splits, entries)
         facts = [labels.names, channels, {name: list(values) for name, values in labels.regions.items()}, labels.ignore]
         self.task_ = Task(
             name=folder_task_name(self.name, folder),
@@ -96,6 +99,7 @@ class NNUNet(TaskFolder):
             labels=labels.names,
             channels=channels,
             regions=labels.regions,
+            notes=(note,),
         )
 
     def folds(self) -> Sequence[Mapping[str, Sequence[str]]]:
@@ -189,25 +193,3 @@ def _unlabelled(folder: Path, ending: str, channels: int, entries: dict[str, Cas
             f"{folder}: expected images in imagesTs, found none. Run with --set dataset.use_test_images=false."
         )
     return {case: CaseFiles(files) for case, files in images.items()}
-
-
-def _read_folds(path: Path, entries: dict[str, CaseFiles], *, needed: bool) -> list[dict[str, list[str]]]:
-    """Read and check splits_final.json: a list of ``{"train": ids, "val": ids}`` of labelled cases, disjoint."""
-    path = path.expanduser()
-    if not path.is_file():
-        if needed:
-            raise DataMissing(f"{path}: expected splits_final.json, found nothing there. Check --set dataset.splits=.")
-        return []
-    content = folders.read_json(path)
-    known = {case for case, entry in entries.items() if entry.label}
-    folds = content if isinstance(content, list) else [content]
-    for index, fold in enumerate(folds):
-        parts = [fold.get(part) if isinstance(fold, dict) else None for part in ("train", "val")]
-        if not all(isinstance(part, list) and part and all(isinstance(case, str) for case in part) for part in parts):
-            raise DataInvalid(f'{path}: expected [{{"train": [ids], "val": [ids]}}, ...], found another fold {index}.')
-        train, val = (set(part or ()) for part in parts)
-        if unknown := sorted((train | val) - known):
-            raise DataInvalid(f"{path}: expected labelled cases, found {first_few(unknown)} in fold {index}. Mend it.")
-        if both := sorted(train & val):
-            raise DataInvalid(f"{path}: expected train and val apart, found {first_few(both)} in both (fold {index}).")
-    return [{"train": list(fold["train"]), "val": list(fold["val"])} for fold in folds]

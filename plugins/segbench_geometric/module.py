@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from segbench import of_any_size
+
 
 class SimplifiedUNet(nn.Module):
     """U-Net for images of any size: padded to a multiple of the pooling, and the logits cropped back.
@@ -33,9 +35,9 @@ class SimplifiedUNet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``(B, channels, H, W) -> (B, labels, H, W)`` logits."""
-        height, width = x.shape[2:]
-        if height % self.multiple or width % self.multiple:
-            x = F.pad(x, [0, -width % self.multiple, 0, -height % self.multiple], mode="replicate")
+        return of_any_size(self._run, x, self.multiple)
+
+    def _run(self, x: torch.Tensor) -> torch.Tensor:
         skips: list[torch.Tensor] = []
         for block in self.down:
             x = block(F.max_pool2d(x, 2) if skips else x)
@@ -43,7 +45,7 @@ class SimplifiedUNet(nn.Module):
         for level in reversed(range(len(self.up))):
             x = F.interpolate(x, scale_factor=2, mode="nearest")
             x = self.up[level](torch.cat([x, skips[level]], dim=1))
-        return cast("torch.Tensor", self.head(x)[..., :height, :width])
+        return cast("torch.Tensor", self.head(x))
 
 
 class Layer(nn.Module):

@@ -28,6 +28,7 @@ from segbench import (
     parameter,
     patient_of,
     read_label_map,
+    tell_notes,
 )
 from segbench_labelmaps.names import find_table, read_table
 from segbench_labelmaps.synthesis import Appearance, synthesise
@@ -143,6 +144,7 @@ class LabelMaps(FolderDataset):
         label = self.files_of(ref).label
         assert label is not None
         label_map = _read(label)
+        tell_notes(ref.id, label_map)
         table = np.zeros(max(int(label_map.array.max()), self.chosen_[-1]) + 1, dtype=np.int32)
         table[list(self.chosen_)] = np.arange(1, len(self.chosen_) + 1)
         table = table.astype(np.uint8 if len(self.chosen_) < 256 else np.int32)

@@ -45,6 +45,12 @@ class _AgainstPrior(Metric):
             counts = prior.learn(truths, len(task.labels))
             self.forbidden_ = prior.forbidden_pairs(counts, self.minimum_contacts)
 
+    def knowledge(self) -> Sequence[Sequence[int]]:
+        """Return the forbidden pairs of labels, sorted."""
+        import numpy as np
+
+        return [[int(i), int(j)] for i, j in np.argwhere(np.triu(self.forbidden_))]
+
     def structures(self, task: Task) -> Sequence[Structure]:
         """Return the whole map."""
         return [WHOLE]

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from segbench import of_any_size
+
 
 class ModSegNetModule(nn.Module):
     """Encoder-decoder for slices of any size: the input is padded to a multiple of the pooling, the output cropped.
@@ -42,11 +44,9 @@ class ModSegNetModule(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``(B, channels, H, W) -> (B, labels, H, W)`` logits."""
-        height, width = x.shape[2:]
-        multiple = 2 ** len(self.encoders)
-        padding = [0, -width % multiple, 0, -height % multiple]
-        if any(padding):
-            x = F.pad(x, padding, mode="replicate")
+        return of_any_size(self._run, x, 2 ** len(self.encoders))
+
+    def _run(self, x: torch.Tensor) -> torch.Tensor:
         skips, indices = [], []
         for encoder in self.encoders:
             skips.append(encoder(x))
@@ -58,7 +58,7 @@ class ModSegNetModule(nn.Module):
             skip = skips.pop()
             unpooled = F.max_unpool2d(x.float(), indices.pop(), (2, 2))  # not implemented for bfloat16 everywhere
             x = decoder(torch.cat([unpooled.to(skip.dtype), skip], dim=1))
-        return cast("torch.Tensor", self.head(x)[..., :height, :width])
+        return cast("torch.Tensor", self.head(x))
 
 
 def _block(inputs: int, outputs: int) -> nn.Sequential:

@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from segbench_shape_descriptors.layers import convolution, of_any_size
+from segbench import of_any_size
+from segbench_shape_descriptors.layers import convolution
 
 _POOLED = 8
 _CONTEXT: tuple[tuple[str, int], ...] = (
@@ -126,7 +127,7 @@ class ENetModule(nn.Module):
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """``(B, channels, H, W) -> (B, labels, H, W)`` logits."""
-        return of_any_size(self._run, image, _POOLED, 2 * _POOLED)
+        return of_any_size(self._run, image, _POOLED, least=2 * _POOLED)
 
     def _run(self, image: torch.Tensor) -> torch.Tensor:
         pooled = F.max_pool2d(image[:, : self.drawn], 2)

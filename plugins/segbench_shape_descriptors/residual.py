@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from segbench_shape_descriptors.layers import convolution, of_any_size
+from segbench import of_any_size
+from segbench_shape_descriptors.layers import convolution
 
 
 class Level(nn.Module):
@@ -61,7 +62,7 @@ class ResidualUNetModule(nn.Module):
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """``(B, channels, H, W) -> (B, labels, H, W)`` logits."""
-        return of_any_size(self._run, image, self.multiple, 2 * self.multiple)
+        return of_any_size(self._run, image, self.multiple, least=2 * self.multiple)
 
     def _run(self, x: torch.Tensor) -> torch.Tensor:
         skips = []

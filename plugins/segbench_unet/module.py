@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from segbench import of_any_size
+
 WIDEST = 320
 
 
@@ -59,12 +61,9 @@ class UNet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``(B, channels, *S) -> (B, labels, *S)`` logits."""
-        shape = x.shape[2:]
-        padding: list[int] = []
-        for n, multiple in zip(reversed(shape), reversed(self.multiple), strict=True):
-            padding += [0, -n % multiple]
-        if any(padding):
-            x = F.pad(x, padding, mode="replicate")
+        return of_any_size(self._run, x, self.multiple)
+
+    def _run(self, x: torch.Tensor) -> torch.Tensor:
         skips = []
         for level, block in enumerate(self.down):
             if level:
@@ -76,8 +75,7 @@ class UNet(nn.Module):
             skip = skips.pop()
             x = F.interpolate(x, size=skip.shape[2:], mode="nearest")
             x = block(torch.cat([x, skip], dim=1))
-        logits = self.head(x)
-        return cast("torch.Tensor", logits[(..., *[slice(0, n) for n in shape])])
+        return cast("torch.Tensor", self.head(x))
 
     def _pool(self, x: torch.Tensor, stride: tuple[int, ...]) -> torch.Tensor:
         return F.max_pool3d(x, stride) if self.dims == 3 else F.max_pool2d(x, stride)

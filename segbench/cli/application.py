@@ -1,40 +1,170 @@
-"""The Typer application: one group that turns every expected error into a message and an exit code."""
+"""The Typer application: one group that turns every expected error into a message and an exit code.
+
+Start-up is short because only the command that is asked for is built, and only values that Typer must check are given
+to the library it checks with.
+"""
 
 from __future__ import annotations
 
 import errno
+import inspect
 import io
 import os
 import sys
 import traceback
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from segbench.errors import EXIT_DATA, EXIT_SOME_FAILED, SegbenchError
 
 ORDER = (
-    *("run", "study", "evaluate", "audit", "prior", "leaderboard", "compare", "report", "figure"),
+    *("run", "predict", "score", "study", "evaluate", "audit", "prior", "leaderboard", "compare", "report", "figure"),
     *("import", "submit", "verify", "cite", "list", "info", "check"),
 )
 """Commands in the order in which they are helpful to a newcomer; others follow."""
 
 
-class Guarded(TyperGroup):
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Application(typer.Typer):
+    """A Typer that builds a command when it is asked for: reading the options of all of them takes 100 ms."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.functions: dict[str, Callable[..., Any]] = {}
+        self.groups: dict[str, typer.Typer] = {}
+        self._built: dict[str, Any] = {}
+
+    def command(self, name: str | None = None, **settings: Any) -> Callable[[Function], Function]:
+        """Return the decorator that makes a function a command, by default of the function's name."""
+        if settings:
+            raise TypeError(f"a command of its own has no settings; found {', '.join(settings)}")
+
+        def keep(function: Function) -> Function:
+            self.functions[name or function.__name__] = function
+            return function
+
+        return keep
+
+    def add_typer(self, typer_instance: typer.Typer, **settings: Any) -> None:
+        """Add a group of commands, under its own name."""
+        if settings:
+            raise TypeError(f"a group of its own has no settings; found {', '.join(settings)}")
+        self.groups[str(typer_instance.info.name)] = typer_instance
+
+    def names(self) -> list[str]:
+        """Return the names of commands and groups, the first ones to try first."""
+        names = [*self.functions, *self.groups]
+        return sorted(names, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+
+    def help_of(self, name: str) -> str:
+        """Return the whole help of a command or group, without building it."""
+        function = self.functions.get(name)
+        return (inspect.getdoc(function) if function else inspect.cleandoc(self.groups[name].info.help or "")) or ""
+
+    def built(self, name: str) -> Any:
+        """Return one command or group as the library below Typer knows it.
+
+        Raises:
+            KeyError: there is none of this name.
+        """
+        if name not in self._built:
+            alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+            if name in self.groups:
+                alone.add_typer(self.groups[name])
+                group: Any = typer.main.get_command(alone)
+                self._built[name] = group.commands[name]
+            else:
+                alone.command(name, cls=Quick)(self.functions[name])
+                self._built[name] = typer.main.get_command(alone)
+        return self._built[name]
+
+
+class _Sparing:
+    """What lets the parameters of a command take values that need no check as they are."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, with the option --help."""
+        parameters: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for parameter in parameters:
+            if "process_value" not in vars(parameter):
+                _spare(parameter)
+        return parameters
+
+
+class Quick(_Sparing, TyperCommand):
+    """A command that loads what checks values only for values that have to be checked."""
+
+
+def _spare(parameter: Any) -> None:
+    """Spare a parameter the check of absent values, of texts and of plain paths: Typer loads pydantic for it, 65 ms."""
+    described: Any = getattr(parameter, "type_descriptor", None)  # older versions of Typer have none, and are quick
+    if described is None:
+        return
+    kind, rule, check = described.annotation, described.parameter_info, parameter.process_value
+    any_path = rule.file_okay and rule.dir_okay and not (rule.writable or rule.resolve_path or rule.allow_dash)
+    several = get_origin(kind) is list
+    one = get_args(kind)[0] if several else kind
+
+    def fits(value: Any) -> bool:
+        if rule.parser is not None or not isinstance(one, type):
+            return False
+        return isinstance(value, one) or (one is Path and any_path and _is_path(value))
+
+    def process_value(context: Any, value: Any) -> Any:
+        if several and isinstance(value, list | tuple) and all(map(fits, value)):
+            found: Any = tuple(Path(item) if one is Path else item for item in value)
+        elif not several and fits(value):
+            found = Path(value) if one is Path else value
+        else:
+            found = () if several else None
+            if value is not None:
+                return check(context, value)
+        if parameter.required and not found:
+            return check(context, value)
+        return parameter.callback(context, parameter, found) if parameter.callback else found
+
+    parameter.process_value = process_value
+
+
+def _is_path(value: Any) -> bool:
+    """Return whether a value names what is there and may be read."""
+    return isinstance(value, str) and os.access(value, os.R_OK)
+
+
+class _Commands(Mapping[str, Any]):
+    """Name -> command or group."""
+
+    def __getitem__(self, name: str) -> Any:
+        return app.built(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(app.names())
+
+    def __len__(self) -> int:
+        return len(app.names())
+
+
+class Guarded(_Sparing, TyperGroup):
     """A command group that never shows a traceback unless SEGBENCH_DEBUG is set."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands: Any = _Commands()
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of the commands, the first ones to try first."""
-        names = super().list_commands(ctx)
-        return sorted(names, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+        return app.names()
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write every command with the whole first paragraph of its help, wrapped."""
-        commands = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
-        rows = [(name, (command.help or "").split("\n\n")[0]) for name, command in commands if command is not None]
         with formatter.section("Commands"):
-            formatter.write_dl(rows)
+            formatter.write_dl([(name, app.help_of(name).split("\n\n")[0]) for name in app.names()])
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -83,7 +213,7 @@ def _os_error(error: OSError) -> str:
     return f"{error.strerror or error}{where}.{advice}"
 
 
-app = typer.Typer(
+app = Application(
     name="segbench",
     cls=Guarded,
     help="Does prior knowledge help to segment? Train, evaluate, compare, case by case.",

@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
+import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -54,6 +57,18 @@ def say(text: str, *, style: str = "", wrap: int | None = None) -> None:
 
         text = textwrap.fill(text, console.width, subsequent_indent=" " * wrap, drop_whitespace=True)
     console.print(text, style=style or None, highlight=False, markup=False, soft_wrap=True)
+
+
+def width() -> int:
+    """Return the width of the terminal in characters: what COLUMNS says, 80 if nobody knows."""
+    return shutil.get_terminal_size().columns
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print lines on stdout; their colours are left out where it is no terminal or NO_COLOR is set."""
+    colour = False if os.environ.get("NO_COLOR") else None
+    for line in lines:
+        typer.echo(line, color=colour)
 
 
 def print_json(document: Any) -> None:

@@ -14,6 +14,7 @@ from segbench.errors import EXIT_SOME_FAILED, UsageError
 if TYPE_CHECKING:
     from segbench.evaluation.folders import EvaluationResult
     from segbench.host import Catalogue
+    from segbench.runs import StoredRun
     from segbench.types import Choice
 
 SHOWN = 20
@@ -24,7 +25,11 @@ def evaluate(
     predictions: Annotated[Path, typer.Argument(help="Folder of predicted label maps (or one file).")],
     references: Annotated[Path, typer.Argument(help="Folder of reference label maps (or one file).")],
     name: Annotated[str, typer.Option("--name", help="What the leaderboard calls the method.")],
-    dataset: Annotated[str, typer.Option("--dataset", help="What the leaderboard calls the data.")],
+    dataset: Annotated[str | None, typer.Option("--dataset", help="What the leaderboard calls the data.")] = None,
+    like: Annotated[
+        str | None,
+        typer.Option("--like", help="Run (folder or name) beside which they shall stand: its cases, labels, metrics."),
+    ] = None,
     labels: Annotated[str | None, typer.Option("--labels", help="1,2 or LV,RV or LV=1,RV=2.")] = None,
     regions: Annotated[list[str] | None, typer.Option("--regions", help="wt=1,2,3; may be repeated.")] = None,
     ignore_label: Annotated[int | None, typer.Option("--ignore-label", help="Reference voxels left out.")] = None,
@@ -38,6 +43,17 @@ def evaluate(
     geometry: Annotated[str, typer.Option("--geometry", help="strict, tolerant or resample.")] = "strict",
     layout: Annotated[str, typer.Option("--layout", help="auto, plain, nnunet, msd, bids or raters.")] = "auto",
     raters: Annotated[bool, typer.Option("--raters", help="References hold one folder per rater.")] = False,
+    cases: Annotated[str | None, typer.Option("--cases", help="Score these only: a,b,c or a file of names.")] = None,
+    split: Annotated[
+        Path | None, typer.Option("--split", help="JSON: test cases of a run's split, or nnU-Net's splits_final.json.")
+    ] = None,
+    network: Annotated[str, typer.Option("--network", help="Network that made the predictions.")] = "",
+    arm: Annotated[str, typer.Option("--arm", help="method, control or placebo.")] = "method",
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the training behind the predictions.")] = 0,
+    fold: Annotated[int | None, typer.Option("--fold", min=0, help="Fold that the predictions belong to.")] = None,
+    supervision: Annotated[
+        str, typer.Option("--supervision", help="What was learnt from: masks, descriptors, semi or none.")
+    ] = "",
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes; one case in memory each.")] = 1,
     by_case: Annotated[Path | None, typer.Option("--by-case", help="Also write all scores as CSV.")] = None,
     json: Json = False,
@@ -50,13 +66,18 @@ def evaluate(
     """
     from segbench.evaluation.folders import evaluate as run_evaluation
     from segbench.evaluation.labelling import parse_labels, parse_regions
+    from segbench.evaluation.likeness import choices_like
+    from segbench.evaluation.selection import parse_cases
 
     offered = catalogue(plugin)
+    model = _run(like, results, offered) if like is not None else None
     chosen = _choices(metrics, settings or [], offered)
     named = parse_labels(labels) if labels is not None else None
     if prior:
+        if chosen is None and model is not None:
+            chosen = choices_like(model)
         chosen = _with_priors(prior, chosen, metrics, offered)
-        if named is None and not regions:
+        if named is None and not regions and model is None:
             named = _labels_of(prior[0], predictions, references, layout, offered)
     with CaseBar() as progress:
         result = run_evaluation(
@@ -64,6 +85,7 @@ def evaluate(
             references,
             name=name,
             dataset=dataset,
+            like=model,
             labels=named,
             regions=parse_regions(regions) if regions else None,
             ignore_label=ignore_label,
@@ -71,6 +93,13 @@ def evaluate(
             on_missing=on_missing,  # type: ignore[arg-type]  # checked there
             geometry=geometry,  # type: ignore[arg-type]
             layout="raters" if raters else layout,  # type: ignore[arg-type]
+            cases=parse_cases(cases) if cases is not None else None,
+            split=split,
+            network=network,
+            arm=arm,  # type: ignore[arg-type]
+            seed=seed,
+            fold=fold,
+            supervision=supervision,  # type: ignore[arg-type]
             jobs=jobs,
             results=results,
             catalogue=offered,
@@ -79,6 +108,16 @@ def evaluate(
     _report(result, by_case, json=json)
     if not result.complete:
         raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _run(text: str, results: Path, offered: Catalogue) -> StoredRun:
+    """Open the one run that ``--like`` names."""
+    from segbench.runs import find_runs, open_run
+
+    folders = find_runs(text, results)
+    if len(folders) > 1:
+        raise UsageError(f"--like {text} holds {len(folders)} runs; name one of them.")
+    return open_run(folders[0], offered)
 
 
 def _report(result: EvaluationResult, by_case: Path | None, *, json: bool) -> None:
@@ -93,7 +132,7 @@ def _report(result: EvaluationResult, by_case: Path | None, *, json: bool) -> No
 
 def _choices(names: str | None, settings: list[str], offered: Catalogue) -> list[Choice] | None:
     """Return the metrics named, with the parameters set for them; None if neither is given."""
-    from segbench.evaluation.folders import chosen_metrics
+    from segbench.evaluation.asked import chosen_metrics
     from segbench.params import parse_assignments
     from segbench.types import Choice
 
@@ -119,7 +158,7 @@ def _with_priors(files: list[Path], chosen: list[Choice] | None, asked: str | No
     """
     from dataclasses import replace
 
-    from segbench.evaluation.folders import chosen_metrics
+    from segbench.evaluation.asked import chosen_metrics
     from segbench.priors import metrics_reading, recognised_kinds
     from segbench.types import Choice
 

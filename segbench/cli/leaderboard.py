@@ -10,7 +10,7 @@ import typer
 
 from segbench.cli import options
 from segbench.cli.application import app
-from segbench.cli.console import Json, Results, print_json, stdout
+from segbench.cli.console import Json, Plugins, Results, catalogue, print_json, stdout
 from segbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def leaderboard(
         ),
     ] = None,
     write: Annotated[
-        bool, typer.Option("--write", help="Publish all finished runs: one folder of DIR per dataset revision.")
+        bool, typer.Option("--write", help="Publish all finished runs: one folder of DIR per board.")
     ] = False,
     results: Results = Path("results"),
 ) -> None:
@@ -140,18 +140,23 @@ def _show(board: Leaderboard, wanted: Format, by_label: bool, by_seed: bool) -> 
 @app.command("import")
 def import_(
     file: Annotated[
-        Path, typer.Argument(help="CSV: dataset, case, label, metric, better, method, seed, value, status.")
+        Path,
+        typer.Argument(help="CSV: dataset, case, label, metric, better, method, seed, value, status, family."),
     ],
     name: Annotated[
         str | None, typer.Option(help="Name of the method, if the table has no column for it or only one.")
     ] = None,
     results: Results = Path("results"),
     json: Json = False,
+    plugins: Plugins = None,
 ) -> None:
     """Bring a published table of per-case scores into the results."""
     from segbench.importing import import_scores
 
-    report: dict[str, Any] = import_scores(file, results, name)
+    known = catalogue(plugins)
+    kinds: dict[str, Any] = {one: known.entry("metrics", one).cls for one in known.names("metrics")}
+    families = {one: (kind.family, kind.preference) for one, kind in kinds.items()}
+    report: dict[str, Any] = import_scores(file, results, name, families)
     if json:
         print_json(report)
         return

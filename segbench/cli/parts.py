@@ -36,41 +36,11 @@ def list_command(
     if as_json:
         console.print_json(_document(catalogue, kinds))
         return
-    from rich.markup import escape
-    from rich.table import Table
+    from segbench.cli import listing
 
-    shown = console.stdout()
-    for name in kinds:
-        if not catalogue.entries[name]:
-            if kind:
-                shown.print(f"No {name} on offer.")
-            continue
-        table = Table(title=name, title_justify="left", title_style="bold", box=None, show_header=False, pad_edge=False)
-        table.add_column(style="cyan", overflow="fold")
-        table.add_column(ratio=1)
-        table.add_column(style="dim", overflow="fold")
-        for part, entry in sorted(catalogue.entries[name].items()):
-            mark = "*" if entry.cls.default else ""
-            table.add_row(part + mark, escape(entry.cls.summary), escape(entry.origin.plugin))
-        shown.print(table)
-        shown.print()
-    shown.print("* taken when none is named; more about a part: segbench info KIND NAME", style="dim", highlight=False)
-    _print_origins(catalogue)
-
-
-def _print_origins(catalogue: Catalogue) -> None:
-    """Print one line per distribution with its plugins, and what failed."""
-    from rich.markup import escape
-
-    shown = console.stdout()
-    plugins: dict[str, list[str]] = {}
-    for origin in catalogue.origins:
-        plugins.setdefault(f"{origin.distribution} {origin.version}", []).append(origin.plugin)
-    for distribution, names in plugins.items():
-        shown.print(f"[dim]from {escape(distribution)}: {escape(', '.join(names))}[/]", highlight=False)
-    for problem in catalogue.problems:
-        text = f"[red]Problem[/] {escape(str(problem.origin))}: {escape(problem.reason)}"
-        shown.print(text, highlight=False, soft_wrap=True)
+    if kind and not catalogue.entries[kind]:
+        console.print_lines([f"No {kind} on offer."])
+    console.print_lines(listing.lines(catalogue, kinds, console.width()))
 
 
 @app.command("info")
@@ -90,10 +60,12 @@ def info_command(
     kinds = {_singular(plural): plural for plural in KINDS} | {plural: plural for plural in KINDS}
     if kind not in kinds:
         raise UsageError(f"segbench info {kind}: {did_you_mean(kind, kinds)}")
-    entry = console.catalogue(plugins).entry(kinds[kind], name)
+    catalogue = console.catalogue(plugins)
+    entry = catalogue.entry(kinds[kind], name)
     with blame(entry.origin, f"describing {name}"):
         parameters = describe(entry.cls)
-    arms = {arm: dict(values) for arm, values in getattr(entry.cls, "arms", {}).items()}
+    known = catalogue.arms(name) if kinds[kind] == "methods" else {}
+    arms = {arm: dict(values) for arm, values in known.items()}
     if as_json:
         fields = ("key", "type", "default", "help")
         document = {"arms": arms, "parameters": [dict(zip(fields, row, strict=True)) for row in parameters]}

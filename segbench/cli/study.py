@@ -148,9 +148,11 @@ def _look(cells: list[tuple[str, Cell]], sources: Sources, *, say: bool) -> list
 
 def _run(cells: list[tuple[str, Cell]], sources: Sources) -> list[Attempt]:
     """Run cell after cell; what fails is said once, and the next one goes on."""
+    from segbench.cli.allocator import keep_pages
     from segbench.cli.progress import RichReporter
     from segbench.studies.running import attempt
 
+    keep_pages()
     attempts: list[Attempt] = []
     for number, (dataset, cell) in enumerate(cells, start=1):
         console.say(f"[{number}/{len(cells)}] {_title(dataset, cell)}", style="bold")

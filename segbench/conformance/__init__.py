@@ -17,7 +17,7 @@ def checks_for(kind: str) -> list[Check]:
     """Return the checks for a kind of part, each a function whose name says what it checks.
 
     Args:
-        kind: "datasets", "networks", "methods", "metrics", "studies", "priors" or "figures".
+        kind: "datasets", "networks", "methods", "decisions", "metrics", "studies", "priors" or "figures".
 
     Raises:
         UsageError: if there is no such kind.
@@ -39,6 +39,10 @@ def checks_for(kind: str) -> list[Check]:
         from segbench.conformance import methods
 
         checks += methods.CHECKS
+    elif kind == "decisions":
+        from segbench.conformance import decisions
+
+        checks += decisions.CHECKS
     elif kind == "metrics":
         from segbench.conformance import metrics
 

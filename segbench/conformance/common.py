@@ -46,7 +46,7 @@ class Subject:
     """The part under examination.
 
     Attributes:
-        kind: "datasets", "networks", "methods", "metrics", "studies", "priors" or "figures".
+        kind: "datasets", "networks", "methods", "decisions", "metrics", "studies", "priors" or "figures".
         cls: its class.
         catalogue: where it is, with the parts that it may speak of.
         folder: a temporary folder of this examination.

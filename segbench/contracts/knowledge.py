@@ -108,7 +108,7 @@ class FinishedRun(Protocol):
         ...
 
     def truths(self) -> Iterator[LabelMap]:
-        """Yield the truths of the labelled training cases."""
+        """Yield the truths of all training cases of the split on their own grids, whatever the recipe used of them."""
         ...
 
 

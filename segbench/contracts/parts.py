@@ -85,6 +85,23 @@ class Dataset(Part):
         """
         raise NotImplementedError
 
+    def write_prediction(self, ref: CaseRef, predicted: LabelMap, folder: Path) -> None:
+        """Write a prediction as the dataset's own masks look, beside the NIfTI the host writes; by default nothing.
+
+        Args:
+            ref: the case.
+            predicted: label indices on the case's own grid.
+            folder: where to; made on demand.
+        """
+
+    def load_truth(self, ref: CaseRef) -> LabelMap | None:
+        """Read the truth of one case alone, for scoring; the same as that of ``load``, which need not be quick.
+
+        Raises:
+            DataInvalid: as ``load``.
+        """
+        return self.load(ref).truth
+
     def folds(self) -> Sequence[Mapping[str, Sequence[str]]]:
         """Return the dataset's own cross-validation folds as ``{"train": ids, "val": ids}``, or nothing."""
         return ()
@@ -149,17 +166,20 @@ class Method(Part):
     """A training objective with prior knowledge. Called by the engine, in the order of the verbs below.
 
     Attributes:
-        needs: subset of ``{UNLABELLED, FIXED_SAMPLES}``; an instance may narrow or widen it in ``__post_init__``.
-            A method that needs UNLABELLED may declare a parameter ``unlabelled``, the number of such cases it wants;
-            0, or no such parameter, means all there are; more than there are is an error.
-        dims: spatial dimensions it works in.
+        needs: subset of ``{UNLABELLED, FIXED_SAMPLES}``.
         supervision: what it learns from: "masks", "descriptors", "semi" or "none".
+        unlabelled: how many unlabelled cases it wants if it needs them; 0 means all there are, and more than there are
+            is an error. A method that lets its user choose declares a parameter of this name.
+        dims: spatial dimensions it works in.
         arms: arm -> parameter overrides that make it a control (prior off) or a placebo (meaningless prior).
+
+    What parameters change of ``needs``, ``supervision`` and ``unlabelled``, an instance sets in ``__post_init__``.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset()
+    needs: frozenset[str] = frozenset()
+    supervision: str = "masks"
+    unlabelled: int = 0
     dims: ClassVar[frozenset[int]] = frozenset({2, 3})
-    supervision: ClassVar[str] = "masks"
     arms: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     def incompatible(self, task: Task) -> str | None:
@@ -242,6 +262,8 @@ class Metric(Part):
             unless a prior is given by parameter.
         prior_kind: name of the ``Prior`` whose files its parameter ``prior`` takes, so that ``evaluate --prior FILE``
             finds it; "" if it takes none.
+        prior: the file that it reads instead of learning; a metric that has a ``prior_kind`` declares it a parameter.
+        knowledge_: digest of what ``prepare`` learnt or read; set by the host, part of the version of its scores.
     """
 
     unit: ClassVar[str] = ""
@@ -250,9 +272,29 @@ class Metric(Part):
     preference: ClassVar[int] = 0
     needs_training: ClassVar[bool] = False
     prior_kind: ClassVar[str] = ""
+    prior: Path | None = None
+    knowledge_: str = ""
+
+    @property
+    def learns(self) -> bool:
+        """Whether ``prepare`` must be shown training truths: it needs them and was given no file instead."""
+        return self.needs_training and self.prior is None
 
     def prepare(self, task: Task, truths: Iterable[LabelMap]) -> None:
-        """Learn dataset-wide facts from training truths only."""
+        """Learn dataset-wide facts from training truths only.
+
+        Args:
+            task: what is scored.
+            truths: of all training cases of the split on their own grids, whatever the recipe; none for predictions
+                made elsewhere.
+        """
+
+    def knowledge(self) -> Any:
+        """Return what ``prepare`` learnt or read as JSON values: equal knowledge gives comparable scores.
+
+        None (the default) lets the digests of the training truths stand for it.
+        """
+        return None
 
     def score(self, predicted: LabelMap, truth: LabelMap, task: Task) -> Iterable[Score]:
         """Score one case.

@@ -144,12 +144,12 @@ def _cleaned(
         array = np.where(np.isin(array, strange), 0, array)
     if uncounted is not None:
         array = np.where(uncounted, UNKNOWN, array.astype(np.promote_types(array.dtype, np.int8)))
-    return labels if array is labels.array else LabelMap(array, labels.spacing, labels.affine)
+    return labels if array is labels.array else labels.with_array(array)
 
 
 def _status(maps: Mapping[str, LabelMap], task: Task, problems: list[str]) -> Status:
     """Return whether something is segmented, and say which labels of the reference the prediction lacks."""
-    present = {role: {value for value in values_in(labels.array) if value > 0} for role, labels in maps.items()}
+    present = {role: {value for value in values_in(labels) if value > 0} for role, labels in maps.items()}
     if not present["prediction"]:
         problems.append("the prediction is empty: background everywhere; it is not in the means")
         return "both_empty" if present.get("reference") == set() else "pred_empty"

@@ -6,81 +6,41 @@ no-op, an interrupted one goes on where it was, and changed predictions are anot
 
 from __future__ import annotations
 
-import pickle
-import platform
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import partial
-from importlib.metadata import version
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal
 
-from segbench.contracts import Metric
-from segbench.errors import DataMissing, Incompatible, SegbenchError, UsageError, safe_name
-from segbench.evaluation.identity import hashes_of, identity
-from segbench.evaluation.labelling import Structures, chosen_structures, structures_found, task_of
+from segbench.contracts import FinishedRun, Metric
+from segbench.errors import DataMissing, UsageError, safe_name
+from segbench.evaluation.asked import Arm, Supervision, check_choices, design_of
+from segbench.evaluation.finished import EvaluationResult as EvaluationResult
+from segbench.evaluation.finished import finished, of_metrics, write
+from segbench.evaluation.identity import described, hashes_of, identity
+from segbench.evaluation.labelling import structures_found, task_of
 from segbench.evaluation.layouts import Kind, Layout, find_pairs
+from segbench.evaluation.likeness import Template, departures, grouped, restricted, template_of
+from segbench.evaluation.scope import dataset_name, metrics_of, scope_of
+from segbench.evaluation.selection import Selection, selected, selection_of
 from segbench.files.images import read_label_map
-from segbench.host import Catalogue, blame, load_catalogue
-from segbench.results import RECORD, SCORES, is_complete, read_scores, run_folder, write_json, write_table
-from segbench.scoring.cases import (
-    Outcome,
-    Setting,
-    failed,
-    score_pair,
-    score_settled,
-    settle,
-    unsettle,
-    values_in_file,
-)
+from segbench.host import Catalogue, load_catalogue
+from segbench.results import run_folder
+from segbench.scoring.cases import Setting, forget, unsettle, values_in_file, values_in_kept_file
 from segbench.scoring.geometry import Mode
-from segbench.scoring.journal import Journal, remove
-from segbench.scoring.pairs import CaseProblem, Pair
-from segbench.scoring.rows import Design, rows_of
+from segbench.scoring.metrics import prepare_metrics
+from segbench.scoring.pairs import Pair
+from segbench.scoring.pipeline import Progress
+from segbench.scoring.rows import Design
+from segbench.scoring.stored import Known, add_scores, lacking, stamps_of
 from segbench.scoring.workers import WorkerDied, each
-from segbench.types import Choice, Task
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from segbench.types import Choice
 
 OnMissing = Literal["worst", "skip", "fail"]
-Progress = Callable[[int, int, str], None]
-"""Called with cases done, cases in all, and the case just done."""
 SMALL = 1 << 25
 """Bytes of references below which starting processes takes longer than looking through them."""
-
-
-@dataclass(frozen=True)
-class EvaluationResult:
-    """What an evaluation found out.
-
-    Attributes:
-        run_id: identity of request and files.
-        folder: where it was written.
-        table: the scores, one row per case, structure and metric.
-        problems: everything about single cases that a reader must know.
-        task: what was scored.
-        layout: what was recognised in the folders, in words.
-        cases: number of references scored or missing.
-        reused: True if this very evaluation was there already and nothing had to be done.
-        seconds: it took.
-    """
-
-    run_id: str
-    folder: Path
-    table: pa.Table
-    problems: tuple[CaseProblem, ...]
-    task: Task
-    layout: str
-    cases: int
-    reused: bool
-    seconds: float
-
-    @property
-    def complete(self) -> bool:
-        """Whether every case was scored without a complaint."""
-        return not any(problem.grave for problem in self.problems)
+MANY = 4096
+"""References from which on starting processes pays however small they are."""
 
 
 def evaluate(
@@ -88,7 +48,8 @@ def evaluate(
     references: str | Path,
     *,
     name: str,
-    dataset: str,
+    dataset: str | None = None,
+    like: FinishedRun | None = None,
     labels: Sequence[int | str] | Mapping[str, int] | None = None,
     regions: Mapping[str, Sequence[int]] | None = None,
     ignore_label: int | None = None,
@@ -96,6 +57,13 @@ def evaluate(
     on_missing: OnMissing = "worst",
     geometry: Mode = "strict",
     layout: Kind = "auto",
+    cases: Sequence[str] | None = None,
+    split: str | Path | Mapping[str, Any] | Sequence[Any] | None = None,
+    network: str = "",
+    arm: Arm = "method",
+    seed: int = 0,
+    fold: int | None = None,
+    supervision: Supervision = "",
     jobs: int = 1,
     results: str | Path = "results",
     catalogue: Catalogue | None = None,
@@ -107,6 +75,9 @@ def evaluate(
         predictions, references: folders (see ``segbench.evaluation.layouts``) or one file each.
         name: what the leaderboard calls the method.
         dataset: what the leaderboard calls the data.
+        like: a finished run beside which the predictions shall stand: its dataset's name, cases with their patients,
+            structures, metrics with their parameters, ignore label and training truths count where nothing else is
+            asked for; where its truths or metrics turn out to be others, that is a problem.
         labels: values, declared names, or name -> value; by default what ``dataset.json`` or a BIDS table declares,
             else every value found in the references.
         regions: name -> values scored as one structure.
@@ -115,6 +86,13 @@ def evaluate(
         on_missing: "worst" writes rows of status "missing", "skip" leaves the case out, "fail" scores nothing.
         geometry: "strict", "tolerant" or "resample"; see ``segbench.scoring.geometry``.
         layout: "auto", "plain", "nnunet", "msd", "bids" or "raters".
+        cases: those that are scored; by default those of ``like``, else all that have a reference.
+        split: a split list instead, or a file of it: a run's ``{"train", "val", "test"}``, of which the test cases are
+            scored, or nnU-Net's list of folds, of which the val cases of ``fold``.
+        network, arm, seed, fold, supervision: of the training behind the predictions, so that they stand beside
+            trained runs; ``arm`` is "method", "control" or "placebo", ``supervision`` "masks", "descriptors", "semi",
+            "none" or "" if it is not known. Of nnU-Net's results ``fold`` takes the one; without it each row carries
+            the fold of its folder.
         jobs: number of processes; each holds one case in memory.
         results: root of the results folder.
         catalogue: where metrics come from; by default everything installed.
@@ -126,84 +104,94 @@ def evaluate(
         DataInvalid: if the references as a whole cannot be used.
     """
     begun = time.monotonic()
-    safe_name(name, "method"), safe_name(dataset, "dataset")
-    _check_choices(on_missing=(on_missing, OnMissing), geometry=(geometry, Mode), layout=(layout, Kind))
+    again = {
+        **{"predictions": _absolute(predictions), "references": _absolute(references), "labels": labels},
+        **{"regions": regions, "ignore_label": ignore_label, "on_missing": on_missing, "geometry": geometry},
+        **{"layout": layout, "cases": cases, "split": _absolute(split) if isinstance(split, str | Path) else split},
+        **{"network": network, "arm": arm, "seed": seed, "fold": fold, "supervision": supervision},
+        **({"like": _absolute(like.folder)} if like else {}),
+    }
+    safe_name(name, "method")
+    check_choices(on_missing=(on_missing, OnMissing), geometry=(geometry, Mode), layout=(layout, Kind))
     if jobs < 1:
         raise UsageError(f"jobs {jobs}: expected at least 1.")
+    said = design_of(network=network, arm=arm, seed=seed, fold=fold, supervision=supervision)
     catalogue = load_catalogue() if catalogue is None else catalogue
-    chosen = chosen_metrics(metrics, catalogue)
-    found = _without_missing(find_pairs(Path(predictions), Path(references), layout), on_missing)
-    ignore = found.declaration.ignore if ignore_label is None else ignore_label
-    structures = chosen_structures(labels, regions, found.declaration)
-    by_hand = labels is not None or regions is not None
+    template = template_of(like) if like is not None else None
+    dataset = dataset_name(dataset, template)
+    chosen, notes = metrics_of(metrics, template, catalogue)
+    found = _pairs(Path(predictions), Path(references), layout, selection_of(cases, split, fold), fold, template)
+    found = _without_missing(found, on_missing)
+    found = replace(found, problems=(*notes, *found.problems))
+    scope = scope_of(labels, regions, ignore_label, found, template)
     hashes = hashes_of(found.pairs, jobs)
-    wanted = {"name": name, "on_missing": on_missing, "geometry": geometry, "structures": list(structures.items())}
-    revision, run_id, request = identity(dataset, wanted, chosen, ignore, found, hashes)
+    wanted = {
+        "name": name,
+        "on_missing": on_missing,
+        "geometry": geometry,
+        "structures": list(scope.structures.items()),
+    }
+    wanted |= {**said, **(template.identity if template else {})}
+    revision, run_id, request = identity(dataset, wanted, scope.ignore, found, hashes)
     folder = run_folder(Path(results).expanduser(), dataset, name, run_id)
-    if is_complete(folder) and (known := _finished(folder, dataset, found)) is not None:
-        return replace(known, seconds=time.monotonic() - begun)
-    structures = structures or structures_found(_survey(found.pairs, jobs) - {ignore})
-    task = task_of(dataset, revision, structures)
-    for metric in chosen:
-        with blame(f"of metric {metric.name}", "preparing it"):
-            metric.prepare(task, iter(()))
-            metric.structures(task)
-    setting = Setting(task, chosen, geometry, ignore, _known(structures, found), not by_hand or _declared(found))
-    outcomes = _score_all(found.pairs, setting, folder, jobs, catalogue, progress)
-    problems = (*found.problems, *(problem for outcome in outcomes for problem in outcome.problems))
-    design = Design(run_id, dataset, revision, name, source="external")
-    table, seconds = rows_of(design, found.pairs, outcomes, chosen), time.monotonic() - begun
+    known = finished(folder, dataset, found)
+    scores: Known = known.scores if known else {}
+    lesson = template.lesson if template else ""
+    todo = lacking(scores, "", chosen, catalogue, lesson)
+    if known and not todo:
+        table = of_metrics(known.result.table, chosen)
+        return replace(known.result, table=table, seconds=time.monotonic() - begun)
+    structures = scope.structures or structures_found(_survey(found.pairs, jobs) - {scope.ignore})
+    task = scope.task or task_of(dataset, revision, structures)
+    task = replace(task, name=dataset, revision=revision)
+    stamps = stamps_of(todo, catalogue, lesson)
+    prepare_metrics(todo, task, template.run.truths if template else lambda: iter(()), {})
+    values = scope.known.union(*structures.values())
+    setting = Setting(task, tuple(todo), geometry, scope.ignore, values, scope.strict)
+    design = Design(run_id, dataset, revision, name, source="external", synthetic=task.synthetic, **said)
+    what = (folder, scores, design, found.pairs, setting, stamps)
+    try:
+        scored = add_scores(*what, jobs=jobs, catalogue=catalogue, progress=progress)
+    finally:
+        forget()
+    problems = (*(known.result.problems if known else found.problems), *scored.problems)
+    problems += tuple(departures(template, found.pairs, scored.outcomes, todo)) if template else ()
+    table, seconds = of_metrics(scored.table, chosen), time.monotonic() - begun
+    problems = tuple(dict.fromkeys(problems))
     result = EvaluationResult(run_id, folder, table, problems, task, found.words, len(found.pairs), False, seconds)
-    request |= {"structures": list(structures.items()), "layout": found.words, "references": str(references)}
-    _write(result, request, retry=any(outcome.passing for outcome in outcomes), catalogue=catalogue)
+    folds = sorted({fold or 0 if pair.fold is None else pair.fold for pair in found.pairs})
+    request |= {"network": network, "arm": arm, "seed": seed, "supervision": supervision}
+    request |= {"fold": folds[0] if len(folds) == 1 else folds}
+    request |= {"structures": list(structures.items()), "layout": found.words, "scores": scored.known}
+    request["again"] = again
+    request["metrics"] = _listed(known.metrics if known else [], [described(metric) for metric in chosen])
+    request |= {"like": template.run.run_id} if template else {}
+    write(result, request, retry=scored.passing, catalogue=catalogue)
     return result
 
 
-def _declared(found: Layout) -> bool:
-    return bool(found.declaration.structures)
+def _absolute(path: str | Path) -> str:
+    return str(Path(path).expanduser().absolute())
 
 
-def _known(structures: Structures, found: Layout) -> frozenset[int]:
-    """Return the label values that are asked for or declared."""
-    groups = (*structures.values(), *found.declaration.structures.values())
-    return frozenset(value for values in groups for value in values)
+def _listed(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return descriptions of metrics, those of today in place of earlier ones of the same name."""
+    return list({str(one["name"]): one for one in (*before, *now)}.values())
 
 
-def _check_choices(**choices: tuple[str, Any]) -> None:
-    for option, (value, kind) in choices.items():
-        if value not in get_args(kind):
-            raise UsageError(f"{option} {value!r}: expected one of {', '.join(get_args(kind))}.")
-
-
-def chosen_metrics(metrics: Sequence[str | Choice | Metric] | None, catalogue: Catalogue) -> tuple[Metric, ...]:
-    """Return the metrics asked for, or those that are on by default and need no training data.
-
-    Raises:
-        Incompatible: if one asked for must see training truths and was given no prior by parameter.
-        UnknownName: if there is no such metric.
-    """
-    if metrics is None:
-        made = [catalogue.metric(Choice(name)) for name in catalogue.defaults("metrics")]
-        chosen = [metric for metric in made if _ready(metric)]
-    else:
-        choices = [Choice(one) if isinstance(one, str) else one for one in metrics]
-        chosen = [catalogue.metric(one) if isinstance(one, Choice) else one for one in choices]
-    for metric in chosen:
-        if not _ready(metric):
-            able = (
-                f"Give it one with --set metric.{metric.name}.prior=FILE" if hasattr(metric, "prior") else "Score a run"
-            )
-            raise Incompatible(
-                f"metric {metric.name} needs training truths to learn its prior from, and an evaluation has none. "
-                f"{able} (`segbench info metric {metric.name}`), or leave it out."
-            )
-    if not chosen:
-        raise UsageError("No metric was chosen. Name some, such as --metrics dice,hd95; `segbench list metrics`.")
-    return tuple(chosen)
-
-
-def _ready(metric: Metric) -> bool:
-    return not metric.needs_training or getattr(metric, "prior", None) is not None
+def _pairs(
+    predictions: Path,
+    references: Path,
+    layout: Kind,
+    selection: Selection,
+    fold: int | None,
+    template: Template | None,
+) -> Layout:
+    """Return the pairs of the cases asked for, else of those that the run scored, else of all."""
+    found = find_pairs(predictions, references, layout, fold, selection.splits)
+    if selection.cases is None and selection.splits is None:
+        return restricted(found, template) if template else found
+    return grouped(selected(found, selection), template) if template else selected(found, selection)
 
 
 def _without_missing(found: Layout, on_missing: str) -> Layout:
@@ -225,77 +213,16 @@ def _without_missing(found: Layout, on_missing: str) -> Layout:
     return replace(found, pairs=kept, problems=problems)
 
 
-def _finished(folder: Path, dataset: str, found: Layout) -> EvaluationResult | None:
-    """Return the result of a finished run, or None if another try may do better."""
-    import json
-
-    try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        problems = tuple(CaseProblem(**problem) for problem in record["problems"])
-        structures: Structures = {name: tuple(values) for name, values in record["structures"]}
-        task = task_of(dataset, record["revision"], structures)
-        table = read_scores(folder)
-    except (OSError, ValueError, LookupError, TypeError, SegbenchError):  # damaged: do it again
-        return None
-    if record["retry"]:
-        return None
-    return EvaluationResult(record["run_id"], folder, table, problems, task, found.words, len(found.pairs), True, 0.0)
-
-
 def _survey(pairs: Sequence[Pair], jobs: int) -> set[int]:
     """Return every value that occurs in the references."""
     files = sorted({pair.truth for pair in pairs if not pair.fault})
     found: set[int] = set()
-    if sum(path.stat().st_size for path in files if path.is_file()) < SMALL:
+    forget()
+    look = values_in_kept_file if jobs == 1 else values_in_file  # other processes score and could not see them
+    if len(files) < MANY and sum(path.stat().st_size for path in files if path.is_file()) < SMALL:
         jobs = 1
-    for _, values in each(values_in_file, files, jobs, unsettle, ()):
+    for _, values in each(look, files, jobs, unsettle, ()):
         found |= set() if isinstance(values, WorkerDied) else values
     if files and not found:
         read_label_map(files[0])  # raises, and so says why, if it cannot be read
     return found
-
-
-def _score_all(
-    pairs: Sequence[Pair], setting: Setting, folder: Path, jobs: int, catalogue: Catalogue, progress: Progress | None
-) -> list[Outcome]:
-    """Score what the journal does not have yet; return the outcomes in the order of the pairs."""
-    with Journal(folder, len(pairs)) as journal:
-        waiting = [index for index in range(len(pairs)) if index not in journal.done]
-        for position, outcome in _outcomes([pairs[index] for index in waiting], setting, jobs, catalogue):
-            index = waiting[position]
-            if isinstance(outcome, WorkerDied):
-                outcome = failed(pairs[index], setting, outcome.reason, passing=True)
-            journal.add(index, outcome)
-            if progress is not None:
-                progress(len(journal.done), len(pairs), pairs[index].case)
-        return [journal.done[index] for index in range(len(pairs))]
-
-
-def _outcomes(
-    pairs: Sequence[Pair], setting: Setting, jobs: int, catalogue: Catalogue
-) -> Iterator[tuple[int, Outcome | WorkerDied]]:
-    if jobs == 1:
-        return each(partial(score_pair, setting=setting), pairs, 1, unsettle, ())
-    try:
-        pickled = pickle.dumps(setting)
-    except Exception as error:
-        raise UsageError(f"A metric cannot be sent to other processes ({error}). Use one job.") from error
-    plugins = tuple(origin.distribution for origin in catalogue.origins if origin.version == "file")
-    return each(score_settled, pairs, jobs, settle, (plugins, pickled))
-
-
-def _write(result: EvaluationResult, request: dict[str, Any], *, retry: bool, catalogue: Catalogue) -> None:
-    """Write scores, then the record whose presence says that the run is complete."""
-    libraries = ("segbench", "numpy", "scipy", "nibabel", "pyarrow")
-    record = {
-        **{"run_id": result.run_id, "source": "external", "method": request["name"], "retry": retry},
-        **{"dataset_revision": result.task.revision, "seconds": result.seconds, **request},
-        "problems": [asdict(problem) for problem in result.problems],
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in libraries}},
-        "plugins": {origin.plugin: f"{origin.distribution} {origin.version}" for origin in catalogue.origins},
-        "machine": platform.platform(),
-    }
-    write_table(result.folder / SCORES, result.table)
-    write_json(result.folder / RECORD, record)
-    if not retry:
-        remove(result.folder)

@@ -1,4 +1,4 @@
-"""The identity of an evaluation: a hash of the request and of the bytes of every file."""
+"""The identity of outside predictions: a hash of the request, less its metrics, and of the bytes of every file."""
 
 from __future__ import annotations
 
@@ -25,12 +25,19 @@ def hashes_of(pairs: Sequence[Pair], jobs: int) -> list[tuple[str, str | None]]:
 def identity(
     dataset: str,
     wanted: dict[str, Any],
-    metrics: Sequence[Metric],
     ignore: int | None,
     found: Layout,
     hashes: Sequence[tuple[str, str | None]],
 ) -> tuple[str, str, dict[str, Any]]:
-    """Return the revision of the references, the identity of the run, and the request behind it."""
+    """Return the revision of the references, the identity of the run, and the request behind it.
+
+    Args:
+        dataset: its name.
+        wanted: what was asked for.
+        ignore: label of voxels that do not count.
+        found: the pairs.
+        hashes: of each pair, see ``hashes_of``.
+    """
     truths = [(pair.case, pair.rater, truth) for pair, (truth, _) in zip(found.pairs, hashes, strict=True)]
     revision = "ref-" + fingerprint([truths, ignore])[:8]
     request = {
@@ -38,16 +45,16 @@ def identity(
         "dataset": dataset,
         "revision": revision,
         "ignore_label": ignore,
-        "metrics": [_described(metric) for metric in metrics],
         "cases": [
             {"case": pair.case, "rater": pair.rater, "fault": pair.fault, "reference": truth, "prediction": predicted}
+            | ({"fold": pair.fold} if pair.fold else {})
             for pair, (truth, predicted) in zip(found.pairs, hashes, strict=True)
         ],
     }
     return revision, fingerprint(request)[:12], request
 
 
-def _described(metric: Metric) -> dict[str, Any]:
+def described(metric: Metric) -> dict[str, Any]:
     """Return what makes a metric this metric: its parameters, and the bytes of files they name."""
     files = {name: content_hash(value) for name, value in vars(metric).items() if isinstance(value, Path)}
     return {"name": metric.name, "version": metric.version, "parameters": to_json(metric), "files": files}

@@ -6,42 +6,36 @@ Whatever does not fit is a named problem and never stops the others.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from segbench.errors import DataInvalid, DataMissing, UsageError
 from segbench.evaluation.declarations import Declaration, find_declaration, read_label_table
+from segbench.evaluation.folds import find_folds, within_folds
+from segbench.evaluation.matching import Layout as Layout
+from segbench.evaluation.matching import match, ordered
 from segbench.files.filenames import Files, bare, case_name, entities, files_in, stem
 from segbench.scoring.pairs import CaseProblem, Pair
 
 Kind = Literal["auto", "plain", "nnunet", "msd", "bids", "raters"]
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Everything found out about two folders.
-
-    Attributes:
-        words: what was recognised, one sentence.
-        pairs: sorted by case and rater.
-        problems: sorted likewise.
-        declaration: what the folders say about their labels.
-    """
-
-    words: str
-    pairs: tuple[Pair, ...]
-    problems: tuple[CaseProblem, ...]
-    declaration: Declaration = field(default_factory=Declaration)
-
-
-def find_pairs(predictions: Path, references: Path, layout: Kind = "auto") -> Layout:
+def find_pairs(
+    predictions: Path,
+    references: Path,
+    layout: Kind = "auto",
+    fold: int | None = None,
+    splits: Sequence[Any] | None = None,
+) -> Layout:
     """Find the reference and prediction of every case.
 
     Args:
         predictions, references: folders, or one file each.
         layout: "auto" recognises all but "raters" (one subfolder of references per rater).
+        fold: of nnU-Net's results, if they hold several.
+        splits: nnU-Net's folds ``[{"train": ids, "val": ids}, ...]``, to go by instead of those it left behind.
 
     Raises:
         UsageError: if the request makes no sense.
@@ -63,7 +57,9 @@ def find_pairs(predictions: Path, references: Path, layout: Kind = "auto") -> La
         found = _raters(predictions, references)
     else:
         kind = (declaration.style or "plain") if layout == "auto" else layout
-        found = _folders(predictions, references, replace(declaration, style="" if kind == "plain" else kind))
+        found = _folders(
+            predictions, references, replace(declaration, style="" if kind == "plain" else kind), fold, splits
+        )
     if not found.declaration.structures:
         found = replace(found, declaration=declaration)
     found = replace(found, problems=(*notes, *found.problems))
@@ -102,18 +98,22 @@ def _single_files(predictions: Path, references: Path) -> Layout:
         case = case_name(bare(stem(references) or references.stem))
         return Layout("one prediction, one reference", (Pair(case, case, references, predictions),), ())
     name = stem(references) or references.stem
-    return _match(_all_files(predictions), Files({name: [references]}), "one reference file")
+    return match(_all_files(predictions), Files({name: [references]}), "one reference file")
 
 
-def _folders(predictions: Path, references: Path, declaration: Declaration) -> Layout:
+def _folders(
+    predictions: Path, references: Path, declaration: Declaration, fold: int | None, splits: Sequence[Any] | None
+) -> Layout:
     """Pair files of the same name; the declaration's style says in which subfolders to look."""
-    predicted, folds = _all_files(predictions), _folds(predictions)
+    folds = find_folds(predictions, fold)
     if folds:
-        predicted = Files.merged(files_in(fold / "validation").without_archives() for fold in folds)
+        predicted = Files.merged(files_in(one.validation).without_archives() for one in folds)
+    else:
+        predicted = _all_files(predictions)
     truths, where = _reference_files(references, predicted, declaration)
     title = {"nnunet": "nnU-Net", "msd": "Medical Segmentation Decathlon"}.get(declaration.style, "plain folders")
-    found = replace(_match(predicted, truths, f"{title}, references in {where}"), declaration=declaration)
-    return _restrict(found, folds, references) if folds else found
+    found = replace(match(predicted, truths, f"{title}, references in {where}"), declaration=declaration)
+    return within_folds(found, folds, references, splits) if folds else found
 
 
 def _reference_files(references: Path, predicted: Files, declaration: Declaration) -> tuple[Files, str]:
@@ -150,47 +150,10 @@ def _subfolders(folder: Path) -> list[Path]:
     )
 
 
-def _folds(predictions: Path) -> list[Path]:
-    """Return nnU-Net's fold folders if ``predictions`` is one, its ``validation``, or holds several."""
-    if predictions.name == "validation" and predictions.resolve().parent.name.startswith("fold_"):
-        return [predictions.resolve().parent]
-    if predictions.name.startswith("fold_") and (predictions / "validation").is_dir():
-        return [predictions]
-    return sorted(fold for fold in predictions.glob("fold_*") if (fold / "validation").is_dir())
-
-
-def _restrict(found: Layout, folds: Sequence[Path], references: Path) -> Layout:
-    """Leave out references of other folds: by ``splits_final.json`` if it is found, else by what was predicted."""
-    import json
-
-    root = references.parent if references.name.startswith("labels") else references
-    near = (root, root.parent.parent / "nnUNet_preprocessed" / root.name)
-    file = next((path for folder in near if (path := folder / "splits_final.json").is_file()), None)
-    try:
-        splits = json.loads(file.read_text(encoding="utf-8")) if file else []
-        wanted = {case for fold in folds for case in splits[int(fold.name.partition("_")[2])]["val"]}
-    except (OSError, ValueError, LookupError, TypeError):
-        wanted, file = set(), None
-    kept = tuple(pair for pair in found.pairs if pair.predicted or pair.fault or pair.case in wanted)
-    by = "splits_final.json" if file else "the predictions present: a missing one cannot be noticed"
-    names = ", ".join(fold.name for fold in folds)
-    words = f"{found.words}; {len(kept)} of {len(found.pairs)} references belong to {names} (judged by {by})"
-    problems = tuple(problem for problem in found.problems if problem.kind != "missing") + _missing(kept)
-    return replace(found, words=words, pairs=kept, problems=problems)
-
-
-def _missing(pairs: Iterable[Pair]) -> tuple[CaseProblem, ...]:
-    return tuple(
-        CaseProblem(pair.case, "missing", f"no prediction for {pair.truth.name}", pair.rater)
-        for pair in pairs
-        if pair.predicted is None and not pair.fault
-    )
-
-
 def _raters(predictions: Path, references: Path) -> Layout:
     """Pair every prediction with the reference of each rater."""
     predicted = _all_files(predictions)
-    layouts = {folder.name: _match(predicted, files_in(folder), "") for folder in _subfolders(references)}
+    layouts = {folder.name: match(predicted, files_in(folder), "") for folder in _subfolders(references)}
     layouts = {rater: found for rater, found in layouts.items() if found.pairs}
     pairs = [replace(pair, rater=case_name(rater)) for rater, found in layouts.items() for pair in found.pairs]
     used = {pair.predicted for pair in pairs}
@@ -201,14 +164,14 @@ def _raters(predictions: Path, references: Path) -> Layout:
         if problem.kind != "extra" or not any(path and path.name == problem.case for path in used)
     }
     words = f"{len(layouts)} raters ({', '.join(layouts)}), references in {references.name}"
-    return Layout(words, _ordered(pairs), tuple(sorted(problems, key=lambda one: (one.case, one.rater or ""))))
+    return Layout(words, ordered(pairs), tuple(sorted(problems, key=lambda one: (one.case, one.rater or ""))))
 
 
 def _bids(predictions: Path, references: Path) -> Layout:
     """Pair files by their BIDS entities other than those that tell derivatives of one image apart."""
     predicted = _by_entities(files_in(predictions, deep=True))
     truths = _by_entities(files_in(references, deep=True, ending="_dseg"))
-    found = _match(predicted, truths, f"BIDS derivatives, references in {references.name}")
+    found = match(predicted, truths, f"BIDS derivatives, references in {references.name}")
     pairs = tuple(
         replace(pair, group=pair.case.partition("_")[0]) if pair.case.startswith("sub-") else pair
         for pair in found.pairs
@@ -219,57 +182,3 @@ def _bids(predictions: Path, references: Path) -> Layout:
 
 def _by_entities(files: Files) -> Files:
     return Files.merged(Files({entities(name): paths}, files.faults) for name, paths in files.names.items())
-
-
-def _match(predicted: Files, truths: Files, words: str) -> Layout:
-    """Pair by exact name first, then by the name without a known suffix such as ``_pred`` or ``_seg``."""
-    images = len(predicted.names) + len(truths.names)
-    predicted, truths = predicted.without_images(), truths.without_images()
-    images -= len(predicted.names) + len(truths.names)
-    loose: dict[str, list[Path]] = {}
-    for name, paths in predicted.names.items():
-        if name not in truths.names:
-            loose.setdefault(bare(name, channel=True), []).extend(paths)
-    pairs: dict[str, Pair] = {}
-    taken: set[Path] = set()
-    for name, paths in truths.names.items():
-        candidates = predicted.names.get(name) or loose.get(name) or loose.get(bare(name)) or []
-        taken.update(candidates)
-        fault = _fault(candidates, "prediction", predicted) or _fault(paths, "reference", truths)
-        case = case_name(name if name in predicted.names else bare(name))
-        if case in pairs:
-            fault = f"two references are one case: {pairs[case].truth.name} and {paths[0].name}. Keep one."
-        pairs[case] = Pair(case, case, paths[0], candidates[0] if candidates and not fault else None, fault)
-    problems = [*_missing(pairs.values()), *_renamed(truths.names, pairs.values())]
-    problems += [CaseProblem(pair.case, "failed", pair.fault) for pair in pairs.values() if pair.fault]
-    if images:
-        problems.append(CaseProblem("", "note", f"{images} files were taken for images: a segmentation is beside them"))
-    problems += [
-        CaseProblem(path.name, "extra", "a prediction without a reference; not scored")
-        for paths in predicted.names.values()
-        for path in paths
-        if path not in taken
-    ]
-    return Layout(words, _ordered(pairs.values()), tuple(sorted(problems, key=lambda one: one.case)))
-
-
-def _fault(paths: Sequence[Path], role: str, files: Files) -> str:
-    if len(paths) > 1:
-        names = ", ".join(f"{path.parent.name}/{path.name}" for path in paths)
-        apart = role == "reference" and len({path.parent for path in paths}) > 1
-        advice = "Keep one, or say --raters if each folder is one rater's" if apart else "Keep one"
-        return f"{len(paths)} files claim to be its {role}: {names}. {advice}."
-    return f"its {role} {paths[0].name} {files.faults[paths[0]]}" if paths and paths[0] in files.faults else ""
-
-
-def _renamed(names: Mapping[str, object], pairs: Iterable[Pair]) -> list[CaseProblem]:
-    known = set(names) | {bare(name) for name in names}
-    return [
-        CaseProblem(pair.case, "note", f"scored under this name because {pair.truth.name!r} is not safe as a name")
-        for pair in pairs
-        if pair.case not in known
-    ]
-
-
-def _ordered(pairs: Iterable[Pair]) -> tuple[Pair, ...]:
-    return tuple(sorted(pairs, key=lambda pair: (pair.case, pair.rater or "")))

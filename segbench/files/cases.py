@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segbench.errors import DataInvalid
 from segbench.files.filenames import voxel_file
-from segbench.files.images import read_image, read_label_map
+from segbench.files.images import ImageHeader, image_header, read_label_map, read_volume
 from segbench.names import first_few
 from segbench.types import UNKNOWN, Case, LabelMap, Split, Task
 
@@ -99,14 +99,24 @@ def _unreadable(case: str, error: OSError) -> DataInvalid:
     )
 
 
-def read_case(case: str, files: CaseFiles, task: Task, values: Mapping[int, int] | None = None) -> Case:
-    """Read one case; its truth takes spacing and affine of the image.
+def read_case(
+    case: str,
+    files: CaseFiles,
+    task: Task,
+    values: Mapping[int, int] | None = None,
+    *,
+    read_label: Callable[[Path], LabelMap] = read_label_map,
+    select: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None,
+) -> Case:
+    """Read one case on the grid of the image, or of the truth if only that says what a pixel measures.
 
     Args:
         case: its id.
         files: its files; at least one image.
         task: gives channels and labels.
         values: stored value -> label index, or -1 = unknown; None = label maps store the indices.
+        read_label: file -> stored values, where they are not simply read (colours, thresholds).
+        select: image ``(C, D, H, W)`` -> the channels of the task, where they are not simply those of the files.
 
     Raises:
         DataInvalid: unreadable files, another number of channels, grids that differ, values that are none of those
@@ -114,26 +124,85 @@ def read_case(case: str, files: CaseFiles, task: Task, values: Mapping[int, int]
     """
     import numpy as np
 
-    parts = [(path, *read_image(path)) for path in files.images]
-    first, image, spacing, affine = parts[0]
-    grid = (first, image.shape[1:], spacing, affine)
-    for path, other, other_spacing, other_affine in parts[1:]:
-        check_grid(case, grid, (path, other.shape[1:], other_spacing, other_affine))
-    image = np.concatenate([part[1] for part in parts]) if len(parts) > 1 else image
+    parts = [read_volume(path) for path in files.images]
+    first, path = parts[0], files.images[0]
+    grid = (path, first.array.shape[1:], first.spacing, first.affine)
+    for other_path, other in zip(files.images[1:], parts[1:], strict=True):
+        check_grid(case, grid, (other_path, other.array.shape[1:], other.spacing, other.affine))
+    image = np.concatenate([part.array for part in parts]) if len(parts) > 1 else first.array
+    image = image if select is None else select(image)
     if len(image) != len(task.channels):
         wanted = "one channel" if len(task.channels) == 1 else f"{len(task.channels)} channels"
         raise DataInvalid(
-            f"case {case}: expected {wanted} ({', '.join(task.channels)}), found {len(image)} in {first}. "
+            f"case {case}: expected {wanted} ({', '.join(task.channels)}), found {len(image)} in {path}. "
             f"Mend the image, or the list of channels if the dataset has one."
         )
     if files.label is None:
-        return Case(case, image, spacing, affine)
-    stored = read_label_map(files.label)
-    check_grid(case, grid, (files.label, stored.array.shape, stored.spacing, stored.affine))
+        return Case(case, image, first.spacing, first.affine)
+    shape = first.array.shape
+    header = ImageHeader((shape[0], shape[1], shape[2], shape[3]), first.spacing, first.affine, image.dtype, first.unit)
+    truth = _truth(case, header, files, task, values, read_label)
+    return Case(case, image, _three(truth.spacing), header.affine if truth.affine is None else truth.affine, truth)
+
+
+def read_truth(
+    case: str,
+    files: CaseFiles,
+    task: Task,
+    values: Mapping[int, int] | None = None,
+    *,
+    read_label: Callable[[Path], LabelMap] = read_label_map,
+) -> LabelMap | None:
+    """Read the truth of one case as ``read_case`` gives it; of the image only the header is looked at.
+
+    Args:
+        case, files, task, values, read_label: as for ``read_case``.
+
+    Raises:
+        DataInvalid: as ``read_case``.
+    """
+    if files.label is None:
+        return None
+    return _truth(case, image_header(files.images[0]), files, task, values, read_label)
+
+
+def _truth(
+    case: str,
+    image: ImageHeader,
+    files: CaseFiles,
+    task: Task,
+    values: Mapping[int, int] | None,
+    read_label: Callable[[Path], LabelMap],
+) -> LabelMap:
+    """Return the truth on the grid of its image, or on its own if only that says what a pixel measures."""
+    path, label = files.images[0], files.label
+    assert label is not None
+    stored = read_label(label)
+    tell_notes(case, stored)
     known = {value: value for value in range(len(task.labels))} if values is None else values
-    return Case(
-        case, image, spacing, affine, LabelMap(renumber(stored.array, known, case, files.label), spacing, affine)
-    )
+    spacing, affine, unit = image.spacing, image.affine, image.unit
+    theirs: Placed = (label, stored.array.shape, stored.spacing, stored.affine)
+    if image.unit != stored.unit and stored.affine is not None:
+        if unit == "px":
+            spacing, affine, unit = _three(stored.spacing), stored.affine, stored.unit
+        theirs = (label, stored.array.shape, spacing, affine)
+    check_grid(case, (path, image.shape[1:], spacing, affine), theirs)
+    return LabelMap(renumber(stored.array, known, case, label), spacing, affine, unit=unit)
+
+
+def _three(spacing: tuple[float, ...]) -> tuple[float, float, float]:
+    return (spacing[0], spacing[1], spacing[2])
+
+
+def tell_notes(case: str, stored: LabelMap) -> None:
+    """Log what a reader must know of how a label map of a dataset was read.
+
+    Args:
+        case: its id.
+        stored: as ``read_label_map`` gave it.
+    """
+    for note in stored.notes:
+        logging.getLogger(__name__).warning("case %s: %s.", case, note)
 
 
 def check_grid(case: str, image: Placed, other: Placed) -> None:

@@ -13,7 +13,7 @@ from segbench.errors import UsageError, safe_name
 
 ENDINGS = (
     *(".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr", ".mgz", ".mgh", ".hdr"),
-    *(".png", ".bmp", ".tif", ".tiff", ".npz"),
+    *(".png", ".bmp", ".gif", ".tif", ".tiff", ".npz"),
 )
 """Endings of files that may be label maps; of a header with a voxel file beside it, the header."""
 COMPANIONS = {

@@ -9,10 +9,10 @@ from typing import ClassVar
 
 from segbench.contracts import Dataset
 from segbench.errors import DataInvalid, DataMissing, did_you_mean
-from segbench.files.cases import CaseFiles, read_case, stamp
+from segbench.files.cases import CaseFiles, read_case, read_truth, stamp
 from segbench.names import first_few
 from segbench.params import parameter
-from segbench.types import Case, CaseRef, Task
+from segbench.types import Case, CaseRef, LabelMap, Task
 
 DEPTH = 3
 """Levels below the folder that was named in which a dataset is looked for."""
@@ -123,6 +123,17 @@ class FolderDataset(Dataset):
             DataInvalid: see ``read_case``.
         """
         return read_case(ref.id, self.files_of(ref), self.task, self.values_ or None)
+
+    def load_truth(self, ref: CaseRef) -> LabelMap | None:
+        """Read the truth alone; a subclass with a ``load`` of its own gets that one's.
+
+        Raises:
+            DataInvalid: see ``read_case``.
+        """
+        files = self.files_of(ref)
+        if type(self).load is not FolderDataset.load or not files.images:
+            return self.load(ref).truth
+        return read_truth(ref.id, files, self.task, self.values_ or None)
 
 
 def _holds(folder: Path, marks: Sequence[str]) -> bool:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segbench.files import itk
-from segbench.files.formats import Header, bytes_of, check_size, chunks_of, geometry_of, invalid, shape_of
+from segbench.files.headers import Header, bytes_of, check_size, geometry_of, invalid, shape_of
+from segbench.files.nifti import chunks_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,7 +19,7 @@ def header_of(path: Path, kind: str) -> Header:
 
 
 def volume_of(path: Path, kind: str) -> tuple[Header, NDArray[Any]]:
-    """Read header and voxels ``(C, D, H, W)``; the library has applied the file's scaling."""
+    """Read header and stored voxels ``(C, D, H, W)``."""
     return itk.read(path) if kind == "itk" else _nibabel_volume(path)
 
 
@@ -34,11 +35,21 @@ def _nibabel_header(path: Path) -> tuple[Any, Header]:
     zooms = [float(zoom) for zoom in (*image.header.get_zooms(), 1.0, 1.0)[:3]]
     affine = np.asarray(image.affine, dtype=np.float64)
     spacing, affine = geometry_of(path, [len(lengths), *lengths, 1, 1], zooms, affine, 1.0)
-    header = Header(shape_of(path, lengths), spacing, affine, dtype)
+    header = Header(shape_of(path, lengths), spacing, affine, dtype, *_scaling(path, image))
     holder = Path((image.file_map.get("image") or image.file_map["header"]).filename)
     compressed = holder.name.lower().endswith(("gz", "mgz"))
     check_size(path, bytes_of(header), holder.stat().st_size, compressed)
     return image, header
+
+
+def _scaling(path: Path, image: Any) -> tuple[float, float]:
+    """Return slope and intercept of formats that have them (Analyze as SPM writes it)."""
+    import numpy as np
+
+    slope, intercept = (float(getattr(image.dataobj, name, default)) for name, default in (("slope", 1), ("inter", 0)))
+    if not np.isfinite([slope, intercept]).all() or slope == 0:
+        raise invalid(path, "finite scaling", f"slope {slope}, intercept {intercept}", "Correct the header.")
+    return slope, intercept
 
 
 def _nibabel_volume(path: Path) -> tuple[Header, NDArray[Any]]:
@@ -49,5 +60,6 @@ def _nibabel_volume(path: Path) -> tuple[Header, NDArray[Any]]:
         if holder.is_file():
             for _ in chunks_of(holder):  # a damaged gzip stream shows at its end only
                 pass
-    voxels = np.asarray(image.dataobj)
+    scaled = (header.slope, header.intercept) != (1.0, 0.0)
+    voxels = image.dataobj.get_unscaled() if scaled else np.asarray(image.dataobj)
     return header, np.ascontiguousarray(voxels.T).reshape(header.shape)

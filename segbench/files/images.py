@@ -7,21 +7,24 @@ zero or not finite is taken from the affine or refused; units of metres and micr
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segbench.atomic import atomically
 from segbench.errors import DataInvalid, SegbenchError
-from segbench.files import archives
-from segbench.files.formats import guarded, header_of, invalid, volume_of
-from segbench.types import LabelMap
+from segbench.files import archives, drawing
+from segbench.files.colours import Colour
+from segbench.files.formats import header_of, labels_of, volume_of
+from segbench.files.headers import guarded, invalid
+from segbench.files.integers import whole_labels
+from segbench.types import LabelMap, Unit
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 COMPRESSION = 1
-SHOWN = 5
 
 
 class ImageHeader(NamedTuple):
@@ -29,15 +32,17 @@ class ImageHeader(NamedTuple):
 
     Attributes:
         shape: ``(C, D, H, W)``, as ``read_image`` would return it.
-        spacing: mm, ``(D, H, W)`` order.
-        affine: ``(4, 4)`` array index ``(D, H, W)`` -> world mm.
+        spacing: in ``unit``, ``(D, H, W)`` order.
+        affine: ``(4, 4)`` array index ``(D, H, W)`` -> world, in ``unit``.
         dtype: dtype of the stored voxels.
+        unit: "mm", or "px" where the file declares no size of its pixels.
     """
 
     shape: tuple[int, int, int, int]
     spacing: tuple[float, float, float]
     affine: NDArray[np.float64]
     dtype: np.dtype[Any]
+    unit: Unit = "mm"
 
 
 def image_header(path: str | Path) -> ImageHeader:
@@ -48,7 +53,7 @@ def image_header(path: str | Path) -> ImageHeader:
         DataInvalid: not an image, or a header its file cannot bear out.
     """
     header = header_of(Path(path))
-    return ImageHeader(header.shape, header.spacing, header.affine, header.dtype)
+    return ImageHeader(header.shape, header.spacing, header.affine, header.dtype, header.unit)
 
 
 def read_image(
@@ -57,16 +62,38 @@ def read_image(
     """Read intensities.
 
     Args:
-        path: .nii, .nii.gz, .hdr/.img, .mgz, or what SimpleITK reads where it is installed.
+        path: .nii, .nii.gz, .hdr/.img, .mgz, a picture, a TIFF, or what SimpleITK reads where it is installed.
 
     Returns:
         float32 array ``(C, D, H, W)``, all finite (2D images have D = 1); spacing in mm ``(D, H, W)``;
-        affine ``(4, 4)`` array index -> world mm.
+        affine ``(4, 4)`` array index -> world mm. Of pictures that say no size both are in pixels.
 
     Raises:
         DataMissing: no such file.
         DataInvalid: corrupt or truncated file, five axes, NaN or infinite intensities.
     """
+    image = read_volume(path)
+    return image.array, image.spacing, image.affine
+
+
+class Volume(NamedTuple):
+    """Intensities on their grid.
+
+    Attributes:
+        array: float32 ``(C, D, H, W)``, all finite.
+        spacing: in ``unit``, ``(D, H, W)``.
+        affine: ``(4, 4)`` array index -> world, in ``unit``.
+        unit: "mm", or "px" where the file declares no size of its pixels.
+    """
+
+    array: NDArray[np.float32]
+    spacing: tuple[float, float, float]
+    affine: NDArray[np.float64]
+    unit: Unit
+
+
+def read_volume(path: str | Path) -> Volume:
+    """Read intensities; see ``read_image``."""
     import numpy as np
 
     path = Path(path)
@@ -83,75 +110,52 @@ def read_image(
             infinite = int(np.isinf(image).sum())
             found = f"{nan} NaN and {infinite} infinite of {image.size} voxels"
             raise invalid(path, "finite intensities", found, "Repair or leave out this image.")
-    return image, header.spacing, header.affine
+    return Volume(image, header.spacing, header.affine, header.unit)
 
 
-def read_label_map(path: str | Path, like: LabelMap | None = None) -> LabelMap:
+def read_label_map(
+    path: str | Path, like: LabelMap | None = None, colours: Mapping[Colour, int] | None = None
+) -> LabelMap:
     """Read a label map: integer ``(D, H, W)``, in the stored dtype if it is small, else in the smallest that fits.
+
+    Values that a header's slope put beside whole numbers are rounded, and ``notes`` says so; see
+    ``segbench.files.integers``.
 
     Args:
         path: an image (see ``read_image``), or ``.npz`` (see ``segbench.files.archives``).
-        like: whose grid an ``.npz`` lies on; images say their own.
+        like: whose grid an ``.npz`` without a spacing lies on; images say their own.
+        colours: colour -> label value of pictures in colour; None = values, or palette indices, are labels.
 
     Raises:
         DataMissing: no such file.
-        DataInvalid: corrupt or truncated file, more than three axes, values that are no integers, ``.npz`` without
-            ``like``.
+        DataInvalid: corrupt or truncated file, more than three axes, values that are no integers.
     """
-    import numpy as np
-
     path = Path(path)
     if path.suffix.lower() == archives.ENDING:
-        voxels = archives.label_array(path, like)
-        if voxels.dtype.kind == "f":
-            _check_integers(path, voxels)
-        assert like is not None
-        return LabelMap(_smallest(voxels), like.spacing, like.affine)
-    header, voxels = volume_of(path)
+        voxels, spacing = archives.label_array(path, like)
+        labels, _ = whole_labels(path, voxels)
+        if spacing is not None:
+            return LabelMap(labels, spacing)
+        return LabelMap(labels, (1.0, 1.0, 1.0), unit="px") if like is None else like.with_array(labels)
+    header, voxels, notes = labels_of(path, colours or {})
     with guarded(path):
-        if header.shape[0] != 1:
-            found = f"{header.shape[0]} volumes in one file"
+        if len(voxels) != 1:
+            found = f"{len(voxels)} volumes in one file"
             raise invalid(path, "a label map of three axes", found, "Store one integer per voxel.")
-        voxels = voxels[0]
-        if (header.slope, header.intercept) != (1.0, 0.0):
-            voxels = voxels * np.float64(header.slope) + np.float64(header.intercept)
-        if voxels.dtype.kind == "f":
-            _check_integers(path, voxels)
-        return LabelMap(_smallest(voxels), header.spacing, header.affine)
+        labels, rounded = whole_labels(path, voxels[0], header.slope, header.intercept)
+        return LabelMap(labels, header.spacing, header.affine, notes=(*notes, *rounded), unit=header.unit)
 
 
-def _check_integers(path: Path, voxels: NDArray[Any]) -> None:
-    import numpy as np
-
-    wrong = voxels != np.rint(voxels)  # True for NaN
-    wrong |= ~(np.abs(voxels) < 2.0**53)
-    if wrong.any():
-        values = ", ".join(str(value) for value in np.unique(voxels[wrong])[:SHOWN])
-        found = f"{int(wrong.sum())} voxels with other values ({values}, ...)"
-        raise invalid(path, "integer labels", found, "Was an image given as label map, or a label map interpolated?")
-
-
-def _smallest(voxels: NDArray[Any]) -> NDArray[np.integer[Any]]:
-    import numpy as np
-
-    if voxels.dtype in (np.uint8, np.int8, np.int16):
-        return voxels
-    low, high = int(voxels.min()), int(voxels.max())
-    for dtype in (np.uint8, np.int16, np.int32, np.int64):
-        if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
-            return voxels.astype(dtype)
-    raise ValueError(f"labels up to {high} are too large")
-
-
-def write_label_map(path: str | Path, label_map: LabelMap) -> None:
-    """Write a label map as .nii.gz, atomically, on its own grid; see ``write_image``.
+def write_label_map(path: str | Path, label_map: LabelMap, colours: Mapping[int, Colour] | None = None) -> None:
+    """Write a label map, atomically, on its own grid; see ``write_image``.
 
     Args:
-        path: ends in .nii.gz or .nii.
+        path: ends in .nii.gz or .nii, or in .png, .bmp (one slice each), .tif or .tiff (calibrated as ImageJ does).
         label_map: integer ``(D, H, W)`` or ``(H, W)``; its dtype is kept, bool becomes uint8.
+        colours: label value -> colour for pictures; None = values are written as greys.
 
     Raises:
-        DataInvalid: an array that is no label map.
+        DataInvalid: an array that is no label map, or none that the format can hold.
         SegbenchError: the file cannot be written; what stood there before is untouched.
     """
     import numpy as np
@@ -161,6 +165,9 @@ def write_label_map(path: str | Path, label_map: LabelMap) -> None:
     if array.dtype.kind not in "iu" or array.ndim not in (2, 3):
         raise DataInvalid(f"{path}: expected an integer label map (D, H, W), found {array.dtype} {array.shape}.")
     spacing = tuple(float(size) for size in label_map.spacing)
+    if Path(path).suffix.lower() in drawing.ENDINGS:
+        drawing.write(Path(path), label_map.with_array(array), colours)
+        return
     if array.ndim == 2:
         array, spacing = array[None], (1.0, *spacing)
     _write(Path(path), array, spacing, label_map.affine)

@@ -1,23 +1,20 @@
-"""Images through SimpleITK, in a process of its own: a damaged MetaImage or TIFF can crash or stall the C++ library.
+"""MetaImage and NRRD through SimpleITK, in a process of its own: a damaged file can crash or stall the C++ library.
 
-The child (``python -m segbench.files.itk IMAGE FOLDER``) writes ``header.json`` and, if asked, ``voxels.npy``; it costs
-about half a second a file, which only formats other than NIfTI pay.
+The child (``python -m segbench.files.itk``, see ``child.py``) answers with the header and, if asked, leaves the voxels
+in a file; it starts once and serves many.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-import json
-import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segbench.errors import DataInvalid, SegbenchError
-from segbench.files.formats import (
+from segbench.files.child import Child, Died, Stalled, serve
+from segbench.files.headers import (
     LARGEST,
     REPLACE,
     Header,
@@ -34,6 +31,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 600
 """Seconds after which a file is given up."""
+CHILD = Child("segbench.files.itk")
+"""The process that reads."""
 _PIXELS = {
     "8-bit unsigned": "u1",
     "8-bit signed": "i1",
@@ -64,24 +63,12 @@ def read(path: Path, *, voxels: bool = True) -> tuple[Header, NDArray[Any]]:
     if not path.is_file():
         raise IsADirectoryError(path) if path.is_dir() else FileNotFoundError(path)
     with tempfile.TemporaryDirectory() as folder:
-        command = [
-            sys.executable,
-            "-P",
-            "-m",
-            "segbench.files.itk",
-            str(path.absolute()),
-            folder,
-            "voxels" if voxels else "",
-        ]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         try:
-            child = subprocess.run(command, env=environment, capture_output=True, timeout=PATIENCE, check=False)
-        except subprocess.TimeoutExpired as error:
+            content = CHILD.ask({"image": str(path.absolute()), "folder": folder, "voxels": voxels}, PATIENCE)
+        except Stalled as error:
             raise invalid(path, "an answer in time", f"none after {PATIENCE} seconds", REPLACE) from error
-        answer = Path(folder) / "header.json"
-        if child.returncode or not answer.is_file():
-            raise invalid(path, "a readable image", f"a file that ends SimpleITK ({child.returncode})", REPLACE)
-        content = json.loads(answer.read_text(encoding="utf-8"))
+        except Died as error:
+            raise invalid(path, "a readable image", f"a file that ends SimpleITK ({error})", REPLACE) from error
         if "error" in content:
             raise DataInvalid(f"{path}: {content['error']}")
         header = Header(
@@ -93,20 +80,19 @@ def read(path: Path, *, voxels: bool = True) -> tuple[Header, NDArray[Any]]:
         return header, np.load(Path(folder) / "voxels.npy", allow_pickle=False) if voxels else np.empty(0)
 
 
-def main(image: str, folder: str, voxels: str) -> None:
+def answer(request: dict[str, Any]) -> dict[str, Any]:
     """Answer one request of ``read`` in the child process."""
     import numpy as np
 
-    path = Path(image)
+    path = Path(request["image"])
     try:
         with guarded(path):
             reader, header = _header(path)
-            if voxels:
-                np.save(Path(folder) / "voxels.npy", _voxels(reader, header))
-            answer: dict[str, Any] = header._asdict() | {"affine": header.affine.tolist(), "dtype": header.dtype.str}
+            if request["voxels"]:
+                np.save(Path(request["folder"]) / "voxels.npy", _voxels(reader, header))
+            return header._asdict() | {"affine": header.affine.tolist(), "dtype": header.dtype.str}
     except SegbenchError as error:
-        answer = {"error": str(error).removeprefix(f"{path}: ")}
-    (Path(folder) / "header.json").write_text(json.dumps(answer), encoding="utf-8")
+        return {"error": str(error).removeprefix(f"{path}: ")}
 
 
 def _header(path: Path) -> tuple[Any, Header]:
@@ -153,4 +139,4 @@ def _voxels(reader: Any, header: Header) -> NDArray[Any]:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    serve(answer)

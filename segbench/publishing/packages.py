@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from segbench.errors import DataInvalid, DataMissing, UsageError, safe_name
-from segbench.files.formats import check_size
+from segbench.files.headers import check_size
 from segbench.results import RECORD, SCORES
 
 MANIFEST = "submission.json"

@@ -168,7 +168,7 @@ def _metrics(named: Sequence[str], how: HowScored, catalogue: Catalogue) -> tupl
         gone = [value for value in vars(metric).values() if isinstance(value, Path) and not value.is_file()]
         if gone:
             notes.append(f"{name} stays self-reported: it was computed with a file that is not here, {gone[0]}.")
-        elif metric.needs_training and getattr(metric, "prior", None) is None:
+        elif metric.learns:
             notes.append(f"{name} stays self-reported: it must see training truths.")
         else:
             metrics.append(metric)

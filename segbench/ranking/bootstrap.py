@@ -12,8 +12,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from segbench.ranking.resampled_tests import resampled_p
 from segbench.ranking.schemes import Missing, Scheme, Ties, case_ranks, kendall, rank_aggregates
-from segbench.ranking.significance import DECIMALS, Adjustment, pairwise_p, wins
+from segbench.ranking.significance import DECIMALS, Adjustment, wins
 
 Floats = NDArray[np.float64]
 Interval = Literal["percentile", "basic", "bca"]
@@ -92,7 +93,7 @@ def bootstrap_scores(
     if first != "test":
         return bootstrap_aggregates(values, drawn, first), direction
     M = multiplicities(drawn)
-    won = wins(pairwise_p(values, direction, M, decimals), alpha, adjustment).sum(axis=2).astype(float)  # (B, K)
+    won = wins(resampled_p(values, direction, M, decimals), alpha, adjustment).sum(axis=2).astype(float)  # (B, K)
     won[M @ ~np.isnan(values) == 0] = np.nan
     return won, 1
 

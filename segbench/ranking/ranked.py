@@ -57,7 +57,7 @@ def rank_grid(grid: Grid, request: Request, values: Floats | None = None) -> Ran
     if values is None:
         values = grid.values("worst" if request.missing is None else request.missing)
     wanted = request.headline or (("all",) if request.metrics else None)
-    chosen = headline([measure.metric for measure in grid.measures], wanted)
+    chosen = headline(grid.measures, wanted)
     weights = _weights(grid.measures, chosen)
     scored = grid.scored()
     schedule = _rank_then_mean if request.scheme == "rank-then-mean" else _rank_tasks

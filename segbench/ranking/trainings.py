@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr, stdtrit
 
 from segbench.ranking.robustness import mean_over_cases
 from segbench.ranking.schemes import case_ranks
@@ -41,6 +40,8 @@ class Trainings:
         d = self.d if drawn is None else self.d[drawn]
         if d.shape[-1] < 2 or not np.isfinite(self.seed_variances).all():
             return np.ones(d.shape[:-1]), np.ones(d.shape[:-1])
+        from scipy.special import stdtr
+
         error, df = self._error(d, seeds)
         mean = d.mean(axis=-1)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -51,6 +52,8 @@ class Trainings:
         """Return the 95 % interval of the mean difference; None for ranks, and where a variance is unknown."""
         if self.ranked or not np.isfinite(self.seed_variances).all():
             return None
+        from scipy.special import stdtrit
+
         error, df = self._error(self.d, seeds)
         reach = float(stdtrit(df, 0.975) * error)
         return float(self.d.mean()) - reach, float(self.d.mean()) + reach

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench.contracts import Metric
-from segbench.errors import SegbenchError
+from segbench.boxes import values_of
+from segbench.contracts import Dataset, Metric
+from segbench.errors import DataInvalid, SegbenchError
 from segbench.files.images import read_label_map
 from segbench.names import first_few
+from segbench.scoring.binary import in_one_custom
 from segbench.scoring.geometry import Mode, align
 from segbench.scoring.metrics import Scored, missing_scores, score_case
 from segbench.scoring.pairs import CaseProblem, Pair
 from segbench.truths import truth_digest
-from segbench.types import UNKNOWN, LabelMap, Status, Task
-
-CHUNK = 1 << 16
-"""Voxels looked at together when values are collected: small, because most pieces are background only."""
+from segbench.types import UNKNOWN, LabelMap, Status, Task, Unit
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class Setting:
         ignore: label of voxels that do not count, or None.
         known: label values that may occur; others are reported.
         strict_labels: whether other values are a fault, or merely noted because labels were chosen by hand.
+        dataset: prepared; where truths are that are no files.
+        colours: red, green, blue -> label value of masks in colour; empty = values are labels.
     """
 
     task: Task
@@ -43,8 +45,12 @@ class Setting:
     ignore: int | None = None
     known: frozenset[int] = frozenset()
     strict_labels: bool = True
+    dataset: Dataset | None = None
+    colours: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
 
 
+KEPT = 1 << 28
+"""Bytes of references that are kept between looking for labels and scoring; others are read twice."""
 PlainScore = tuple[int, str, int | None, float | None, Status]
 """Position of the metric, name and label of the structure, value, status."""
 
@@ -58,18 +64,30 @@ class Outcome:
         problems: what a reader must know.
         passing: True if the same command may succeed another time (memory ran out).
         truth: see ``truths.truth_digest``; "" if the reference was not read.
+        unit: of lengths on the reference's grid; "" if it was not read.
+        flat: whether the reference is one slice.
     """
 
     scores: list[PlainScore] = field(default_factory=list)
     problems: tuple[CaseProblem, ...] = ()
     passing: bool = False
     truth: str = ""
+    unit: Unit | Literal[""] = ""
+    flat: bool = False
 
 
-def failed(pair: Pair, setting: Setting, why: str, *, passing: bool = False, truth: str = "") -> Outcome:
-    """Return the outcome of a case that could not be scored."""
+def failed(pair: Pair, setting: Setting, why: str, *, passing: bool = False, known: Outcome | None = None) -> Outcome:
+    """Return the outcome of a case that could not be scored.
+
+    Args:
+        pair, setting: the case.
+        why: in words.
+        passing: whether the same command may succeed another time.
+        known: what is known of its reference.
+    """
     problem = CaseProblem(pair.case, "failed", why, pair.rater)
-    return Outcome(_plain(missing_scores(setting.task, setting.metrics, "failed"), setting), (problem,), passing, truth)
+    scores = _plain(missing_scores(setting.task, setting.metrics, "failed"), setting)
+    return replace(known or Outcome(), scores=scores, problems=(problem,), passing=passing)
 
 
 def _plain(scored: list[Scored], setting: Setting) -> list[PlainScore]:
@@ -85,41 +103,62 @@ def score_pair(pair: Pair, setting: Setting) -> Outcome:
     if pair.fault or pair.predicted is None:
         status: Status = "failed" if pair.fault else "missing"
         absent = _plain(missing_scores(setting.task, setting.metrics, status), setting)
-        return Outcome(absent, truth="" if pair.fault else _digest(pair, setting))
-    digest = ""
+        return replace(Outcome() if pair.fault else _not_predicted(pair, setting), scores=absent)
+    known = Outcome()
     try:
-        truth = _with_ignored(_read(pair.truth, "reference"), setting.ignore)
-        digest = truth_digest(truth)
-        aligned = align(_read(pair.predicted, "prediction", truth), truth, setting.geometry)
+        read = _read_truth(pair, setting)
+        truth = _with_ignored(read, setting.ignore)
+        known = _reference(truth)
+        other = _read(pair.predicted, "prediction", setting, read)
+        notes = [*(f"reference {note}" for note in read.notes), *(f"prediction {note}" for note in other.notes)]
+        other, truth, customs = in_one_custom(other, truth, setting.known, setting.ignore)
+        aligned = align(other, truth, setting.geometry)
         predicted = _without_ignored(aligned.predicted, truth, setting.ignore)
         problems = _strange_values(pair, predicted, truth, setting)
-        if aligned.note:
-            problems.append(CaseProblem(pair.case, "note", aligned.note, pair.rater))
+        notes += [*customs, aligned.note]
+        problems += [CaseProblem(pair.case, "note", note, pair.rater) for note in notes if note]
         reasons: list[str] = []
         count = len(setting.task.labels)
         predicted, truth = in_range(predicted, count), in_range(truth, count)
         scores = score_case(predicted, truth, setting.task, setting.metrics, reasons)
     except SegbenchError as error:
-        return failed(pair, setting, str(error), truth=digest)
+        return failed(pair, setting, str(error), known=known)
     except MemoryError:
-        return failed(pair, setting, "memory ran out. Use fewer --jobs.", passing=True, truth=digest)
+        return failed(pair, setting, "memory ran out. Use fewer --jobs.", passing=True, known=known)
     except Exception as error:
-        return failed(pair, setting, f"unexpected {type(error).__name__}: {error}", truth=digest)
+        return failed(pair, setting, f"unexpected {type(error).__name__}: {error}", known=known)
     problems += [CaseProblem(pair.case, "failed", reason, pair.rater) for reason in reasons]
-    return Outcome(_plain(scores, setting), tuple(problems), truth=digest)
+    return replace(known, scores=_plain(scores, setting), problems=tuple(problems))
 
 
-def _digest(pair: Pair, setting: Setting) -> str:
-    """Return the digest of a reference that was not predicted, "" if it cannot be read."""
+def _reference(truth: LabelMap) -> Outcome:
+    """Return what rows say of a reference, without scores."""
+    flat = truth.array.ndim == 2 or truth.array.shape[0] == 1
+    return Outcome(truth=truth_digest(truth), unit=truth.unit, flat=flat)
+
+
+def _not_predicted(pair: Pair, setting: Setting) -> Outcome:
+    """Return what rows say of a reference that was not predicted; nothing if it cannot be read."""
     try:
-        return truth_digest(_with_ignored(_read(pair.truth, "reference"), setting.ignore))
-    except (SegbenchError, MemoryError):
-        return ""
+        return _reference(_with_ignored(_read_truth(pair, setting), setting.ignore))
+    except Exception:  # a missing prediction is not made worse by a broken reference
+        return Outcome()
 
 
-def _read(path: Path, role: str, like: LabelMap | None = None) -> LabelMap:
+def _read_truth(pair: Pair, setting: Setting) -> LabelMap:
+    """Read the reference of a case from its file or its dataset."""
+    if pair.ref is None:
+        kept = None if setting.colours else _kept.pop(pair.truth, None)
+        return _read(pair.truth, "reference", setting) if kept is None else kept
+    truth = setting.dataset.load_truth(pair.ref) if setting.dataset is not None else None
+    if truth is None:
+        raise DataInvalid(f"test case {pair.case} has no truth to score against.")
+    return truth
+
+
+def _read(path: Path, role: str, setting: Setting, like: LabelMap | None = None) -> LabelMap:
     try:
-        return read_label_map(path, like)
+        return read_label_map(path, like, setting.colours)
     except SegbenchError as error:
         raise type(error)(f"{role} {error}") from error
     except OSError as error:
@@ -130,69 +169,79 @@ def _with_ignored(truth: LabelMap, ignore: int | None) -> LabelMap:
     if ignore is None:
         return truth
     wide = np.promote_types(truth.array.dtype, np.int8)
-    return LabelMap(np.where(truth.array == ignore, UNKNOWN, truth.array.astype(wide)), truth.spacing, truth.affine)
+    return LabelMap(
+        np.where(truth.array == ignore, UNKNOWN, truth.array.astype(wide)), truth.spacing, truth.affine, unit=truth.unit
+    )
 
 
 def _without_ignored(predicted: LabelMap, truth: LabelMap, ignore: int | None) -> LabelMap:
     """Set predicted voxels that do not count to background, so that nobody wonders about their values."""
     if ignore is None:
         return predicted
-    array = np.where(truth.array == UNKNOWN, 0, predicted.array)
-    return LabelMap(array, predicted.spacing, predicted.affine)
+    return predicted.with_array(np.where(truth.array == UNKNOWN, 0, predicted.array))
 
 
 def in_range(labels: LabelMap, count: int) -> LabelMap:
     """Set values from ``count`` on to background, so that metrics may use values as positions."""
-    if labels.array.size == 0 or int(labels.array.max()) < count:
+    if max(values_of(labels), default=0) < count:
         return labels
-    return LabelMap(np.where(labels.array < count, labels.array, 0), labels.spacing, labels.affine)
+    return labels.with_array(np.where(labels.array < count, labels.array, 0))
 
 
 def _strange_values(pair: Pair, predicted: LabelMap, truth: LabelMap, setting: Setting) -> list[CaseProblem]:
     """Name values that the task does not know; they are scored as what they are: nothing it asks for."""
     problems = []
-    true_values = values_in(truth.array)
+    true_values = values_in(truth)
     known = setting.known | {0}
     kind: Any = "labels" if setting.strict_labels else "note"
     strange = sorted(true_values - known - {UNKNOWN})
     if strange and setting.strict_labels:
         what = f"the reference has unknown labels {first_few(strange, 8)}"
         problems.append(CaseProblem(pair.case, kind, what, pair.rater))
-    if strange := sorted(values_in(predicted.array) - known - true_values):
+    if strange := sorted(values_in(predicted) - known - true_values):
         what = f"the prediction has unknown labels {first_few(strange, 8)}; they count as background"
         problems.append(CaseProblem(pair.case, kind, what, pair.rater))
     return problems
 
 
-def values_in(array: NDArray[np.integer[Any]]) -> set[int]:
-    """Return the values that occur in a label map, without sorting its voxels.
+def values_in(labels: LabelMap | NDArray[np.integer[Any]]) -> set[int]:
+    """Return the values that occur in a label map or in an integer array of up to three axes.
 
     Args:
-        array: integer array of any shape.
+        labels: of a label map it is looked up once, and what was found serves its metrics too.
     """
-    found: set[int] = set()
-    flat = array.reshape(-1)
-    for start in range(0, flat.size, CHUNK):
-        piece = flat[start : start + CHUNK]
-        low, high = int(piece.min()), int(piece.max())
-        if high - low > 1 << 16:
-            found.update(np.unique(piece).tolist())
-        elif high == low:
-            found.add(low)
-        else:
-            counts = np.bincount((piece if low == 0 else piece.astype(np.int64) - low).ravel())
-            found.update((np.flatnonzero(counts) + low).tolist())
-    return found
+    return set(values_of(labels if isinstance(labels, LabelMap) else LabelMap(labels, ())))
 
 
 def values_in_file(path: Path) -> set[int]:
     """Return the values of a label map file, or nothing if it cannot be read (scoring will say why)."""
     try:
-        return values_in(read_label_map(path).array)
+        return values_in(read_label_map(path))
     except (SegbenchError, OSError, MemoryError):
         return set()
 
 
+def values_in_kept_file(path: Path) -> set[int]:
+    """Return the values of a reference, and keep it for ``score_pair`` in this process, until ``forget``."""
+    try:
+        labels = read_label_map(path)
+    except (SegbenchError, OSError, MemoryError):
+        return set()
+    if labels.array.nbytes <= KEPT - _kept_bytes[0]:
+        _kept[path] = labels
+        _kept_bytes[0] += labels.array.nbytes
+    return values_in(labels)
+
+
+def forget() -> None:
+    """Keep no references any longer."""
+    _kept.clear()
+    _kept_bytes[0] = 0
+
+
+_kept: dict[Path, LabelMap] = {}
+"""References that were read to see which labels they have and wait to be scored against."""
+_kept_bytes = [0]
 _setting: list[Setting] = []
 """The setting of this process; filled by ``settle``."""
 

@@ -76,13 +76,13 @@ def align(predicted: LabelMap, truth: LabelMap, mode: Mode = "strict") -> Aligne
     if found.kind in ("same", "reoriented"):
         array = predicted.array.transpose(found.axes)
         array = np.ascontiguousarray(np.flip(array, found.flips)) if found.kind == "reoriented" else array
-        return Aligned(LabelMap(array, truth.spacing, truth.affine), found.words)
+        return Aligned(truth.with_array(array), found.words)
     if mode == "resample":
         note = f"resampled onto the reference's grid by nearest neighbour ({found.words})"
         return Aligned(_resample(predicted, truth), note)
     if found.kind == "affine" and mode == "tolerant":
         note = f"compared voxel by voxel although {found.words}"
-        return Aligned(LabelMap(predicted.array, truth.spacing, truth.affine), note)
+        return Aligned(truth.with_array(predicted.array), note)
     advice = (
         "If the voxels do correspond, say --geometry tolerant; if the headers are right, --geometry resample."
         if found.kind == "affine"
@@ -99,6 +99,8 @@ def compare(predicted: LabelMap, truth: LabelMap) -> Comparison:
         truth: the reference.
     """
     identity = tuple(range(truth.array.ndim))
+    if "px" in (predicted.unit, truth.unit):
+        return _compare_pixels(predicted, truth, identity)
     affines = (_usable(predicted), _usable(truth))
     if affines[0] is None or affines[1] is None or len(identity) != 3:
         return _compare_without_affine(predicted, truth, identity)
@@ -135,6 +137,18 @@ def _mismatch(
     return Comparison("affine", f"the affines differ: corners of the volume lie up to {far:.3g} mm apart")
 
 
+def _compare_pixels(predicted: LabelMap, truth: LabelMap, identity: tuple[int, ...]) -> Comparison:
+    """Compare grids of which one or both have pixels of unknown size: all there is are the shapes."""
+    if predicted.array.shape != truth.array.shape:
+        words = f"its shape is {_times(predicted.array.shape)}, expected {_times(truth.array.shape)}"
+        return Comparison("grid", words)
+    measured = predicted if truth.unit == "px" else truth
+    if predicted.unit == truth.unit or measured.spacing == (1.0, 1.0, 1.0):  # as a picture converted to NIfTI has it
+        return Comparison("same", axes=identity)
+    which = "the prediction" if predicted.unit == "px" else "the reference"
+    return Comparison("same", f"{which} does not say what a pixel measures; compared pixel by pixel", identity)
+
+
 def _compare_without_affine(predicted: LabelMap, truth: LabelMap, identity: tuple[int, ...]) -> Comparison:
     shapes = predicted.array.shape, truth.array.shape
     if difference := _shape_or_spacing(shapes[0], predicted.spacing, shapes[1], truth.spacing):
@@ -164,9 +178,9 @@ def _same_rank(predicted: LabelMap, truth: LabelMap) -> LabelMap:
     if predicted.array.ndim == truth.array.ndim:
         return predicted
     if truth.array.ndim == 3 and truth.array.shape[0] == 1 and predicted.array.ndim == 2:
-        return LabelMap(predicted.array[None], (truth.spacing[0], *predicted.spacing), None)
+        return LabelMap(predicted.array[None], (truth.spacing[0], *predicted.spacing), None, unit=predicted.unit)
     if truth.array.ndim == 2 and predicted.array.ndim == 3 and predicted.array.shape[0] == 1:
-        return LabelMap(predicted.array[0], predicted.spacing[-2:], None)
+        return LabelMap(predicted.array[0], predicted.spacing[-2:], None, unit=predicted.unit)
     raise DataInvalid(
         f"the prediction has {predicted.array.ndim} axes ({_times(predicted.array.shape)}), "
         f"expected {truth.array.ndim} ({_times(truth.array.shape)})."
@@ -217,11 +231,19 @@ def _resample(predicted: LabelMap, truth: LabelMap) -> LabelMap:
         cval=0,
         prefilter=False,
     )
-    return LabelMap(array, truth.spacing, truth.affine)
+    return truth.with_array(array)
 
 
 def _index_mapping(predicted: LabelMap, truth: LabelMap) -> NDArray[np.float64]:
-    """Return index of the reference -> index of the prediction; by spacing alone if one has no place in space."""
+    """Return index of the reference -> index of the prediction; by spacing alone if one has no place in space.
+
+    Where one has pixels of unknown size the whole of one picture is the whole of the other.
+    """
+    if "px" in (predicted.unit, truth.unit):
+        ratios = np.array(predicted.array.shape) / np.array(truth.array.shape)
+        scaled = np.diag([*ratios, 1.0])
+        scaled[:-1, -1] = (ratios - 1) / 2  # pixel centres lie half a pixel inside
+        return scaled
     first, second = (_usable(labels) if labels.array.ndim == 3 else None for labels in (predicted, truth))
     if first is None or second is None:
         first, second = (np.diag([*labels.spacing, 1.0]) for labels in (predicted, truth))

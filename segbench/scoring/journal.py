@@ -20,23 +20,27 @@ class Journal:
     Args:
         folder: of the run; created.
         cases: number of cases.
+        key: names what is scored; the journal of another request is thrown away.
     """
 
-    def __init__(self, folder: Path, cases: int) -> None:
+    def __init__(self, folder: Path, cases: int, key: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / FILE
+        self.path, self.key = folder / FILE, key
         self.done: dict[int, Outcome] = {}
-        if self.path.is_file():
-            for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
-                with contextlib.suppress(ValueError, TypeError, KeyError):
-                    index, outcome = _read(json.loads(line))
-                    if 0 <= index < cases:
-                        self.done[index] = outcome
+        lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines() if self.path.is_file() else []
+        self.known = bool(lines) and lines[0] == self._head()
+        for line in lines[1:] if self.known else ():
+            with contextlib.suppress(ValueError, TypeError, KeyError):
+                index, outcome = _read(json.loads(line))
+                if 0 <= index < cases:
+                    self.done[index] = outcome
+
+    def _head(self) -> str:
+        return json.dumps({"key": self.key})
 
     def __enter__(self) -> Journal:
-        self._stream = self.path.open("a", encoding="utf-8")
-        if self.done or self.path.stat().st_size:
-            self._stream.write("\n")  # ends a line that was cut off
+        self._stream = self.path.open("a" if self.known else "w", encoding="utf-8")
+        self._stream.write("\n" if self.known else self._head() + "\n")  # the first ends a line that was cut off
         return self
 
     def __exit__(
@@ -51,6 +55,7 @@ class Journal:
             return
         problems = [(one.case, one.kind, one.what, one.rater) for one in outcome.problems]
         entry = {"case": index, "scores": outcome.scores, "problems": problems, "truth": outcome.truth}
+        entry |= {"unit": outcome.unit, "flat": outcome.flat}
         self._stream.write(json.dumps(entry) + "\n")
         self._stream.flush()  # to the system, which survives a killed process
 
@@ -63,4 +68,5 @@ def remove(folder: Path) -> None:
 def _read(entry: dict[str, Any]) -> tuple[int, Outcome]:
     scores = [(int(metric), name, label, value, status) for metric, name, label, value, status in entry["scores"]]
     problems = tuple(CaseProblem(case, kind, what, rater) for case, kind, what, rater in entry["problems"])
-    return int(entry["case"]), Outcome(scores, problems, truth=str(entry["truth"]))
+    known = {"truth": str(entry["truth"]), "unit": entry["unit"], "flat": bool(entry["flat"])}
+    return int(entry["case"]), Outcome(scores, problems, **known)

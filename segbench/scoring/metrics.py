@@ -4,23 +4,69 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from segbench.contracts import Metric
-from segbench.params import changes, flattened
+from segbench.host import Origin, blame
+from segbench.params import changes, fingerprint, flattened
+from segbench.truths import truth_digest
 from segbench.types import UNKNOWN, LabelMap, Score, Status, Task
 
 Scored = tuple[Metric, Score]
+KNOWLEDGE_DIGITS = 8
 
 
 def version_of(metric: Metric) -> str:
-    """Return the version that a metric's scores carry, e.g. ``1 tolerance=2.0``.
+    """Return the version that a metric's scores carry, e.g. ``1 tolerance=2.0`` or ``1 prior=9c0d1f2a``.
 
-    It is the metric's own and what its parameters change of their defaults (of a file the digest of its bytes): values
-    of other parameters are another measure, and a leaderboard refuses to compare two versions.
+    It is the metric's own, what its parameters change of their defaults (of a file the digest of its bytes), and the
+    digest of what it learnt: values of other parameters or another prior are another measure, and a leaderboard refuses
+    to compare two versions. A prior that was learnt and the same prior read from a file are one.
     """
-    changed = flattened(changes(metric)[0]).items()
-    return " ".join([metric.version, *(f"{key}={json.dumps(value, separators=(',', ':'))}" for key, value in changed)])
+    changed = flattened(changes(metric)[0])
+    if metric.knowledge_:
+        changed = {key: value for key, value in changed.items() if key != "prior"} | {"prior": metric.knowledge_}
+    return " ".join([metric.version, *(f"{key}={_plain(key, value)}" for key, value in changed.items())])
+
+
+def _plain(key: str, value: Any) -> str:
+    return value if key == "prior" else json.dumps(value, separators=(",", ":"))
+
+
+def prepare_metrics(
+    metrics: Iterable[Metric], task: Task, truths: Callable[[], Iterable[LabelMap]], origins: Mapping[str, Origin]
+) -> None:
+    """Prepare metrics; each that learns is shown the training truths once, and what it learnt becomes its version.
+
+    Args:
+        metrics: constructed.
+        task: what is scored.
+        truths: gives the training truths on their own grids, anew at each call.
+        origins: metric -> the plugin it comes from, named when it fails.
+
+    Raises:
+        PluginError: a metric failed.
+    """
+    for metric in metrics:
+        digests: list[str] = []
+        shown = _watched(truths(), digests) if metric.learns else iter(())
+        with blame(origins.get(metric.name, f"of metric {metric.name}"), f"preparing metric {metric.name}"):
+            metric.prepare(task, shown)
+            metric.structures(task)
+            knowledge = metric.knowledge()
+        if knowledge is None and metric.learns:
+            for _ in shown:  # what it did not look at is part of what it was given
+                pass
+            knowledge = sorted(digests)
+        if knowledge is not None:
+            metric.knowledge_ = fingerprint(knowledge)[:KNOWLEDGE_DIGITS]
+
+
+def _watched(truths: Iterable[LabelMap], digests: list[str]) -> Iterator[LabelMap]:
+    for truth in truths:
+        digests.append(truth_digest(truth))
+        yield truth
 
 
 def score_case(
@@ -93,10 +139,12 @@ def _without_unknown(predicted: LabelMap, truth: LabelMap) -> tuple[LabelMap, La
 
     unknown = truth.array == UNKNOWN if _has_negative(truth) else None
     if unknown is not None and unknown.any():
-        truth = LabelMap(np.where(unknown, 0, truth.array), truth.spacing, truth.affine)
-        predicted = LabelMap(np.where(unknown, 0, predicted.array), predicted.spacing, predicted.affine)
+        truth = truth.with_array(np.where(unknown, 0, truth.array))
+        predicted = LabelMap(
+            np.where(unknown, 0, predicted.array), predicted.spacing, predicted.affine, unit=predicted.unit
+        )
     if _has_negative(predicted):
-        predicted = LabelMap(np.maximum(predicted.array, 0), predicted.spacing, predicted.affine)
+        predicted = predicted.with_array(np.maximum(predicted.array, 0))
     return predicted, truth
 
 

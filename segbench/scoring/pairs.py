@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-ProblemKind = Literal["missing", "failed", "extra", "labels", "note"]
+from segbench.types import CaseRef
+
+ProblemKind = Literal["missing", "failed", "extra", "labels", "truth", "note"]
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,8 @@ class CaseProblem:
     Attributes:
         case: the case, or "" if it concerns all.
         kind: "missing" or "failed" (its scores say so too), "extra": a prediction nobody asked for, "labels": values
-            the task does not know, "note": done or overlooked on request.
+            the task does not know, "truth": another truth or metric than that of the run it shall stand beside,
+            "note": done or overlooked on request.
         what: the matter in words.
         rater: whose reference, where there are several.
     """
@@ -39,10 +42,12 @@ class Pair:
     Attributes:
         case: safe as a name, unique per rater.
         group: the patient, as far as the names tell.
-        truth: the reference file.
+        truth: the reference file; with ``ref`` merely its name.
         predicted: the prediction file, or None.
         fault: why the pair cannot be scored although files exist; "" if it can.
         rater: who drew the reference, where there are several.
+        ref: the case of ``Setting.dataset`` whose truth is the reference, if it is no file.
+        fold: to which the prediction belongs, where its folder says so; None = that of the whole evaluation.
     """
 
     case: str
@@ -51,3 +56,5 @@ class Pair:
     predicted: Path | None
     fault: str = ""
     rater: str | None = None
+    ref: CaseRef | None = None
+    fold: int | None = None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from segbench.results import scores_table
 from segbench.scoring.metrics import version_of
@@ -38,6 +39,33 @@ class Design:
     decision: str = ""
 
 
+_IN_PIXELS = {"mm": ("px", 1.0), "mm2": ("px2", 1.0), "mm3": ("px3", 1.0), "mL": ("px3", 1000.0)}
+"""Unit of a metric on a grid of millimetres -> on a grid of pixels, and what values are multiplied by."""
+
+
+def on_grid(unit: str, value: float | None, length: str, *, flat: bool) -> tuple[str, float | None]:
+    """Return unit and value of a metric on a grid whose lengths are in ``length``.
+
+    On pixels mm is px and mL is px3, or px2 for one slice, whose depth is one pixel.
+
+    Args:
+        unit: of the metric, on a grid of millimetres.
+        value: as the metric computed it from sides of 1.
+        length: "mm" or "px".
+        flat: whether the grid is one slice.
+    """
+    if length != "px" or unit not in _IN_PIXELS:
+        return unit, value
+    there, factor = _IN_PIXELS[unit]
+    return "px2" if flat and there == "px3" else there, None if value is None else value * factor
+
+
+def _most_common_grid(outcomes: Sequence[Outcome]) -> tuple[str, bool]:
+    """Return unit and flatness for cases whose reference could not be read: those of the others."""
+    counts = Counter((outcome.unit, outcome.flat) for outcome in outcomes if outcome.unit)
+    return counts.most_common(1)[0][0] if counts else ("mm", False)
+
+
 def rows_of(design: Design, pairs: Sequence[Pair], outcomes: Sequence[Outcome], metrics: Sequence[Metric]) -> pa.Table:
     """Return the rows of all cases, in the order of cases, metrics and structures.
 
@@ -50,7 +78,7 @@ def rows_of(design: Design, pairs: Sequence[Pair], outcomes: Sequence[Outcome], 
     import pyarrow as pa
 
     fixed = asdict(design)
-    kinds = [
+    kinds: list[dict[str, Any]] = [
         {
             **{"metric": one.name, "metric_version": version_of(one), "unit": one.unit, "better": one.better},
             **{"family": one.family, "preference": one.preference},
@@ -58,11 +86,15 @@ def rows_of(design: Design, pairs: Sequence[Pair], outcomes: Sequence[Outcome], 
         for one in metrics
     ]
     tables, rows = [], []
+    usual = _most_common_grid(outcomes)
     for pair, outcome in zip(pairs, outcomes, strict=True):
         case = {**fixed, "case_id": pair.case, "group": pair.group, "rater": pair.rater, "truth": outcome.truth}
+        length, flat = (outcome.unit, outcome.flat) if outcome.unit else usual
+        case |= {} if pair.fold is None else {"fold": pair.fold}
         for metric, structure, label, value, status in outcome.scores:
+            unit, value = on_grid(kinds[metric]["unit"], value, length, flat=flat)
             score = {"label": label, "label_name": structure, "value": value, "status": status}
-            rows.append({**case, **kinds[metric], **score})
+            rows.append({**case, **kinds[metric], "unit": unit, **score})
         if len(rows) >= ROWS_AT_ONCE:
             tables.append(scores_table(rows))
             rows = []

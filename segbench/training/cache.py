@@ -126,12 +126,18 @@ class Cache:
         dataset: a prepared dataset.
         recipe: its ``spacing``, ``crop`` and ``normalisation`` are used.
         spacing: training grid in mm, for a dataset that must follow another's; None = as ``settle_spacing`` finds.
+        code: digest of the dataset's source where no release stands for it.
     """
 
     def __init__(
-        self, root: Path, dataset: Dataset, recipe: Recipe, spacing: tuple[float, float, float] | None = None
+        self,
+        root: Path,
+        dataset: Dataset,
+        recipe: Recipe,
+        spacing: tuple[float, float, float] | None = None,
+        code: str = "",
     ) -> None:
-        self.dataset, self.task, self.recipe, self.spacing = dataset, dataset.task, recipe, spacing
+        self.dataset, self.task, self.recipe, self.spacing, self.code = dataset, dataset.task, recipe, spacing, code
         self.folder = root / self.task.name
 
     def settle_spacing(self, refs: Sequence[CaseRef]) -> None:
@@ -152,7 +158,7 @@ class Cache:
         """
         identity = {
             "version": CACHE_VERSION,
-            "dataset": [self.task.name, self.task.revision, self.dataset.version],
+            "dataset": [self.task.name, self.task.revision, self.dataset.version, self.code],
             "case": [ref.id, ref.stamp],
             "spacing": self.spacing,
             "crop": self.recipe.crop,
@@ -181,9 +187,15 @@ class Cache:
             labelled,
         )
 
-    def derive(self, case: StoredCase, method: Method) -> str:
-        """Compute and store a method's derived maps of a labelled case; returns the key for ``case.derived``."""
-        key = fingerprint([method.name, method.version, to_json(method, content_only=True)])[:16]
+    def derive(self, case: StoredCase, method: Method, code: str = "") -> str:
+        """Compute and store a method's derived maps of a labelled case; returns the key for ``case.derived``.
+
+        Args:
+            case: the case.
+            method: its version and parameters are part of the key.
+            code: digest of the method's source where no release stands for it; part of the key.
+        """
+        key = fingerprint([method.name, method.version, to_json(method, content_only=True), code])[:16]
         folder = case.folder / f"derived-{key}"
         if not folder.is_dir():
             maps = dict(method.derive(case.truth()))

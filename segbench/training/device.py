@@ -2,44 +2,133 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import platform
+import random
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 
 from segbench.config import DEVICES, PRECISIONS
 from segbench.errors import UsageError
 
+_LOGGERS = ("lightning_fabric", "lightning.fabric")
+
+
+@contextmanager
+def session(device: str, precision: str) -> Iterator[Any]:
+    """Yield a launched Fabric with deterministic algorithms switched on; afterwards the process is as it was before.
+
+    Restored are determinism, warning filters, environment variables, levels of loggers and the states of the random
+    generators of torch, numpy and Python, whether the block ends or raises.
+
+    Args:
+        device: auto | cpu | cuda | mps.
+        precision: auto | 32-true | bf16-mixed | 16-mixed.
+
+    Raises:
+        UsageError: for a device this machine does not have.
+    """
+    chosen = resolved(device, precision)
+    with warnings.catch_warnings(), _environment(), _generators(chosen[0]), _determinism(), _hushed():
+        yield launch(*chosen)
+
 
 def launch(device: str, precision: str) -> Any:
-    """Return a launched Fabric with deterministic algorithms switched on.
+    """Return a launched Fabric on a resolved device in a resolved precision."""
+    from lightning_fabric import Fabric
+
+    fabric = Fabric(accelerator=device, devices=1, precision=precision)  # type: ignore[arg-type]
+    fabric.launch()
+    return fabric
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Let Fabric speak of errors only."""
+    before = {name: logging.getLogger(name).level for name in _LOGGERS}
+    import lightning_fabric  # noqa: F401 - sets a level of its own
+
+    for name in _LOGGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning_fabric")
+    try:
+        yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
+
+
+@contextmanager
+def _environment() -> Iterator[None]:
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update({name: value for name, value in before.items() if os.environ.get(name) != value})
+
+
+@contextmanager
+def _generators(device: str) -> Iterator[None]:
+    """Keep the random generators: training seeds torch's, plugins may draw from any."""
+    plain, numbers = random.getstate(), np.random.get_state()
+    seed, state = torch.initial_seed(), torch.get_rng_state()
+    awake = device == "cuda" or torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    gpus = torch.cuda.get_rng_state_all() if awake else []
+    metal = torch.mps.get_rng_state() if device == "mps" else None
+    try:
+        yield
+    finally:
+        random.setstate(plain)
+        np.random.set_state(numbers)
+        torch.manual_seed(seed)  # also of devices that nobody had used yet
+        torch.set_rng_state(state)
+        if gpus:
+            torch.cuda.set_rng_state_all(gpus)
+        if metal is not None:
+            torch.mps.set_rng_state(metal)
+
+
+@contextmanager
+def _determinism() -> Iterator[None]:
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    fill = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    benchmark = torch.backends.cudnn.benchmark
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation.*")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # costs a tenth of a step
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
+        torch.backends.cudnn.benchmark = benchmark
+
+
+def resolved(device: str, precision: str) -> tuple[str, str]:
+    """Return the device class and the precision that a launch would settle on; launches nothing, switches nothing.
 
     Args:
         device: auto | cpu | cuda | mps.
         precision: auto | 32-true | bf16-mixed | 16-mixed; auto is bf16 where the processor computes in it.
 
-    Raises:
-        UsageError: for a device this machine does not have.
-    """
-    from lightning_fabric import Fabric
+    Returns:
+        ("cpu" | "cuda" | "mps", "32-true" | "bf16-mixed" | "16-mixed").
 
+    Raises:
+        UsageError: for a device this machine does not have, or a word that names none.
+    """
     chosen = _device(device)
-    for name in ("lightning_fabric", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="lightning_fabric")
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation.*")
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # costs a tenth of a step
-    torch.backends.cudnn.benchmark = False
-    _keep_pages()
-    fabric = Fabric(accelerator=chosen, devices=1, precision=_precision(precision, chosen))
-    fabric.launch()
-    return fabric
+    return chosen, _precision(precision, chosen)
 
 
 def _device(device: str) -> str:
@@ -53,7 +142,7 @@ def _device(device: str) -> str:
     return device
 
 
-def _precision(precision: str, device: str) -> Any:
+def _precision(precision: str, device: str) -> str:
     if precision not in PRECISIONS:
         raise UsageError(f"--precision {precision!r}: expected one of {', '.join(PRECISIONS)}.")
     if precision != "auto":
@@ -68,17 +157,6 @@ def _cpu_has_bf16() -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
 
 
-def _keep_pages() -> None:
-    """Ask glibc to keep freed memory instead of returning it after every large temporary (measured: up to 1.9x)."""
-    if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
-        return
-    trim_threshold, top_pad, mmap_max = -1, -2, -4
-    libc = ctypes.CDLL(None)
-    libc.mallopt(mmap_max, 0)
-    libc.mallopt(trim_threshold, 2**31 - 1)
-    libc.mallopt(top_pad, 64 << 20)
-
-
 def hardware(device: torch.device) -> dict[str, Any]:
     """Return what the machine is, for ``run.json``."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
@@ -90,13 +168,3 @@ def hardware(device: torch.device) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
     }
-
-
-def peak_memory(device: torch.device) -> int:
-    """Return the peak memory in bytes: of the GPU if one is used, else of the process."""
-    if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
-    import resource
-
-    unit = 1 if platform.system() == "Darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -12,35 +12,50 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from segbench.scoring.decisions import Chain
 from segbench.training.cache import StoredCase
-from segbench.types import LabelMap
+from segbench.types import LabelMap, Task
 from segbench.views import Patches, Shape, Slices, Window
 
 SLICES_AT_ONCE = 16
 Forward = Callable[[torch.Tensor], torch.Tensor]
 
 
-def predict(forward: Forward, case: StoredCase, view: Slices | Patches, labels: int, device: torch.device) -> LabelMap:
+def predict(
+    forward: Forward, case: StoredCase, view: Slices | Patches, task: Task, chain: Chain, device: torch.device
+) -> LabelMap:
     """Predict the label map of a stored case on the case's own grid.
 
     Args:
         forward: ``(B, C, *S) -> (B, K, *S)`` logits, without gradient.
         case: preprocessed case.
         view: how the network was trained to see cases.
-        labels: K.
+        task: its K labels.
+        chain: how probabilities become labels.
         device: of the network.
 
     Returns:
-        Label map with the case's native shape, spacing and affine, in the dtype of its truth; background outside the
-        recipe's crop.
+        Label map with the case's native shape, spacing and affine, in the dtype of its truth; outside the recipe's crop
+        background was certain.
     """
-    if case.grid_shape == case.native_shape:
+    labels = len(task.labels)
+    if chain.needs_probabilities:
+        scores = probabilities(forward, case, view, labels, device)
+        array = chain.decide(_native(scores, case).numpy(), task)
+    elif case.grid_shape == case.native_shape:
         array = np.zeros(case.native_shape, dtype=np.int64)
         array[case.box] = predict_labels(forward, case, view, labels, device)
+        array = chain.refine(array, task)
     else:
-        scores = _uncropped(probabilities(forward, case, view, labels, device), case)
-        array = _to_shape(scores, case.native_shape).argmax(0).numpy()
+        scores = probabilities(forward, case, view, labels, device)
+        array = chain.refine(_native(scores, case).argmax(0).numpy(), task)
     return LabelMap(array.astype(case.label_dtype), case.native_spacing, case.native_affine)
+
+
+def _native(scores: torch.Tensor, case: StoredCase) -> torch.Tensor:
+    """Return probabilities ``(K, D, H, W)`` of what is stored on the case's own grid."""
+    whole = _uncropped(scores, case)
+    return whole if case.grid_shape == case.native_shape else _to_shape(whole, case.native_shape)
 
 
 def predict_labels(

@@ -28,7 +28,6 @@ from segbench.training.inference import predict_labels
 from segbench.training.sampling import seed_of
 from segbench.training.stage import TrainingEpoch, TrainingStage, TrainingStep
 from segbench.types import Batch, Task
-from segbench.views import Patches, Slices
 
 History = list[dict[str, Any]]
 
@@ -100,10 +99,8 @@ class Progress:
 
 @dataclass(frozen=True)
 class Trained:
-    """The result of training: the network ready for inference, and what was seen on the way."""
+    """What was seen on the way; the network lies in the run's checkpoints."""
 
-    forward: Callable[[torch.Tensor], torch.Tensor]
-    view: Slices | Patches
     progress: Progress
     parameters: int
 
@@ -121,17 +118,59 @@ def train(plan: Plan, samples: Samples, reporter: Reporter) -> Trained:
     """
     config, recipe = plan.config, plan.config.recipe
     torch.manual_seed(seed_of("weights", config.seed, config.fold))
-    view = plan.network.view
-    with blame(plan.network_origin, "building its network"):
-        module = plan.network.build(view.channels(len(plan.task.channels)), len(plan.task.labels))
+    module = _module(plan)
     parameters = sum(value.numel() for value in module.parameters())
-    module = module.to(memory_format=_layout(view.dims))  # type: ignore[call-overload]
     model, optimizer = plan.fabric.setup(module, _optimizer(module, recipe))
     engine = Engine(plan, samples, module, model, optimizer, reporter)
     engine.prepare()
     engine.resume()
     engine.run()
-    return Trained(engine.forward, view, engine.progress, parameters)
+    return Trained(engine.progress, parameters)
+
+
+def restored(plan: Plan) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return the trained network of a run, kept as ``checkpoint/network.pt``: image -> logits float32 ``(B, K, *S)``.
+
+    Raises:
+        DataInvalid: it is damaged, or is not that of this network.
+    """
+    module, path = _module(plan), plan.folder / "checkpoint" / "network.pt"
+    saved = load_checkpoint(path)
+    try:
+        module.load_state_dict(saved["network"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise DataInvalid(
+            f"{path} does not fit network {plan.network.name}: {str(error).splitlines()[0]}. "
+            f"Delete the run's folder to train it anew."
+        ) from error
+    model = plan.fabric.setup(module)
+    model.eval()
+
+    def forward(image: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            return _logits(plan, model, image)
+
+    return forward
+
+
+def _module(plan: Plan) -> torch.nn.Module:
+    """Return the network of a plan, fresh, in the memory format in which it is fast."""
+    view = plan.network.view
+    with blame(plan.network_origin, "building its network"):
+        module = plan.network.build(view.channels(len(plan.task.channels)), len(plan.task.labels))
+    return module.to(memory_format=_layout(view.dims))  # type: ignore[call-overload,no-any-return]
+
+
+def _logits(plan: Plan, model: Any, image: torch.Tensor) -> torch.Tensor:
+    with blame(plan.network_origin, f"running network {plan.network.name}"):
+        logits: torch.Tensor = model(image.contiguous(memory_format=_layout(image.dim() - 2)))
+    expected = (len(image), len(plan.task.labels), *image.shape[2:])
+    if tuple(logits.shape) != expected:
+        raise PluginError(
+            f"Network {plan.network.name}: expected logits {expected} for an image {tuple(image.shape)}, "
+            f"found {tuple(logits.shape)}."
+        )
+    return logits
 
 
 class Engine:
@@ -223,15 +262,7 @@ class Engine:
             self.model.train(training)
 
     def _call(self, image: torch.Tensor) -> torch.Tensor:
-        with blame(self.plan.network_origin, f"running network {self.plan.network.name}"):
-            logits: torch.Tensor = self.model(image.contiguous(memory_format=_layout(image.dim() - 2)))
-        expected = (len(image), len(self.plan.task.labels), *image.shape[2:])
-        if tuple(logits.shape) != expected:
-            raise PluginError(
-                f"Network {self.plan.network.name}: expected logits {expected} for an image {tuple(image.shape)}, "
-                f"found {tuple(logits.shape)}."
-            )
-        return logits
+        return _logits(self.plan, self.model, image)
 
     def _epoch(self, index: int) -> TrainingEpoch:
         torch.manual_seed(seed_of("epoch", self.plan.config.seed, self.plan.config.fold, index))

@@ -15,17 +15,23 @@ from segbench.types import CaseRef
 VALIDATION_SHARE = 0.1
 TEST_SHARE = 0.2
 ROLES = ("train", "val", "test", "unlabelled")
-"""What a case may be to a run; the attributes of ``Splits``."""
+"""What a case may be to a run; attributes of ``Splits``."""
+POOL = "pool"
 
 
 @dataclass(frozen=True)
 class Splits:
-    """Cases by role; no patient stands in two of train, val and test."""
+    """Cases by role; no patient stands in two of train, val and test.
+
+    ``pool`` holds all training cases, also those whose labels ``recipe.labelled`` leaves out: metrics learn their
+    priors from these, so that a recipe does not change what is measured.
+    """
 
     train: tuple[CaseRef, ...]
     val: tuple[CaseRef, ...]
     test: tuple[CaseRef, ...]
     unlabelled: tuple[CaseRef, ...] = ()
+    pool: tuple[CaseRef, ...] = ()
 
     def __str__(self) -> str:
         counts = f"{len(self.train)} train, {len(self.val)} validation, {len(self.test)} test"
@@ -77,6 +83,21 @@ def split_cases(
         splits = Splits(train, val, test)
     _check(splits)
     return _limit(splits, unlabelled, config)
+
+
+def split_words(refs: Sequence[CaseRef], config: RunConfig, folds: Sequence[Mapping[str, Sequence[str]]] = ()) -> str:
+    """Return in words how ``split_cases`` splits these cases."""
+    if config.split is not None:
+        return "as listed by --split"
+    if config.folds:
+        return f"fold {config.fold} of {config.folds}, drawn here by patient"
+    if folds:
+        return f"fold {config.fold} of the dataset's own {len(folds)}"
+    if any(ref.split for ref in refs if ref.split != "unlabelled"):
+        return "the dataset's own"
+    rest = 1 - TEST_SHARE
+    shares = (rest * (1 - VALIDATION_SHARE), rest * VALIDATION_SHARE, TEST_SHARE)
+    return "drawn here by patient: {:.0%} train, {:.0%} validation, {:.0%} test".format(*shares)
 
 
 def _listed(refs: Sequence[CaseRef], lists: Mapping[str, Sequence[str]]) -> Splits:
@@ -161,12 +182,12 @@ def _limit(splits: Splits, unlabelled: Sequence[CaseRef], config: RunConfig) -> 
     if count > there and not config.smoke:
         raise UsageError(f"recipe.labelled={count}: this split has {there} training cases; 0 = all of them.")
     if not count or count >= there:
-        return Splits(splits.train, splits.val, splits.test, tuple(unlabelled))
+        return Splits(splits.train, splits.val, splits.test, tuple(unlabelled), splits.train)
     order = np.random.default_rng(seed_of("labelled", config.seed, config.fold)).permutation(there)
     kept = set(order[:count].tolist())
     train = tuple(ref for index, ref in enumerate(splits.train) if index in kept)
     spare = tuple(ref for index, ref in enumerate(splits.train) if index not in kept)
-    return Splits(train, splits.val, splits.test, tuple(unlabelled) + spare)
+    return Splits(train, splits.val, splits.test, tuple(unlabelled) + spare, splits.train)
 
 
 def passes(count: int, purpose: str, *values: int | str) -> Iterator[int]:

@@ -156,6 +156,7 @@ def test_nnunet_regions_and_folds(tmp_path: Path) -> None:
 
 def test_nnunet_splits_tell_missing_cases(tmp_path: Path) -> None:
     raw, trainer = nnunet(tmp_path)
+    (trainer / "fold_0" / "validation" / "summary.json").unlink()
     (raw / "splits_final.json").write_text(json.dumps([{"train": [], "val": ["c0", "c1", "c2"]}]))
     found = find_pairs(trainer / "fold_0" / "validation", raw)
     assert paired(found) == {"c0": "c0.nii.gz", "c1": "c1.nii.gz", "c2": None}

@@ -64,11 +64,30 @@ def test_what_is_no_label_map_is_refused(tmp_path: Path, arrays: dict[str, Any],
 
 def test_no_grid_and_no_file_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "x.npz", seg=LABELS)
-    for read in (read_label_map, read_image, image_header):
+    for read in (read_image, image_header):
         with pytest.raises(DataInvalid, match="voxel size"):
             read(path)
     with pytest.raises(DataMissing):
         read_label_map(tmp_path / "none.npz", GRID)
+
+
+def test_a_reference_without_a_spacing_is_in_pixels(tmp_path: Path) -> None:
+    back = read_label_map(write(tmp_path / "x.npz", seg=LABELS))
+    assert np.array_equal(back.array, LABELS) and (back.unit, back.spacing) == ("px", (1, 1, 1))
+    back = read_label_map(write(tmp_path / "x.npz", seg=LABELS[0]))
+    assert np.array_equal(back.array, LABELS[:1]) and back.unit == "px"
+    with pytest.raises(DataInvalid, match="argmax"):
+        read_label_map(write(tmp_path / "x.npz", seg=np.zeros((3, 3, 4, 5), dtype=np.uint8)))
+
+
+def test_a_spacing_that_is_declared_counts(tmp_path: Path) -> None:
+    back = read_label_map(write(tmp_path / "x.npz", labels=LABELS, spacing=(3.0, 0.5, 0.25)))
+    assert np.array_equal(back.array, LABELS) and (back.unit, back.spacing) == ("mm", (3, 0.5, 0.25))
+    assert read_label_map(tmp_path / "x.npz", GRID).spacing == (3, 0.5, 0.25)
+    assert read_label_map(write(tmp_path / "x.npz", seg=LABELS[0], spacing=[0.5, 0.25])).spacing == (1, 0.5, 0.25)
+    for wrong in ([1.0], [1, 2, 3, 4], [0, 1, 1], [np.nan, 1, 1], ["a", "b", "c"]):
+        with pytest.raises(DataInvalid, match=r"spacing|numbers"):
+            read_label_map(write(tmp_path / "x.npz", seg=LABELS, spacing=wrong))
 
 
 def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import gzip
 import itertools
 import os
 import random
+import signal
 from pathlib import Path
 
 import nibabel
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from segbench.errors import DataInvalid, DataMissing, SegbenchError
+from segbench.files import itk
 from segbench.files.images import image_header, read_image, read_label_map, write_image, write_label_map
 from segbench.types import LabelMap
 
@@ -213,9 +215,35 @@ def test_formats_of_simpleitk(tmp_path, ending):
 def test_a_crash_of_simpleitk_is_an_error_like_any_other(tmp_path, monkeypatch):
     pytest.importorskip("SimpleITK")
     (tmp_path / "x.mha").write_bytes(b"1")
-    monkeypatch.setattr("segbench.files.itk.sys.executable", "/bin/false")
+    itk.CHILD.stop()
+    monkeypatch.setattr("segbench.files.child.sys.executable", "/bin/false")
     with pytest.raises(DataInvalid, match="ends SimpleITK"):
         read_image(tmp_path / "x.mha")
+
+
+def test_one_child_serves_many_files_and_starts_anew_when_it_dies_or_stalls(tmp_path, monkeypatch):
+    simpleitk = pytest.importorskip("SimpleITK")
+    array = np.arange(24, dtype=np.int16).reshape(4, 3, 2)
+    simpleitk.WriteImage(simpleitk.GetImageFromArray(array), str(tmp_path / "x.mha"))
+    (tmp_path / "bad.mha").write_bytes(b"nonsense")
+    itk.CHILD.stop()
+    seen = []
+    for _ in range(2):
+        assert np.array_equal(read_label_map(tmp_path / "x.mha").array, array)
+        seen.append(itk.CHILD._process.pid)
+    assert seen[0] == seen[1]
+    os.kill(seen[1], signal.SIGKILL)
+    assert np.array_equal(read_label_map(tmp_path / "x.mha").array, array)
+    with pytest.raises(DataInvalid):
+        read_image(tmp_path / "bad.mha")
+    assert itk.CHILD._process is None  # what the file may have done to its memory ends with it
+    assert np.array_equal(read_label_map(tmp_path / "x.mha").array, array)
+    os.kill(itk.CHILD._process.pid, signal.SIGSTOP)
+    monkeypatch.setattr(itk, "PATIENCE", 0.2)
+    with pytest.raises(DataInvalid, match="in time"):
+        read_label_map(tmp_path / "x.mha")
+    monkeypatch.undo()
+    assert np.array_equal(read_label_map(tmp_path / "x.mha").array, array)
 
 
 def test_simpleitk_absent_is_said(tmp_path, monkeypatch):

@@ -184,3 +184,34 @@ def test_command_line(tmp_path: Path) -> None:
     again = runner.invoke(app, ["import", str(file), "--results", str(tmp_path / "r"), "--json"])
     assert json.loads(again.stdout)["runs"][0]["new"] is False
     assert runner.invoke(app, ["import", str(tmp_path / "no.csv")]).exit_code == 3
+
+
+def test_families_come_from_the_table_or_from_the_metrics_that_are_known(tmp_path: Path) -> None:
+    header = HEADER.strip() + ",family,truth\n"
+    body = "h,c1,1,dice,higher,a,0,0.9,ok,,2x2@1,1:ab\n".replace("2x2@1,1:ab", '"2x2@1,1:ab"')
+    body += "h,c1,1,HD95,lower,a,0,3,ok,,\nh,c1,1,mine,lower,a,0,3,ok,Boundary,\nh,c1,1,iou,higher,a,0,1,ok,boundary,\n"
+    families = {"dice": ("overlap", 10), "hd95": ("boundary", 8), "iou": ("overlap", 9)}
+    import_scores(written(tmp_path, body, header), tmp_path / "results", families=families)
+    found = {r["metric"]: (r["family"], r["preference"]) for r in read_scores(tmp_path / "results").to_pylist()}
+    assert found == {
+        **{"dice": ("overlap", 10), "HD95": ("boundary", 8)},
+        **{"mine": ("boundary", 0), "iou": ("boundary", 0)},
+    }
+    assert {r["truth"] for r in read_scores(tmp_path / "results").to_pylist()} == {"", "2x2@1,1:ab"}
+    with pytest.raises(DataInvalid, match="family must be overlap or boundary"):
+        import_scores(written(tmp_path, "h,c1,1,dice,higher,a,0,0.9,ok,distance,\n", header), tmp_path / "results")
+
+
+def test_the_identity_of_a_table_is_that_of_its_values(tmp_path: Path) -> None:
+    file = written(tmp_path, "h,c1,1,dice,higher,a,0,0.9,\n")
+    first = import_scores(file, tmp_path / "results")
+    again = import_scores(file, tmp_path / "results", families={"dice": ("overlap", 10)})
+    assert [run["new"] for run in again["runs"]] == [False]
+    assert first["runs"][0]["run_id"] == again["runs"][0]["run_id"] == "24b40ac30a74", "as before there were families"
+
+
+def test_the_command_knows_the_metrics_of_the_plugins(tmp_path: Path) -> None:
+    file = written(tmp_path, "h,c1,1,dice,higher,a,0,0.9,\nh,c1,1,hd95,lower,a,0,3,\nh,c1,1,x,lower,a,0,3,\n")
+    assert CliRunner().invoke(app, ["import", str(file), "--results", str(tmp_path / "results")]).exit_code == 0
+    found = {r["metric"]: r["family"] for r in read_scores(tmp_path / "results").to_pylist()}
+    assert found == {"dice": "overlap", "hd95": "boundary", "x": ""}

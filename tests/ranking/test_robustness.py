@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from segbench.cli import app
 from segbench.errors import UnknownName
 from segbench.ranking.boards import Leaderboard, Request
+from segbench.ranking.grid import Measure
 from segbench.ranking.grouping import cases_needed, letters, smallest_adjusted_p
 from segbench.ranking.headline import headline
 from segbench.ranking.leaderboard import leaderboard
@@ -26,6 +27,12 @@ from segbench.ranking.schemes import SCHEMES
 from segbench.results import scores_table, write_json, write_table
 from segbench.showing.exports import document
 from segbench.showing.terminal import draw_tables
+
+FAMILIES = {
+    **{"dice": ("overlap", 10), "iou": ("overlap", 8), "nsd": ("boundary", 10), "hd95": ("boundary", 8)},
+    **{"assd": ("boundary", 7)},
+}
+"""Of metrics of these names, as rows say it."""
 
 
 def rows(X: Any, metric: str = "dice", methods: str = "abcdef", **changes: Any) -> list[dict[str, Any]]:
@@ -37,6 +44,7 @@ def rows(X: Any, metric: str = "dice", methods: str = "abcdef", **changes: Any) 
             **{"group": "", "label": 1, "label_name": "left", "metric": metric, "metric_version": "1", "unit": ""},
             **{"better": "lower" if metric in ("hd95", "assd") else "higher"},
             **{"value": value, "status": "ok" if value is not None else "pred_empty"},
+            **dict(zip(("family", "preference"), FAMILIES.get(metric, ("", 0)), strict=True)),
             **changes,
         }
         for c, line in enumerate(X)
@@ -48,22 +56,47 @@ def board(table: list[dict[str, Any]], **request: Any) -> Leaderboard:
     return leaderboard(scores_table(table), Request(**request))
 
 
+def measures(metrics: list[str]) -> list[Measure]:
+    return [Measure("left", name, 1, "", "1", *FAMILIES.get(name, ("", 0))) for name in metrics]
+
+
 @pytest.mark.parametrize(
     ("metrics", "expected"),
     [
         (["iou", "dice", "hd95", "assd", "volume_error"], ("dice", "hd95")),
         (["dice", "nsd", "hd95"], ("dice", "nsd")),
-        (["DSC", "HD95", "x"], ("DSC", "HD95")),
         (["dice", "iou", "volume_error"], ("dice", "volume_error")),
+        (["iou", "assd", "x"], ("assd", "iou")),
         (["p", "q"], ("p", "q")),
     ],
 )
 def test_headline_metrics(metrics, expected) -> None:
-    assert headline(metrics) == expected
-    assert headline(metrics, ("all",)) == tuple(sorted(metrics))
-    assert headline(metrics, (metrics[-1],)) == (metrics[-1],)
+    known = measures(metrics)
+    assert headline(known) == expected
+    assert headline(known, ("all",)) == tuple(sorted(metrics))
+    assert headline(known, (metrics[-1],)) == (metrics[-1],)
     with pytest.raises(UnknownName, match="--headline"):
-        headline(metrics, ("nothing",))
+        headline(known, ("nothing",))
+
+
+def test_a_strangers_distance_takes_the_boundary_seat() -> None:
+    X = [[0.9, 0.8]] * 3
+    table = rows(X, "dice") + rows(X, "hd95") + rows(X, "stranger", family="boundary", preference=99)
+    assert board(table).boards[0].headline == ("dice", "stranger")
+    alike = rows(X, "dice") + rows(X, "hd95") + rows(X, "aaa", family="boundary", preference=8)
+    assert board(alike).boards[0].headline == ("aaa", "dice"), "of equal preference the first by name"
+    odd = rows(X, "dice") + rows(X, "hd95") + rows(X, "shape", family="nobody knows it", preference=99)
+    assert board(odd).boards[0].headline == ("dice", "hd95"), "a family that has no seat counts as none"
+
+
+def test_old_rows_take_the_family_that_others_of_the_metric_have() -> None:
+    old = {"family": "", "preference": 0}
+    X = [[0.9, 0.8]] * 3
+    mixed = [one for m in ("dice", "iou", "hd95") for one in rows(X, m)[:3] + rows(X, m, **old)[3:]]
+    assert board(mixed).boards[0].headline == ("dice", "hd95")
+    assert board(mixed[::-1]).boards[0].headline == ("dice", "hd95")
+    alone = [one for m in ("dice", "iou", "hd95") for one in rows(X, m, **old)]
+    assert board(alone).boards[0].headline == ("dice", "hd95", "iou"), "of no family: everything counts"
 
 
 def test_correlated_metrics_do_not_count_twice() -> None:

@@ -152,3 +152,18 @@ def test_plane_and_single_slice_stand_for_each_other() -> None:
 def test_unknown_mode() -> None:
     with pytest.raises(UsageError, match="strict, tolerant, resample"):
         align(label_map(), label_map(), "loose")  # type: ignore[arg-type]
+
+
+def test_pixels_of_unknown_size_are_compared_by_shape_and_resampled_whole_onto_whole() -> None:
+    small = np.arange(12, dtype=np.uint8).reshape(1, 3, 4)
+    picture = LabelMap(small, (1.0, 1.0, 1.0), np.eye(4), unit="px")
+    large = LabelMap(np.zeros((1, 6, 8), np.uint8), (1.0, 1.0, 1.0), np.diag([2.0, 2, 2, 1]), unit="px")
+    assert align(picture, picture).note == ""
+    with pytest.raises(DataInvalid, match="1x3x4, expected 1x6x8"):
+        align(picture, large)
+    found = align(picture, large, "resample").predicted
+    assert np.array_equal(found.array, np.kron(small, np.ones((1, 2, 2), np.uint8))) and found.unit == "px"
+    assert np.array_equal(align(found, picture, "resample").predicted.array, found.array[:, 1::2, 1::2])
+    millimetres = LabelMap(small, (5.0, 2.0, 2.0), np.diag([5.0, 2.0, 2.0, 1.0]))
+    aligned = align(picture, millimetres)
+    assert aligned.predicted.unit == "mm" and "pixel by pixel" in aligned.note

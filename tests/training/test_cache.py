@@ -15,9 +15,10 @@ import torch
 from segbench.config import Recipe
 from segbench.errors import DataInvalid, PluginError, UsageError
 from segbench.host import load_catalogue
+from segbench.scoring.decisions import chain_of
 from segbench.training.cache import Cache, geometry_of, load_bare, resample
 from segbench.training.inference import predict
-from segbench.types import Choice, LabelMap
+from segbench.types import Choice, LabelMap, Task
 from segbench.views import Patches, Slices
 
 CATALOGUE = load_catalogue([Path(__file__).parents[1] / "toy.py"])
@@ -107,7 +108,9 @@ def test_resampled_cases_and_predictions_on_their_own_grid(tmp_path: Path, spaci
         return torch.cat([-(image - 3 * label).abs() * 4 for label in range(3)], 1)
 
     for view in (Slices(0, 0, (20, 18)), Patches((4, 8, 8))):
-        found = predict(forward, case, view, 3, torch.device("cpu"))
+        found = predict(
+            forward, case, view, Task("toy", "1", ("a", "b", "c")), chain_of((), CATALOGUE), torch.device("cpu")
+        )
         assert found.array.shape == (6, 20, 18) and found.array.dtype == np.int16
         assert found.spacing == loaded.spacing and found.affine is not None
         assert np.array_equal(found.affine, loaded.affine)

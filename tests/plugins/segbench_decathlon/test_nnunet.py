@@ -200,6 +200,49 @@ def test_folds_from_a_file_elsewhere(folder, tmp_path):
         prepared(folder, splits=tmp_path / "absent.json")
 
 
+@pytest.mark.parametrize("where", ["raw", "variable", "beside"])
+def test_folds_are_found_where_nnunet_keeps_them(folder, tmp_path, monkeypatch, where):
+    monkeypatch.delenv("nnUNet_preprocessed", raising=False)
+    raw = tmp_path / "nnUNet_raw" / folder.name
+    raw.parent.mkdir()
+    folder.rename(raw)
+    split = raw / "splits_final.json"
+    content = json.loads(split.read_text())
+    homes = {
+        "raw": raw,
+        "variable": tmp_path / "else" / raw.name,
+        "beside": tmp_path / "nnUNet_preprocessed" / raw.name,
+    }
+    homes[where].mkdir(parents=True, exist_ok=True)
+    split.rename(homes[where] / split.name)
+    if where == "variable":
+        monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path / "else"))
+    dataset = prepared(raw)
+    words = {"raw": "the raw folder", "variable": "$nnUNet_preprocessed", "beside": "the nnUNet_preprocessed beside"}
+    assert dataset.folds() == content and f"the 2 of splits_final.json in {words[where]}" in dataset.task.notes[0]
+    (homes[where] / split.name).unlink()
+    assert prepared(raw).folds() == [] and "there is no splits_final.json in" in prepared(raw).task.notes[0]
+
+
+def test_a_run_says_whose_split_it_is(folder, monkeypatch):
+    from typer.testing import CliRunner
+
+    from segbench.cli import app
+
+    monkeypatch.delenv("nnUNet_preprocessed", raising=False)
+    command = ["run", "--dataset", "nnunet", "--set", f"dataset.path={folder}", "--method", "ce", "--dry-run"]
+
+    def said(*others):
+        done = CliRunner().invoke(app, [*command, *others])
+        assert done.exit_code == 0, done.output
+        return " ".join(done.output.split())
+
+    assert "split fold 1 of the dataset's own 2 Folds: the 2 of splits_final.json in the raw folder" in said("--fold=1")
+    assert "split fold 0 of 4, drawn here by patient" in said("--folds=4", "--fold=0")
+    (folder / "splits_final.json").unlink()
+    assert "split drawn here by patient: 72% train, 8% validation, 20% test Folds: none of nnU-Net's" in said()
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -1,0 +1,75 @@
+"""What an evaluation looks for: the structures, label values and metrics asked for, of a run, or declared by files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from segbench.contracts import Metric
+from segbench.errors import UsageError, safe_name
+from segbench.evaluation.asked import chosen_metrics
+from segbench.evaluation.labelling import Structures, chosen_structures
+from segbench.evaluation.layouts import Layout
+from segbench.evaluation.likeness import Template, metrics_like
+from segbench.host import Catalogue
+from segbench.scoring.pairs import CaseProblem
+from segbench.types import Choice, Task
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What is looked for in the label maps.
+
+    Attributes:
+        structures: name -> label values; empty if the files decide.
+        ignore: label of voxels that do not count, or None.
+        known: label values that are asked for or declared.
+        strict: whether other values are a fault.
+        task: a run's, where nothing else was asked for.
+    """
+
+    structures: Structures
+    ignore: int | None
+    known: frozenset[int]
+    strict: bool
+    task: Task | None = None
+
+
+def scope_of(
+    labels: Sequence[int | str] | Mapping[str, int] | None,
+    regions: Mapping[str, Sequence[int]] | None,
+    ignore_label: int | None,
+    found: Layout,
+    template: Template | None,
+) -> Scope:
+    """Return what is asked for, else what the run was scored by, else what the folders declare."""
+    declared = found.declaration
+    of_run = template.ignore if template else None
+    ignore = next((value for value in (ignore_label, of_run, declared.ignore) if value is not None), None)
+    named = frozenset(value for values in declared.structures.values() for value in values)
+    if template is not None and labels is None and regions is None:
+        structures: Structures = {one.name: one.values for one in template.task.structures}
+        known = named | frozenset(range(1, len(template.task.labels)))
+        return Scope(structures, ignore, known, bool(named) or template.trained, template.task)
+    structures = chosen_structures(labels, regions, declared)
+    by_hand = labels is not None or regions is not None
+    known = named | {value for values in structures.values() for value in values}
+    return Scope(structures, ignore, known, not by_hand or bool(declared.structures))
+
+
+def dataset_name(dataset: str | None, template: Template | None) -> str:
+    """Return what the data are called: as asked, else as the run calls them."""
+    if dataset is None and template is None:
+        raise UsageError("Which data are these? Name the dataset (--dataset), or a run to be scored like (--like).")
+    name = dataset if dataset is not None or template is None else template.task.name
+    return safe_name(str(name), "dataset")
+
+
+def metrics_of(
+    metrics: Sequence[str | Choice | Metric] | None, template: Template | None, catalogue: Catalogue
+) -> tuple[tuple[Metric, ...], list[CaseProblem]]:
+    """Return the metrics asked for, else those of the run, else the default ones; and notes."""
+    if template is None or metrics is not None:
+        return chosen_metrics(metrics, catalogue, may_learn=template is not None), []
+    made, notes = metrics_like(template, catalogue)
+    return tuple(made), notes
