@@ -17,7 +17,8 @@ from segbench import load_catalogue
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     ("types", "errors"),
-    ("atomic", "boxes", "params", "names", "plugin_code", "provenance", "truths", "views", "padding"),
+    ("boxes",),
+    ("atomic", "params", "names", "plugin_code", "provenance", "truths", "views", "padding"),
     ("config", "contracts", "losses"),
     ("hookspecs", "results"),
     ("host", "files", "ranking", "importing"),

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from segbench.boxes import values_of
 from segbench.contracts import Dataset, Metric
 from segbench.errors import DataInvalid, SegbenchError
 from segbench.files.images import read_label_map
@@ -22,9 +23,6 @@ from segbench.scoring.pairs import CaseProblem, Pair
 from segbench.scoring.probabilities import Deciding, decided, refined
 from segbench.truths import truth_digest
 from segbench.types import UNKNOWN, LabelMap, Status, Task, Unit
-
-CHUNK = 1 << 16
-"""Voxels looked at together when values are collected: small, because most pieces are background only."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +54,8 @@ class Setting:
     deciding: Deciding | None = None
 
 
+KEPT = 1 << 28
+"""Bytes of references that are kept between looking for labels and scoring; others are read twice."""
 PlainScore = tuple[int, str, int | None, float | None, Status]
 """Position of the metric, name and label of the structure, value, status."""
 
@@ -173,13 +173,14 @@ def _reference(pair: Pair, setting: Setting) -> _Reference:
     """
     ignore = setting.ignore
     if pair.ref is None:
-        read = _read(pair.truth, "reference", setting)
+        kept = None if setting.colours else _kept.pop(pair.truth, None)
+        read = _read(pair.truth, "reference", setting) if kept is None else kept
     else:
         truth = setting.dataset.load_truth(pair.ref) if setting.dataset is not None else None
         if truth is None:
             raise DataInvalid(f"test case {pair.case} has no truth to score against.")
         read, ignore = truth, UNKNOWN
-    labels, array, counted = read, read.array, values_in(read.array)
+    labels, array, counted = read, read.array, values_in(read)
     left_out = int(np.count_nonzero(array == ignore)) if ignore in counted else 0
     negative = tuple(sorted(value for value in counted if value < 0 and value != ignore))
     strays = int(np.count_nonzero((array < 0) & (array != ignore))) if negative else 0
@@ -220,7 +221,7 @@ def _without_ignored(predicted: LabelMap, truth: LabelMap) -> LabelMap:
 
 def in_range(labels: LabelMap, count: int) -> LabelMap:
     """Set values from ``count`` on to background, so that metrics may use values as positions."""
-    if labels.array.size == 0 or int(labels.array.max()) < count:
+    if max(values_of(labels), default=0) < count:
         return labels
     return labels.with_array(np.where(labels.array < count, labels.array, 0))
 
@@ -231,7 +232,7 @@ def _strange_values(
     """Name values that the task does not know; they are scored as what they are: nothing it asks for."""
     problems = []
     known_values = set(reference.known.values or ())
-    true_values = known_values if truth is reference.labels else values_in(truth.array) - {UNKNOWN}
+    true_values = known_values if truth is reference.labels else values_in(truth) - {UNKNOWN}
     known = setting.known | {0}
     kind: Any = "labels" if setting.strict_labels else "note"
 
@@ -253,40 +254,49 @@ def _strange_values(
             "note",
             f"{reference.known.left_out} of {predicted.array.size} voxels are left out (ignore label {setting.ignore})",
         )
-    if strange := sorted(values_in(predicted.array) - known - true_values):
+    if strange := sorted(values_in(predicted) - known - true_values):
         say(kind, f"the prediction has unknown labels {first_few(strange, 8)}; they count as background")
     return problems
 
 
-def values_in(array: NDArray[np.integer[Any]]) -> set[int]:
-    """Return the values that occur in a label map, without sorting its voxels.
+def values_in(labels: LabelMap | NDArray[np.integer[Any]]) -> set[int]:
+    """Return the values that occur in a label map or in an integer array of up to three axes.
 
     Args:
-        array: integer array of any shape.
+        labels: of a label map it is looked up once, and what was found serves its metrics too.
     """
-    found: set[int] = set()
-    flat = array.reshape(-1)
-    for start in range(0, flat.size, CHUNK):
-        piece = flat[start : start + CHUNK]
-        low, high = int(piece.min()), int(piece.max())
-        if high - low > 1 << 16:
-            found.update(np.unique(piece).tolist())
-        elif high == low:
-            found.add(low)
-        else:
-            counts = np.bincount((piece if low == 0 else piece.astype(np.int64) - low).ravel())
-            found.update((np.flatnonzero(counts) + low).tolist())
-    return found
+    return set(values_of(labels if isinstance(labels, LabelMap) else LabelMap(labels, ())))
 
 
 def values_in_file(path: Path) -> set[int]:
     """Return the values of a label map file, or nothing if it cannot be read (scoring will say why)."""
     try:
-        return values_in(read_label_map(path).array)
+        return values_in(read_label_map(path))
     except (SegbenchError, OSError, MemoryError):
         return set()
 
 
+def values_in_kept_file(path: Path) -> set[int]:
+    """Return the values of a reference, and keep it for ``score_pair`` in this process, until ``forget``."""
+    try:
+        labels = read_label_map(path)
+    except (SegbenchError, OSError, MemoryError):
+        return set()
+    if labels.array.nbytes <= KEPT - _kept_bytes[0]:
+        _kept[path] = labels
+        _kept_bytes[0] += labels.array.nbytes
+    return values_in(labels)
+
+
+def forget() -> None:
+    """Keep no references any longer."""
+    _kept.clear()
+    _kept_bytes[0] = 0
+
+
+_kept: dict[Path, LabelMap] = {}
+"""References that were read to see which labels they have and wait to be scored against."""
+_kept_bytes = [0]
 _setting: list[Setting] = []
 """The setting of this process; filled by ``settle``."""
 
