@@ -160,6 +160,10 @@ class Catalogue:
         """Construct a figure."""
         return cast("Figure", self.make("figures", choice))
 
+    def arms(self, method: str) -> Mapping[str, Mapping[str, Any]]:
+        """Return the arms of a method besides itself: arm -> the parameters it overrides."""
+        return cast("type[Method]", self.entry("methods", method).cls).arms
+
     def defaults(self, kind: str) -> list[str]:
         """Return the sorted names of the parts of a kind that are taken when none is named."""
         return [name for name in self.names(kind) if self.entries[kind][name].cls.default]

@@ -111,7 +111,7 @@ def metric_choices(catalogue: Catalogue, names: list[str], parameters: Mapping[s
 
 def _check_arms(catalogue: Catalogue, methods: list[str], arms: list[str]) -> None:
     """Refuse an arm that none of the methods has; in a sweep, a method without it is a row later."""
-    known = {"method"}.union(*(getattr(catalogue.entry("methods", name).cls, "arms", {}) for name in methods))
+    known = {"method"}.union(*(catalogue.arms(name) for name in methods))
     for arm in arms:
         if arm not in known:
             raise UsageError(f"--arm {arm}: {', '.join(methods)} has no such arm. {did_you_mean(arm, known)}")

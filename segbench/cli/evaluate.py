@@ -43,6 +43,9 @@ def evaluate(
     geometry: Annotated[str, typer.Option("--geometry", help="strict, tolerant or resample.")] = "strict",
     layout: Annotated[str, typer.Option("--layout", help="auto, plain, nnunet, msd, bids or raters.")] = "auto",
     raters: Annotated[bool, typer.Option("--raters", help="References hold one folder per rater.")] = False,
+    decision: Annotated[
+        str | None, typer.Option("--decision", help="NAME or NAME+NAME, on nnU-Net's probabilities or on label maps.")
+    ] = None,
     cases: Annotated[str | None, typer.Option("--cases", help="Score these only: a,b,c or a file of names.")] = None,
     split: Annotated[
         Path | None, typer.Option("--split", help="JSON: test cases of a run's split, or nnU-Net's splits_final.json.")
@@ -93,6 +96,7 @@ def evaluate(
             on_missing=on_missing,  # type: ignore[arg-type]  # checked there
             geometry=geometry,  # type: ignore[arg-type]
             layout="raters" if raters else layout,  # type: ignore[arg-type]
+            decision=_decision(decision, settings or []),
             cases=parse_cases(cases) if cases is not None else None,
             split=split,
             network=network,
@@ -138,8 +142,10 @@ def _choices(names: str | None, settings: list[str], offered: Catalogue) -> list
 
     nested = parse_assignments(settings)
     values: Any = nested.get("metric", {})
-    if set(nested) - {"metric"} or not all(isinstance(one, dict) for one in values.values()):
-        raise UsageError("--set: expected metric.NAME.KEY=VALUE here, such as metric.nsd.tolerance=2.")
+    if set(nested) - {"metric", "decision"} or not all(isinstance(one, dict) for one in values.values()):
+        raise UsageError(
+            "--set: expected metric.NAME.KEY=VALUE (or decision.NAME.KEY=VALUE) here, such as metric.nsd.tolerance=2."
+        )
     if names is None and not values:
         return None
     if names is None:
@@ -149,6 +155,19 @@ def _choices(names: str | None, settings: list[str], offered: Catalogue) -> list
     if names is not None and (spare := sorted(set(values) - set(chosen))):
         raise UsageError(f"--set: metric {spare[0]!r} is not among --metrics {names}. Add it there.")
     return [Choice(one, values.get(one, {})) for one in dict.fromkeys([*chosen, *values])]
+
+
+def _decision(text: str | None, settings: list[str]) -> tuple[Choice, ...] | None:
+    """Return the chain of decisions named, with the parameters set for them; None if none is."""
+    from segbench.params import parse_assignments
+    from segbench.scoring.decisions import parse_chain
+
+    given = parse_assignments(settings).get("decision", {})
+    if text is None:
+        if given:
+            raise UsageError("--set decision.…: of which chain? Name it with --decision.")
+        return None
+    return parse_chain(text, given)
 
 
 def _with_priors(files: list[Path], chosen: list[Choice] | None, asked: str | None, offered: Catalogue) -> list[Choice]:

@@ -80,7 +80,7 @@ def leaderboard(
         ),
     ] = None,
     write: Annotated[
-        bool, typer.Option("--write", help="Publish all finished runs: one folder of DIR per dataset revision.")
+        bool, typer.Option("--write", help="Publish all finished runs: one folder of DIR per board.")
     ] = False,
     results: Results = Path("results"),
 ) -> None:

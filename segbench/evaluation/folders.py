@@ -15,6 +15,7 @@ from typing import Any, Literal
 from segbench.contracts import FinishedRun, Metric
 from segbench.errors import DataMissing, UsageError, safe_name
 from segbench.evaluation.asked import Arm, Supervision, check_choices, design_of
+from segbench.evaluation.deciding import classes_of, with_probabilities
 from segbench.evaluation.finished import EvaluationResult as EvaluationResult
 from segbench.evaluation.finished import finished, of_metrics, write
 from segbench.evaluation.identity import described, hashes_of, identity
@@ -27,12 +28,14 @@ from segbench.files.images import read_label_map
 from segbench.host import Catalogue, load_catalogue
 from segbench.results import run_folder
 from segbench.scoring.cases import Setting, unsettle, values_in_file
+from segbench.scoring.decisions import chain_of
 from segbench.scoring.geometry import Mode
 from segbench.scoring.metrics import prepare_metrics
 from segbench.scoring.pairs import Pair
 from segbench.scoring.pipeline import Progress
+from segbench.scoring.probabilities import Deciding
 from segbench.scoring.rows import Design
-from segbench.scoring.stored import Known, add_scores, lacking, stamps_of
+from segbench.scoring.stored import Known, add_scores, decided, lacking, stamps_of
 from segbench.scoring.workers import WorkerDied, each
 from segbench.types import Choice
 
@@ -55,6 +58,7 @@ def evaluate(
     on_missing: OnMissing = "worst",
     geometry: Mode = "strict",
     layout: Kind = "auto",
+    decision: Sequence[Choice] | None = None,
     cases: Sequence[str] | None = None,
     split: str | Path | Mapping[str, Any] | Sequence[Any] | None = None,
     network: str = "",
@@ -84,6 +88,8 @@ def evaluate(
         on_missing: "worst" writes rows of status "missing", "skip" leaves the case out, "fail" scores nothing.
         geometry: "strict", "tolerant" or "resample"; see ``segbench.scoring.geometry``.
         layout: "auto", "plain", "nnunet", "msd", "bids" or "raters".
+        decision: a chain of decisions that makes the label maps from nnU-Net's probabilities (``.npz`` beside or
+            instead of the predictions), or refines the label maps; () = the default one; None = they are as they are.
         cases: those that are scored; by default those of ``like``, else all that have a reference.
         split: a split list instead, or a file of it: a run's ``{"train", "val", "test"}``, of which the test cases are
             scored, or nnU-Net's list of folds, of which the val cases of ``fold``.
@@ -121,21 +127,19 @@ def evaluate(
     found = _pairs(Path(predictions), Path(references), layout, selection_of(cases, split, fold), fold, template)
     found = _without_missing(found, on_missing)
     found = replace(found, problems=(*notes, *found.problems))
+    chain = chain_of(decision, catalogue) if decision is not None else None
+    found = with_probabilities(found, chain) if chain else found
     scope = scope_of(labels, regions, ignore_label, found, template)
     hashes = hashes_of(found.pairs, jobs)
-    wanted = {
-        "name": name,
-        "on_missing": on_missing,
-        "geometry": geometry,
-        "structures": list(scope.structures.items()),
-    }
-    wanted |= {**said, **(template.identity if template else {})}
+    wanted: dict[str, Any] = {"name": name, "on_missing": on_missing, "geometry": geometry}
+    wanted |= {"structures": list(scope.structures.items()), **said, **(template.identity if template else {})}
+    wanted |= {"decision": [chain.text, chain.key]} if chain else {}
     revision, run_id, request = identity(dataset, wanted, scope.ignore, found, hashes)
     folder = run_folder(Path(results).expanduser(), dataset, name, run_id)
     known = finished(folder, dataset, found)
     scores: Known = known.scores if known else {}
     lesson = template.lesson if template else ""
-    todo = lacking(scores, "", chosen, catalogue, lesson)
+    todo = lacking(scores, chain.text if chain else "", chosen, catalogue, lesson)
     if known and not todo:
         table = of_metrics(known.result.table, chosen)
         return replace(known.result, table=table, seconds=time.monotonic() - begun)
@@ -143,11 +147,13 @@ def evaluate(
     task = scope.task or task_of(dataset, revision, structures)
     task = replace(task, name=dataset, revision=revision)
     stamps = stamps_of(todo, catalogue, lesson)
-    prepare_metrics(todo, task, template.run.truths if template else lambda: iter(()), {})
+    prepare_metrics(todo, task, template.lessons if template else lambda: iter(()), {})
     values = scope.known.union(*structures.values())
-    asked = labels is not None or regions is not None
-    setting = Setting(task, tuple(todo), geometry, scope.ignore, values, scope.strict, asked=asked)
+    setting = Setting(task, tuple(todo), geometry, scope.ignore, values, scope.strict, asked=scope.by_hand)
     design = Design(run_id, dataset, revision, name, source="external", synthetic=task.synthetic, **said)
+    if chain:
+        setting = replace(setting, deciding=Deciding(chain, classes_of(task, found.declaration, found.pairs)))
+        design = decided(design, chain.text)
     what = (folder, scores, design, found.pairs, setting, stamps)
     scored = add_scores(*what, jobs=jobs, catalogue=catalogue, progress=progress)
     problems = (*(known.result.problems if known else found.problems), *scored.problems)

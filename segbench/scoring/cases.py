@@ -18,7 +18,8 @@ from segbench.names import first_few
 from segbench.scoring.binary import in_one_custom
 from segbench.scoring.geometry import Mode, align
 from segbench.scoring.metrics import Scored, missing_scores, score_case
-from segbench.scoring.pairs import CaseProblem, Pair, ProblemKind
+from segbench.scoring.pairs import CaseProblem, Pair
+from segbench.scoring.probabilities import Deciding, decided, refined
 from segbench.truths import truth_digest
 from segbench.types import UNKNOWN, LabelMap, Status, Task, Unit
 
@@ -38,6 +39,7 @@ class Setting:
         known: label values that may occur; others are reported.
         strict_labels: whether other values are a fault, or merely noted because labels were chosen by hand.
         dataset: prepared; where truths are that are no files.
+        deciding: how predictions become label maps; None = they are.
         colours: red, green, blue -> label value of masks in colour; empty = values are labels.
         asked: whether somebody named the structures for this scoring, so that one that is nowhere is a mistake.
     """
@@ -51,6 +53,7 @@ class Setting:
     dataset: Dataset | None = None
     colours: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
     asked: bool = False
+    deciding: Deciding | None = None
 
 
 PlainScore = tuple[int, str, int | None, float | None, Status]
@@ -69,7 +72,7 @@ class Outcome:
         unit: of lengths on the reference's grid; "" if it was not read.
         flat: whether the reference is one slice.
         values: label values of the reference that count, None if it was not read.
-        left_out: voxels of the reference that do not count.
+        left_out: voxels of the reference with the ignore label.
     """
 
     scores: list[PlainScore] = field(default_factory=list)
@@ -78,7 +81,7 @@ class Outcome:
     truth: str = ""
     unit: Unit | Literal[""] = ""
     flat: bool = False
-    values: frozenset[int] | None = None
+    values: tuple[int, ...] | None = None
     left_out: int = 0
 
 
@@ -94,6 +97,23 @@ def failed(pair: Pair, setting: Setting, why: str, *, passing: bool = False, kno
     problem = CaseProblem(pair.case, "failed", why, pair.rater)
     scores = _plain(missing_scores(setting.task, setting.metrics, "failed"), setting)
     return replace(known or Outcome(), scores=scores, problems=(problem,), passing=passing)
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """A reference as it counts: ``UNKNOWN`` where its ignore label is, no other negative value.
+
+    Attributes:
+        labels: what is scored against.
+        read: as it was read.
+        known: what rows say of it, without scores.
+        negative: negative values that became background, and the number of their voxels.
+    """
+
+    labels: LabelMap
+    read: LabelMap
+    known: Outcome
+    negative: tuple[tuple[int, ...], int]
 
 
 def _plain(scored: list[Scored], setting: Setting) -> list[PlainScore]:
@@ -112,16 +132,17 @@ def score_pair(pair: Pair, setting: Setting) -> Outcome:
         return replace(Outcome() if pair.fault else _not_predicted(pair, setting), scores=absent)
     known = Outcome()
     try:
-        read = _read_truth(pair, setting)
-        truth, negative = _counted(read, pair, setting)
-        known = _reference(truth)
-        other = _read(pair.predicted, "prediction", setting, read)
-        notes = [*(f"reference {note}" for note in read.notes), *(f"prediction {note}" for note in other.notes)]
+        reference = _reference(pair, setting)
+        truth, known = reference.labels, reference.known
+        other = _predicted(pair, setting, reference.read)
+        notes = [*(f"reference {note}" for note in truth.notes), *(f"prediction {note}" for note in other.notes)]
         other, truth, customs = in_one_custom(other, truth, setting.known, setting.ignore)
         known = _with_values(known, truth) if customs else known
+        if setting.deciding is not None and pair.probabilities is None:
+            other = refined(other, setting.deciding)
         aligned = align(other, truth, setting.geometry)
         predicted = _without_ignored(aligned.predicted, truth) if known.left_out else aligned.predicted
-        problems = _strange_values(pair, predicted, known, setting, negative)
+        problems = _strange_values(pair, predicted, truth, reference, setting)
         notes += [*customs, aligned.note]
         problems += [CaseProblem(pair.case, "note", note, pair.rater) for note in notes if note]
         reasons: list[str] = []
@@ -138,37 +159,56 @@ def score_pair(pair: Pair, setting: Setting) -> Outcome:
     return replace(known, scores=_plain(scores, setting), problems=tuple(problems))
 
 
-def _reference(truth: LabelMap) -> Outcome:
-    """Return what rows say of a reference, without scores."""
-    flat = truth.array.ndim == 2 or truth.array.shape[0] == 1
-    return _with_values(Outcome(truth=truth_digest(truth), unit=truth.unit, flat=flat), truth)
-
-
-def _with_values(known: Outcome, truth: LabelMap) -> Outcome:
-    values = values_in(truth.array)
-    left_out = int(np.count_nonzero(truth.array == UNKNOWN)) if UNKNOWN in values else 0
-    return replace(known, values=frozenset(values - {UNKNOWN}), left_out=left_out)
-
-
 def _not_predicted(pair: Pair, setting: Setting) -> Outcome:
     """Return what rows say of a reference that was not predicted; nothing if it cannot be read."""
     try:
-        truth, _ = _counted(_read_truth(pair, setting), pair, setting)
-        known = _reference(truth)
-        _, mended, customs = in_one_custom(truth, truth, setting.known, setting.ignore)
-        return _with_values(known, mended) if customs else known
+        reference = _reference(pair, setting)
+        _, truth, customs = in_one_custom(reference.labels, reference.labels, setting.known, setting.ignore)
+        return _with_values(reference.known, truth) if customs else reference.known
     except Exception:  # a missing prediction is not made worse by a broken reference
         return Outcome()
 
 
-def _read_truth(pair: Pair, setting: Setting) -> LabelMap:
-    """Read the reference of a case from its file or its dataset."""
+def _with_values(known: Outcome, truth: LabelMap) -> Outcome:
+    return replace(known, values=tuple(sorted(values_in(truth.array) - {UNKNOWN})))
+
+
+def _reference(pair: Pair, setting: Setting) -> _Reference:
+    """Read the reference of a case from its file or its dataset, whose ``UNKNOWN`` is no file's -1.
+
+    In a file only the ignore label is left out; other negative values are background.
+    """
+    ignore = setting.ignore
     if pair.ref is None:
-        return _read(pair.truth, "reference", setting)
-    truth = setting.dataset.load_truth(pair.ref) if setting.dataset is not None else None
-    if truth is None:
-        raise DataInvalid(f"test case {pair.case} has no truth to score against.")
-    return truth
+        read = _read(pair.truth, "reference", setting)
+    else:
+        truth = setting.dataset.load_truth(pair.ref) if setting.dataset is not None else None
+        if truth is None:
+            raise DataInvalid(f"test case {pair.case} has no truth to score against.")
+        read, ignore = truth, UNKNOWN
+    labels, array, counted = read, read.array, values_in(read.array)
+    left_out = int(np.count_nonzero(array == ignore)) if ignore in counted else 0
+    negative = tuple(sorted(value for value in counted if value < 0 and value != ignore))
+    strays = int(np.count_nonzero((array < 0) & (array != ignore))) if negative else 0
+    if negative or (left_out and ignore != UNKNOWN):
+        wide = array.astype(np.promote_types(array.dtype, np.int8))
+        wide[(array < 0) & (array != ignore)] = 0
+        if ignore is not None:
+            wide[array == ignore] = UNKNOWN
+        labels = read.with_array(wide)
+    values = tuple(sorted(value for value in counted | ({0} if negative else set()) if value >= 0 and value != ignore))
+    flat = array.ndim == 2 or array.shape[0] == 1
+    known = Outcome(truth=truth_digest(labels), unit=labels.unit, flat=flat, values=values, left_out=left_out)
+    return _Reference(labels, read, known, (negative, strays))
+
+
+def _predicted(pair: Pair, setting: Setting, truth: LabelMap) -> LabelMap:
+    """Read the prediction of a case, or decide it from its probabilities."""
+    assert pair.predicted is not None
+    if pair.probabilities is None or setting.deciding is None:
+        return _read(pair.predicted, "prediction", setting, truth)
+    beside = None if pair.probabilities == pair.predicted else _read(pair.predicted, "prediction", setting, truth)
+    return decided(pair.probabilities, beside or truth, setting.deciding, beside)
 
 
 def _read(path: Path, role: str, setting: Setting, like: LabelMap | None = None) -> LabelMap:
@@ -178,31 +218,6 @@ def _read(path: Path, role: str, setting: Setting, like: LabelMap | None = None)
         raise type(error)(f"{role} {error}") from error
     except OSError as error:
         raise SegbenchError(f"{role} {path}: cannot be read ({error.strerror or error}).") from error
-
-
-Negative = tuple[tuple[int, ...], int]
-"""Negative values of a reference that are background, and the number of their voxels."""
-
-
-def _counted(truth: LabelMap, pair: Pair, setting: Setting) -> tuple[LabelMap, Negative]:
-    """Return a reference with ``UNKNOWN`` where it has the ignore label; other negative values are background.
-
-    The -1 of a file is no ``UNKNOWN`` unless somebody says so; that of a dataset is.
-    """
-    array, ignore = truth.array, UNKNOWN if pair.ref is not None else setting.ignore
-    strays = (array < 0) & (array != ignore) if array.dtype.kind == "i" and array.size and array.min() < 0 else None
-    if strays is not None and not strays.any():
-        strays = None
-    if strays is None and ignore in (None, UNKNOWN):
-        return truth, ((), 0)
-    wide = array.astype(np.promote_types(array.dtype, np.int8))
-    if ignore is not None:
-        wide[array == ignore] = UNKNOWN
-    if strays is None:
-        return truth.with_array(wide), ((), 0)
-    wide[strays] = 0
-    values = tuple(sorted(int(value) for value in np.unique(array[strays])))
-    return truth.with_array(wide), (values, int(np.count_nonzero(strays)))
 
 
 def _without_ignored(predicted: LabelMap, truth: LabelMap) -> LabelMap:
@@ -223,26 +238,31 @@ def in_range(labels: LabelMap, count: int) -> LabelMap:
 
 
 def _strange_values(
-    pair: Pair, predicted: LabelMap, reference: Outcome, setting: Setting, negative: Negative
+    pair: Pair, predicted: LabelMap, truth: LabelMap, reference: _Reference, setting: Setting
 ) -> list[CaseProblem]:
     """Name values that the task does not know; they are scored as what they are: nothing it asks for."""
     problems = []
-    true_values, known = reference.values or frozenset(), setting.known | {0}
-    kind: ProblemKind = "labels" if setting.strict_labels else "note"
+    known_values = set(reference.known.values or ())
+    true_values = known_values if truth is reference.labels else values_in(truth.array) - {UNKNOWN}
+    known = setting.known | {0}
+    kind: Any = "labels" if setting.strict_labels else "note"
 
-    def say(kind: ProblemKind, what: str) -> None:
+    def say(kind: Any, what: str) -> None:
         problems.append(CaseProblem(pair.case, kind, what, pair.rater))
 
     strange = sorted(true_values - known)
     if strange and setting.strict_labels:
         say(kind, f"the reference has unknown labels {first_few(strange, 8)}")
-    values, voxels = negative
+    values, voxels = reference.negative
     if values:
+        what = (
+            f"{voxels} voxels of the reference have negative values ({first_few(list(values), 8)}), which are no labels"
+        )
         advice = f" If they must not count, say --ignore-label {values[0]}." if setting.ignore is None else ""
-        what = f"{voxels} voxels of the reference have negative values ({first_few(values, 8)}), which are no labels"
         say(kind, f"{what}; they count as background.{advice}")
-    if reference.left_out:
-        say("note", f"{reference.left_out} of {predicted.array.size} voxels are left out ({why_left_out(setting)})")
+    if reference.known.left_out:
+        left_out = f"{reference.known.left_out} of {predicted.array.size} voxels are left out"
+        say("note", f"{left_out} ({why_left_out(setting)})")
     if strange := sorted(values_in(predicted.array) - known - true_values):
         say(kind, f"the prediction has unknown labels {first_few(strange, 8)}; they count as background")
     return problems

@@ -189,7 +189,8 @@ def add_scores(
     passing = any(outcome.passing for outcome in outcomes)
     entries = {metric.name: {**stamps[metric.name], "version": version_of(metric)} for metric in setting.metrics}
     mine = {**known.get(design.decision, {}), **entries}
-    return Scoring(table, {**known, design.decision: mine}, names, (*of_all, *_problems(outcomes)), passing, outcomes)
+    problems = (*of_all, *_problems(outcomes))
+    return Scoring(table, {**known, design.decision: mine}, names, problems, passing, outcomes)
 
 
 def _problems(outcomes: Sequence[Outcome]) -> tuple[CaseProblem, ...]:
