@@ -16,7 +16,7 @@ from segbench.config import RunConfig
 from segbench.errors import DataInvalid, DataMissing, SegbenchError, UsageError
 from segbench.host import Catalogue, blame
 from segbench.params import make
-from segbench.results import HISTORY, RECORD, SCORES, TRAINED, complete_runs, is_complete, read_scores
+from segbench.results import HISTORY, RECORD, SCORES, TRAINED, complete_runs, is_complete, of_decision, read_scores
 from segbench.types import Case, CaseRef, Choice, LabelMap, Task
 
 if TYPE_CHECKING:
@@ -87,8 +87,8 @@ class StoredRun:
         return rows
 
     def scores(self) -> Sequence[Mapping[str, Any]]:
-        """Return the rows of ``scores.parquet``."""
-        rows: list[dict[str, Any]] = read_scores(self.folder).to_pylist()
+        """Return the rows of ``scores.parquet`` for the run's own label maps, not those of further decisions."""
+        rows: list[dict[str, Any]] = of_decision(read_scores(self.folder)).to_pylist()
         return rows
 
     def prediction(self, case_id: str) -> LabelMap:

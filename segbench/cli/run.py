@@ -219,8 +219,9 @@ def _summary(outcome: Outcome) -> None:
     from rich.table import Table
 
     from segbench.ranking.means import means_of_run
+    from segbench.results import of_decision, read_scores
 
-    means = means_of_run(outcome.folder)
+    means = means_of_run(of_decision(read_scores(outcome.folder), outcome.decision))
     table = Table("metric", "mean over cases", "undefined", "unit", box=None, padding=(0, 2, 0, 0))
     for one in means.metrics:
         unit = f"{one.unit} {'↑' if one.better == 'higher' else '↓'}".strip()

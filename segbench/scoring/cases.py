@@ -137,6 +137,7 @@ def score_pair(pair: Pair, setting: Setting) -> Outcome:
         other = _predicted(pair, setting, reference.read)
         notes = [*(f"reference {note}" for note in truth.notes), *(f"prediction {note}" for note in other.notes)]
         other, truth, customs = in_one_custom(other, truth, setting.known, setting.ignore)
+        known = _with_values(known, truth) if customs else known
         if setting.deciding is not None and pair.probabilities is None:
             other = refined(other, setting.deciding)
         aligned = align(other, truth, setting.geometry)
@@ -161,9 +162,15 @@ def score_pair(pair: Pair, setting: Setting) -> Outcome:
 def _not_predicted(pair: Pair, setting: Setting) -> Outcome:
     """Return what rows say of a reference that was not predicted; nothing if it cannot be read."""
     try:
-        return _reference(pair, setting).known
+        reference = _reference(pair, setting)
+        _, truth, customs = in_one_custom(reference.labels, reference.labels, setting.known, setting.ignore)
+        return _with_values(reference.known, truth) if customs else reference.known
     except Exception:  # a missing prediction is not made worse by a broken reference
         return Outcome()
+
+
+def _with_values(known: Outcome, truth: LabelMap) -> Outcome:
+    return replace(known, values=tuple(sorted(values_in(truth) - {UNKNOWN})))
 
 
 def _reference(pair: Pair, setting: Setting) -> _Reference:
@@ -219,6 +226,11 @@ def _without_ignored(predicted: LabelMap, truth: LabelMap) -> LabelMap:
     return predicted.with_array(np.where(truth.array == UNKNOWN, 0, predicted.array))
 
 
+def why_left_out(setting: Setting) -> str:
+    """Return in words why voxels do not count."""
+    return "unknown in the dataset" if setting.ignore is None else f"ignore label {setting.ignore}"
+
+
 def in_range(labels: LabelMap, count: int) -> LabelMap:
     """Set values from ``count`` on to background, so that metrics may use values as positions."""
     if max(values_of(labels), default=0) < count:
@@ -250,10 +262,8 @@ def _strange_values(
         advice = f" If they must not count, say --ignore-label {values[0]}." if setting.ignore is None else ""
         say(kind, f"{what}; they count as background.{advice}")
     if reference.known.left_out:
-        say(
-            "note",
-            f"{reference.known.left_out} of {predicted.array.size} voxels are left out (ignore label {setting.ignore})",
-        )
+        left_out = f"{reference.known.left_out} of {predicted.array.size} voxels are left out"
+        say("note", f"{left_out} ({why_left_out(setting)})")
     if strange := sorted(values_in(predicted) - known - true_values):
         say(kind, f"the prediction has unknown labels {first_few(strange, 8)}; they count as background")
     return problems

@@ -16,7 +16,7 @@ from segbench.contracts import FinishedRun, Table
 from segbench.errors import SegbenchError
 from segbench.host import Catalogue, blame
 from segbench.params import flattened
-from segbench.results import read_scores
+from segbench.results import of_decision, read_scores
 from segbench.runs import open_run
 from segbench.studies.running import Attempt, Plan
 
@@ -114,7 +114,7 @@ def _scores(one: Attempt) -> pa.Table:
     import pyarrow as pa
 
     assert one.folder is not None
-    table = read_scores(one.folder)
+    table = of_decision(read_scores(one.folder))
     for name, word in {"method": one.cell.label, "network": "", "arm": "method", "variant": ""}.items():
         column = pa.array([word] * table.num_rows, pa.string()).dictionary_encode()
         table = table.set_column(table.column_names.index(name), name, column)

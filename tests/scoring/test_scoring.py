@@ -336,6 +336,17 @@ def test_a_structure_that_no_reference_has_is_named_not_perfect(tmp_path: Path, 
     assert "apex" not in result.table["label_name"].to_pylist()
 
 
+def test_white_masks_have_their_structure_whether_predicted_or_not(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        save(tmp_path / "truth", name, 255, 255, 0)
+    save(tmp_path / "pred", "a", 1, 0, 0)
+    options: dict[str, Any] = {"metrics": ["dice"], "catalogue": load_catalogue(), "labels": {"polyp": 1}}
+    result = run(tmp_path, tmp_path / "pred", tmp_path / "truth", **options)
+    assert result.table["value"].to_pylist() == [pytest.approx(2 / 3), None]
+    save(tmp_path / "truth", "a", 0)
+    assert statuses(run(tmp_path, tmp_path / "pred", tmp_path / "truth", **options))["b"] == {"missing"}
+
+
 def test_other_names_for_the_same_values_are_another_revision(tmp_path: Path) -> None:
     predicted, truth = folders(tmp_path)
 
