@@ -426,3 +426,30 @@ def test_other_training_cases_are_another_prior(tmp_path: Path) -> None:
         table = results.read_scores(run(config, tmp_path / str(index)).folder, ["metric_version"]).to_pydict()
         found.append(set(table["metric_version"]))
     assert found[0] != found[1] and all("prior=" in version for versions in found for version in versions)
+
+
+# ----------------------------------------------------------------------------------------------------- older records
+
+
+def aged(folder: Path) -> None:
+    """Make a run what it was before trainings, predictions and scores were told apart."""
+    record = json.loads((folder / "run.json").read_text())
+    for key in ("identity", "variant", "supervision", "decisions", "scores", "problems"):
+        record.pop(key, None)
+    del record["splits"]["pool"], record["config"]["decision"]
+    (folder / "run.json").write_text(json.dumps(record))
+    table = results.read_scores(folder)
+    results.write_table(folder / "scores.parquet", table.drop_columns(["decision", "truth", "family", "preference"]))
+
+
+def test_older_records_stay_readable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = run(asked(toy.configuration(seed=1), "dice"), tmp_path)
+    made = rows(first.folder)
+    aged(first.folder)
+    forbid(monkeypatch, "train")
+    assert rows(first.folder) == made
+    assert "hd95" in score(first.folder, [Choice("hd95")], catalogue=CATALOGUE).added
+    assert rows(first.folder, metric="dice") == made
+    second = predict(first.folder, [Choice("fill_holes")], metrics=[Choice("dice")], catalogue=CATALOGUE)
+    assert not second.trained and {row[3] for row in rows(first.folder)} == {"", "fill_holes"}
+    assert len(list((first.folder / "predictions").iterdir())) == 1, "the label maps there were are not thrown away"
