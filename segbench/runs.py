@@ -202,6 +202,14 @@ def known_of(record: Mapping[str, Any], folder: Path) -> Known:
     return {"": {name: {"asked": word, "code": "", "version": word} for name, word in versions.items()}}
 
 
+def seconds_of(record: Mapping[str, Any]) -> Mapping[str, float]:
+    """Return stage -> seconds of a run; older evaluations wrote one number, which is that of scoring."""
+    seconds = record.get("seconds")
+    if isinstance(seconds, Mapping):
+        return {str(stage): float(spent) for stage, spent in seconds.items() if isinstance(spent, int | float)}
+    return {"score": float(seconds)} if isinstance(seconds, int | float) else {}
+
+
 def variant_of(record: Mapping[str, Any], folder: Path) -> str:
     """Return what a training changes of the defaults; older records leave that to their rows."""
     if "variant" in record:
