@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -319,6 +319,11 @@ def _check_columns(file: Path, present: pa.Schema, names: Sequence[str]) -> None
             f"{file} is not a table of scores: it lacks {', '.join(missing)} "
             f"(found {', '.join(present.names) or 'no columns'}). A CSV of scores is brought in by `segbench import`."
         )
+
+
+def absent(present: Collection[str], names: Iterable[str]) -> dict[str, Any]:
+    """Return optional columns that a file lacks, with what stands for them: old files know fewer columns."""
+    return {name: _OPTIONAL[name] for name in names if name in _OPTIONAL and name not in present}
 
 
 def conform(table: pa.Table, names: Sequence[str]) -> pa.Table:
