@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from segbench.atomic import atomically as atomically
+    from segbench.boxes import value_boxes as value_boxes
     from segbench.config import Augmentation as Augmentation
     from segbench.config import Recipe as Recipe
     from segbench.config import RunConfig as RunConfig
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from segbench.files.cases import read_case as read_case
     from segbench.files.cases import renumber as renumber
     from segbench.files.cases import tell_notes as tell_notes
+    from segbench.files.colours import parse_colour as parse_colour
     from segbench.files.filenames import voxel_file as voxel_file
     from segbench.files.folders import FolderDataset as FolderDataset
     from segbench.files.folders import visible as visible
@@ -92,6 +94,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "segbench.atomic": ("atomically",),
+    "segbench.boxes": ("value_boxes",),
     "segbench.config": ("Augmentation", "Recipe", "RunConfig"),
     "segbench.contracts": (
         "FIXED_SAMPLES",
@@ -127,6 +130,7 @@ _HOME = {
     "segbench.evaluation.folders": ("evaluate",),
     "segbench.hookspecs": ("hookimpl",),
     "segbench.host": ("Catalogue", "load_catalogue"),
+    "segbench.files.colours": ("parse_colour",),
     "segbench.files.cases": ("CaseFiles", "check_grid", "content_revision", "read_case", "renumber", "tell_notes"),
     "segbench.files.filenames": ("voxel_file",),
     "segbench.files.folders": ("FolderDataset", "visible"),

@@ -36,7 +36,7 @@ class Row:
 
     Attributes:
         run_id: identity of the run that wrote it.
-        dataset, dataset_revision: what was segmented; revisions are never compared.
+        dataset, dataset_revision: what was segmented; the revision is for reading, truths decide what is compared.
         network, method, arm: what segmented it; ``arm`` is "method", "control" or "placebo".
         seed, fold: of the run.
         case_id, group: the case and its patient.

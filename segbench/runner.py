@@ -220,12 +220,18 @@ class _Run:
     def _file(self, ref: CaseRef) -> Path:
         return self.predictions / f"{ref.id}.nii.gz"
 
+    @property
+    def _native(self) -> Path:
+        """Folder of the predictions as the dataset's own masks look."""
+        return self.predictions.with_name(f"{self.predictions.name}-native")
+
     def _drop_stale_predictions(self) -> None:
         """Delete the label maps of a decision whose parameters, version or code are not those of today."""
         chain = self.parts.chain
         made = self.facts.get("decisions", {"": "" if chain.text else chain.key})  # older records have the default's
         if self.facts and made.get(chain.text) != chain.key:
             shutil.rmtree(self.predictions, ignore_errors=True)
+            shutil.rmtree(self._native, ignore_errors=True)
             scores = {text: known for text, known in self.facts.get("scores", {}).items() if text != chain.text}
             self.facts |= {"decisions": {**made, chain.text: chain.key}, "scores": scores}
             self._keep_facts()
@@ -348,6 +354,8 @@ class _Run:
         for index, case in enumerate(todo):
             labels = predict(forward, case, plan.network.view, self.parts.task, self.parts.chain, fabric.device)
             write_label_map(self._file(case.ref), labels)
+            with blame(self.parts.source.origin, f"writing the prediction of case {case.ref.id}"):
+                self.parts.dataset.write_prediction(case.ref, labels, self._native)
             self.reporter.progress("Predicting", index + 1, len(todo))
         self.seconds["predict"] = time.perf_counter() - begin
 

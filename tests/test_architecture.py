@@ -19,6 +19,7 @@ from segbench.host import KINDS
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     ("types", "errors"),
+    ("boxes",),
     ("atomic", "params", "names", "plugin_code", "provenance", "truths", "views", "padding"),
     ("config", "contracts", "losses"),
     ("hookspecs", "results"),
@@ -130,7 +131,8 @@ def test_plugins_use_public_names_only() -> None:
 FIELD_TERMS = {"ce", "dice", "hd95", "nsd"}
 """Guests that are also words of the field: prose (a text with a space in it) may give them as examples."""
 OWN_WORDS = {
-    *("precision", "history", "components", "threshold", "argmax"),  # numbers, a file, made-up cases, plain words
+    *("precision", "history", "components"),  # of numbers, a file of a run, a made-up case
+    *("pairs", "threshold", "argmax"),  # plain words, and what NumPy calls it
     *("nnunet", "msd"),  # how a folder is laid out
     "descriptors",  # a kind of supervision
 }

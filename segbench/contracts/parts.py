@@ -85,6 +85,15 @@ class Dataset(Part):
         """
         raise NotImplementedError
 
+    def write_prediction(self, ref: CaseRef, predicted: LabelMap, folder: Path) -> None:
+        """Write a prediction as the dataset's own masks look, beside the NIfTI the host writes; by default nothing.
+
+        Args:
+            ref: the case.
+            predicted: label indices on the case's own grid.
+            folder: where to; made on demand.
+        """
+
     def load_truth(self, ref: CaseRef) -> LabelMap | None:
         """Read the truth of one case alone, for scoring; the same as that of ``load``, which need not be quick.
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segbench.errors import DataInvalid
-from segbench.files.colours import Colour
 from segbench.files.filenames import voxel_file
 from segbench.files.images import ImageHeader, image_header, read_label_map, read_volume
 from segbench.names import first_few
@@ -105,7 +104,9 @@ def read_case(
     files: CaseFiles,
     task: Task,
     values: Mapping[int, int] | None = None,
-    colours: Mapping[Colour, int] | None = None,
+    *,
+    read_label: Callable[[Path], LabelMap] = read_label_map,
+    select: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None,
 ) -> Case:
     """Read one case on the grid of the image, or of the truth if only that says what a pixel measures.
 
@@ -114,7 +115,8 @@ def read_case(
         files: its files; at least one image.
         task: gives channels and labels.
         values: stored value -> label index, or -1 = unknown; None = label maps store the indices.
-        colours: red, green, blue -> stored value of masks in colour; None = values are stored.
+        read_label: file -> stored values, where they are not simply read (colours, thresholds).
+        select: image ``(C, D, H, W)`` -> the channels of the task, where they are not simply those of the files.
 
     Raises:
         DataInvalid: unreadable files, another number of channels, grids that differ, values that are none of those
@@ -128,6 +130,7 @@ def read_case(
     for other_path, other in zip(files.images[1:], parts[1:], strict=True):
         check_grid(case, grid, (other_path, other.array.shape[1:], other.spacing, other.affine))
     image = np.concatenate([part.array for part in parts]) if len(parts) > 1 else first.array
+    image = image if select is None else select(image)
     if len(image) != len(task.channels):
         wanted = "one channel" if len(task.channels) == 1 else f"{len(task.channels)} channels"
         raise DataInvalid(
@@ -138,7 +141,7 @@ def read_case(
         return Case(case, image, first.spacing, first.affine)
     shape = first.array.shape
     header = ImageHeader((shape[0], shape[1], shape[2], shape[3]), first.spacing, first.affine, image.dtype, first.unit)
-    truth = _truth(case, header, files, task, values, colours)
+    truth = _truth(case, header, files, task, values, read_label)
     return Case(case, image, _three(truth.spacing), header.affine if truth.affine is None else truth.affine, truth)
 
 
@@ -147,19 +150,20 @@ def read_truth(
     files: CaseFiles,
     task: Task,
     values: Mapping[int, int] | None = None,
-    colours: Mapping[Colour, int] | None = None,
+    *,
+    read_label: Callable[[Path], LabelMap] = read_label_map,
 ) -> LabelMap | None:
     """Read the truth of one case as ``read_case`` gives it; of the image only the header is looked at.
 
     Args:
-        case, files, task, values, colours: as for ``read_case``.
+        case, files, task, values, read_label: as for ``read_case``.
 
     Raises:
         DataInvalid: as ``read_case``.
     """
     if files.label is None:
         return None
-    return _truth(case, image_header(files.images[0]), files, task, values, colours)
+    return _truth(case, image_header(files.images[0]), files, task, values, read_label)
 
 
 def _truth(
@@ -168,12 +172,12 @@ def _truth(
     files: CaseFiles,
     task: Task,
     values: Mapping[int, int] | None,
-    colours: Mapping[Colour, int] | None,
+    read_label: Callable[[Path], LabelMap],
 ) -> LabelMap:
     """Return the truth on the grid of its image, or on its own if only that says what a pixel measures."""
     path, label = files.images[0], files.label
     assert label is not None
-    stored = read_label_map(label, colours=colours)
+    stored = read_label(label)
     tell_notes(case, stored)
     known = {value: value for value in range(len(task.labels))} if values is None else values
     spacing, affine, unit = image.spacing, image.affine, image.unit

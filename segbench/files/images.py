@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segbench.atomic import atomically
 from segbench.errors import DataInvalid, SegbenchError
-from segbench.files import archives
+from segbench.files import archives, drawing
 from segbench.files.colours import Colour
 from segbench.files.formats import header_of, labels_of, volume_of
 from segbench.files.headers import guarded, invalid
@@ -146,15 +146,16 @@ def read_label_map(
         return LabelMap(labels, header.spacing, header.affine, notes=(*notes, *rounded), unit=header.unit)
 
 
-def write_label_map(path: str | Path, label_map: LabelMap) -> None:
-    """Write a label map as .nii.gz, atomically, on its own grid; see ``write_image``.
+def write_label_map(path: str | Path, label_map: LabelMap, colours: Mapping[int, Colour] | None = None) -> None:
+    """Write a label map, atomically, on its own grid; see ``write_image``.
 
     Args:
-        path: ends in .nii.gz or .nii.
+        path: ends in .nii.gz or .nii, or in .png, .bmp (one slice each), .tif or .tiff (calibrated as ImageJ does).
         label_map: integer ``(D, H, W)`` or ``(H, W)``; its dtype is kept, bool becomes uint8.
+        colours: label value -> colour for pictures; None = values are written as greys.
 
     Raises:
-        DataInvalid: an array that is no label map.
+        DataInvalid: an array that is no label map, or none that the format can hold.
         SegbenchError: the file cannot be written; what stood there before is untouched.
     """
     import numpy as np
@@ -164,6 +165,9 @@ def write_label_map(path: str | Path, label_map: LabelMap) -> None:
     if array.dtype.kind not in "iu" or array.ndim not in (2, 3):
         raise DataInvalid(f"{path}: expected an integer label map (D, H, W), found {array.dtype} {array.shape}.")
     spacing = tuple(float(size) for size in label_map.spacing)
+    if Path(path).suffix.lower() in drawing.ENDINGS:
+        drawing.write(Path(path), label_map.with_array(array), colours)
+        return
     if array.ndim == 2:
         array, spacing = array[None], (1.0, *spacing)
     _write(Path(path), array, spacing, label_map.affine)

@@ -135,6 +135,8 @@ def _picture(path: Path, image: Any, bits: int, *, voxels: bool) -> Picture:
     if palette is not None and pixels.max() >= len(palette):
         found = f"index {int(pixels.max())}"
         raise invalid(path, f"indices below {len(palette)}, the size of the palette", found, REPLACE)
+    if palette is not None and image.format == "GIF" and _is_grey(palette):  # GIF cannot store greys in another way
+        return Picture(palette[:, 0][pixels])
     return Picture(pixels, palette)
 
 

@@ -142,7 +142,8 @@ def _compare_pixels(predicted: LabelMap, truth: LabelMap, identity: tuple[int, .
     if predicted.array.shape != truth.array.shape:
         words = f"its shape is {_times(predicted.array.shape)}, expected {_times(truth.array.shape)}"
         return Comparison("grid", words)
-    if predicted.unit == truth.unit:
+    measured = predicted if truth.unit == "px" else truth
+    if predicted.unit == truth.unit or measured.spacing == (1.0, 1.0, 1.0):  # as a picture converted to NIfTI has it
         return Comparison("same", axes=identity)
     which = "the prediction" if predicted.unit == "px" else "the reference"
     return Comparison("same", f"{which} does not say what a pixel measures; compared pixel by pixel", identity)
