@@ -52,8 +52,8 @@ class Row:
         rater: whose reference it was, where a dataset has several.
         variant: what the run's configuration changes of the defaults, e.g. "epochs=50"; another variant of a method is
             another competitor. A decision other than the default is part of it.
-        decision: how probabilities became labels, e.g. "rank_dice+fill_holes"; "" for the default, and for predictions
-            that came as label maps.
+        decision: how probabilities became labels, the names of a chain such as "one+another"; "" for the default, and
+            for predictions that came as label maps.
         truth: the truth it was scored against (see ``truths.truth_digest``); "" if it is not known.
         family: of the metric: "overlap", "boundary" or "".
         preference: of the metric within its family; the highest on a board holds the family's seat.
