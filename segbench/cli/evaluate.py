@@ -41,7 +41,7 @@ def evaluate(
         typer.Option("--prior", help="File of prior knowledge; the metrics that read it are computed too; repeatable."),
     ] = None,
     on_missing: Annotated[str, typer.Option("--on-missing", help="worst, skip or fail.")] = "worst",
-    geometry: Annotated[str, typer.Option("--geometry", help="strict, tolerant or resample.")] = "strict",
+    geometry: Annotated[str, typer.Option("--geometry", help="strict, tolerant, voxels or resample.")] = "strict",
     layout: Annotated[str, typer.Option("--layout", help="auto, plain, nnunet, msd, bids or raters.")] = "auto",
     raters: Annotated[bool, typer.Option("--raters", help="References hold one folder per rater.")] = False,
     decision: Annotated[

@@ -88,7 +88,7 @@ def evaluate(
         ignore_label: value in the references of voxels that do not count; by default what ``dataset.json`` declares.
         metrics: names, choices with parameters, or metrics; by default all that are on by default.
         on_missing: "worst" writes rows of status "missing", "skip" leaves the case out, "fail" scores nothing.
-        geometry: "strict", "tolerant" or "resample"; see ``segbench.scoring.geometry``.
+        geometry: "strict", "tolerant", "voxels" or "resample"; see ``segbench.scoring.geometry``.
         layout: "auto", "plain", "nnunet", "msd", "bids" or "raters".
         decision: a chain of decisions that makes the label maps from nnU-Net's probabilities (``.npz`` beside or
             instead of the predictions), or refines the label maps; () = the default one; None = they are as they are.

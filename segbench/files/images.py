@@ -143,7 +143,9 @@ def read_label_map(
             found = f"{len(voxels)} volumes in one file"
             raise invalid(path, "a label map of three axes", found, "Store one integer per voxel.")
         labels, rounded = whole_labels(path, voxels[0], header.slope, header.intercept)
-        return LabelMap(labels, header.spacing, header.affine, notes=(*notes, *rounded), unit=header.unit)
+        return LabelMap(
+            labels, header.spacing, header.affine, notes=(*header.notes, *notes, *rounded), unit=header.unit
+        )
 
 
 def write_label_map(path: str | Path, label_map: LabelMap, colours: Mapping[int, Colour] | None = None) -> None:

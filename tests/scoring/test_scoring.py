@@ -380,6 +380,21 @@ def test_negative_reference_values_are_background_and_said_to_be(tmp_path: Path,
     assert len(truths) == 2  # scored against another truth
 
 
+def test_distances_are_symmetric_where_a_header_contradicts_itself(tmp_path: Path) -> None:
+    affine, mask = np.diag([0.8, 0.8, 2.5, 1.0]), np.zeros((24, 24, 24), np.uint8)
+    mask[5:15, 6:16, 8:18] = 1
+    odd = nibabel.Nifti1Image(mask, affine)
+    odd.header["pixdim"][1:4], odd.header["qform_code"] = 1, 0
+    for part, image in (("a", odd), ("b", nibabel.Nifti1Image(np.roll(mask, 2, 2), affine))):
+        (tmp_path / part).mkdir()
+        nibabel.save(image, tmp_path / part / "c.nii.gz")
+    for first, second, who in (("a", "b", "prediction"), ("b", "a", "reference")):
+        options: dict[str, Any] = {"metrics": ["hd"], "catalogue": load_catalogue()}
+        result = run(tmp_path, tmp_path / first, tmp_path / second, **options)
+        assert result.table["value"].to_pylist() == pytest.approx([5.0])  # two slices of 2.5 mm
+        assert what(result, "c").startswith(f"{who} contradicts itself") and result.complete
+
+
 def test_only_the_ignore_label_is_left_out(tmp_path: Path) -> None:
     truth = np.array([1, 1, 0, -1, 255, 255, -3, 0], dtype=np.int16).reshape(2, 2, 2)
     predicted = np.array([1, 0, 0, 1, 1, 1, 1, -1], dtype=np.int16).reshape(2, 2, 2)
