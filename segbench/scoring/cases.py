@@ -16,8 +16,9 @@ from segbench.errors import DataInvalid, SegbenchError
 from segbench.files.images import read_label_map
 from segbench.names import first_few
 from segbench.scoring.binary import in_one_custom
-from segbench.scoring.geometry import Mode, align
+from segbench.scoring.geometry import Mode, align, on_common_box
 from segbench.scoring.metrics import Scored, missing_scores, score_case
+from segbench.scoring.naming import by_names, recoded
 from segbench.scoring.pairs import CaseProblem, Pair
 from segbench.truths import truth_digest
 from segbench.types import UNKNOWN, LabelMap, Status, Task, Unit
@@ -39,6 +40,8 @@ class Setting:
         strict_labels: whether other values are a fault, or merely noted because labels were chosen by hand.
         dataset: prepared; where truths are that are no files.
         colours: red, green, blue -> label value of masks in colour; empty = values are labels.
+        one_hot: whether files may hold one binary volume per label.
+        codes: stored value -> value of the task, for values too large to be positions; empty = they are the same.
     """
 
     task: Task
@@ -49,6 +52,8 @@ class Setting:
     strict_labels: bool = True
     dataset: Dataset | None = None
     colours: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
+    one_hot: bool = False
+    codes: Mapping[int, int] = field(default_factory=dict)
 
 
 PlainScore = tuple[int, str, int | None, float | None, Status]
@@ -92,8 +97,12 @@ def failed(pair: Pair, setting: Setting, why: str, *, passing: bool = False, kno
 
 def _plain(scored: list[Scored], setting: Setting) -> list[PlainScore]:
     position = {id(metric): index for index, metric in enumerate(setting.metrics)}
+    labels = {one.name: one.label for one in setting.task.structures}  # a case may be scored in values of its own
     return [
-        (position[id(metric)], score.structure.name, score.structure.label, score.value, score.status)
+        (
+            *(position[id(metric)], score.structure.name),
+            *(labels.get(score.structure.name, score.structure.label), score.value, score.status),
+        )
         for metric, score in scored
     ]
 
@@ -111,16 +120,18 @@ def score_pair(pair: Pair, setting: Setting) -> Outcome:
         known = _reference(truth)
         other = _read(pair.predicted, "prediction", setting, read)
         notes = [*(f"reference {note}" for note in read.notes), *(f"prediction {note}" for note in other.notes)]
+        other, truth, task, matched = by_names(other, truth, setting.task)
         other, truth, customs = in_one_custom(other, truth, setting.known, setting.ignore)
+        other, truth, placed = on_common_box(other, truth)
         aligned = align(other, truth, setting.geometry)
         predicted = _without_ignored(aligned.predicted, truth, setting.ignore)
-        problems = _strange_values(pair, predicted, truth, setting)
-        notes += [*customs, aligned.note]
+        problems = _strange_values(pair, predicted, truth, setting) if task is setting.task else []
+        notes += [*matched, *customs, placed and f"prediction: {placed}", aligned.note]
         problems += [CaseProblem(pair.case, "note", note, pair.rater) for note in notes if note]
         reasons: list[str] = []
-        count = len(setting.task.labels)
+        count = len(task.labels)
         predicted, truth = in_range(predicted, count), in_range(truth, count)
-        scores = score_case(predicted, truth, setting.task, setting.metrics, reasons)
+        scores = score_case(predicted, truth, task, setting.metrics, reasons)
     except SegbenchError as error:
         return failed(pair, setting, str(error), known=known)
     except MemoryError:
@@ -157,7 +168,8 @@ def _read_truth(pair: Pair, setting: Setting) -> LabelMap:
 
 def _read(path: Path, role: str, setting: Setting, like: LabelMap | None = None) -> LabelMap:
     try:
-        return read_label_map(path, like, setting.colours)
+        found = read_label_map(path, like, setting.colours, one_hot=setting.one_hot)
+        return replace(recoded(found, setting.codes), notes=found.notes) if setting.codes else found
     except SegbenchError as error:
         raise type(error)(f"{role} {error}") from error
     except OSError as error:
@@ -168,9 +180,8 @@ def _with_ignored(truth: LabelMap, ignore: int | None) -> LabelMap:
     if ignore is None:
         return truth
     wide = np.promote_types(truth.array.dtype, np.int8)
-    return LabelMap(
-        np.where(truth.array == ignore, UNKNOWN, truth.array.astype(wide)), truth.spacing, truth.affine, unit=truth.unit
-    )
+    array = np.where(truth.array == ignore, UNKNOWN, truth.array.astype(wide))
+    return replace(truth.with_array(array), names=truth.names, cropped=truth.cropped)
 
 
 def _without_ignored(predicted: LabelMap, truth: LabelMap, ignore: int | None) -> LabelMap:
