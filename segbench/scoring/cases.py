@@ -17,8 +17,9 @@ from segbench.errors import DataInvalid, SegbenchError
 from segbench.files.images import read_label_map
 from segbench.names import first_few
 from segbench.scoring.binary import in_one_custom
-from segbench.scoring.geometry import Mode, align
+from segbench.scoring.geometry import Mode, align, on_common_box
 from segbench.scoring.metrics import Scored, missing_scores, score_case
+from segbench.scoring.naming import by_names, recoded
 from segbench.scoring.pairs import CaseProblem, Pair
 from segbench.scoring.probabilities import Deciding, decided, refined
 from segbench.truths import truth_digest
@@ -40,6 +41,8 @@ class Setting:
         deciding: how predictions become label maps; None = they are.
         colours: red, green, blue -> label value of masks in colour; empty = values are labels.
         asked: whether somebody named the structures for this scoring, so that one that is nowhere is a mistake.
+        one_hot: whether files may hold one binary volume per label.
+        codes: stored value -> value of the task, for values too large to be positions; empty = they are the same.
     """
 
     task: Task
@@ -52,6 +55,8 @@ class Setting:
     colours: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
     asked: bool = False
     deciding: Deciding | None = None
+    one_hot: bool = False
+    codes: Mapping[int, int] = field(default_factory=dict)
 
 
 KEPT = 1 << 28
@@ -118,8 +123,12 @@ class _Reference:
 
 def _plain(scored: list[Scored], setting: Setting) -> list[PlainScore]:
     position = {id(metric): index for index, metric in enumerate(setting.metrics)}
+    labels = {one.name: one.label for one in setting.task.structures}  # a case may be scored in values of its own
     return [
-        (position[id(metric)], score.structure.name, score.structure.label, score.value, score.status)
+        (
+            *(position[id(metric)], score.structure.name),
+            *(labels.get(score.structure.name, score.structure.label), score.value, score.status),
+        )
         for metric, score in scored
     ]
 
@@ -135,20 +144,26 @@ def score_pair(pair: Pair, setting: Setting) -> Outcome:
         reference = _reference(pair, setting)
         truth, known = reference.labels, reference.known
         other = _predicted(pair, setting, reference.read)
-        notes = [*(f"reference {note}" for note in truth.notes), *(f"prediction {note}" for note in other.notes)]
+        notes = [
+            *(f"reference {note}" for note in reference.read.notes),
+            *(f"prediction {note}" for note in other.notes),
+        ]
+        other, truth, task, matched = by_names(other, truth, setting.task)
+        known = replace(known, values=_present(truth, task, setting.task)) if matched else known
         other, truth, customs = in_one_custom(other, truth, setting.known, setting.ignore)
         known = _with_values(known, truth) if customs else known
         if setting.deciding is not None and pair.probabilities is None:
             other = refined(other, setting.deciding)
+        other, truth, placed = on_common_box(other, truth)
         aligned = align(other, truth, setting.geometry)
         predicted = _without_ignored(aligned.predicted, truth) if known.left_out else aligned.predicted
-        problems = _strange_values(pair, predicted, truth, reference, setting)
-        notes += [*customs, aligned.note]
+        problems = _strange_values(pair, predicted, truth, reference, setting) if task is setting.task else []
+        notes += [*matched, *customs, placed and f"prediction: {placed}", aligned.note]
         problems += [CaseProblem(pair.case, "note", note, pair.rater) for note in notes if note]
         reasons: list[str] = []
-        count = len(setting.task.labels)
+        count = len(task.labels)
         predicted, truth = in_range(predicted, count), in_range(truth, count)
-        scores = score_case(predicted, truth, setting.task, setting.metrics, reasons)
+        scores = score_case(predicted, truth, task, setting.metrics, reasons)
     except SegbenchError as error:
         return failed(pair, setting, str(error), known=known)
     except MemoryError:
@@ -169,6 +184,13 @@ def _not_predicted(pair: Pair, setting: Setting) -> Outcome:
         return Outcome()
 
 
+def _present(truth: LabelMap, task: Task, wanted: Task) -> tuple[int, ...]:
+    """Return the values of the structures that a map has, as the wanted task numbers them."""
+    here = {one.name: one for one in task.structures}
+    found = [one.values for one in wanted.structures if truth.mask(here[one.name]).any()]
+    return tuple(sorted({0, *(value for values in found for value in values)}))
+
+
 def _with_values(known: Outcome, truth: LabelMap) -> Outcome:
     return replace(known, values=tuple(sorted(values_in(truth) - {UNKNOWN})))
 
@@ -180,7 +202,7 @@ def _reference(pair: Pair, setting: Setting) -> _Reference:
     """
     ignore = setting.ignore
     if pair.ref is None:
-        kept = None if setting.colours else _kept.pop(pair.truth, None)
+        kept = _kept.pop(pair.truth, None) if not (setting.colours or setting.codes or setting.one_hot) else None
         read = _read(pair.truth, "reference", setting) if kept is None else kept
     else:
         truth = setting.dataset.load_truth(pair.ref) if setting.dataset is not None else None
@@ -196,7 +218,7 @@ def _reference(pair: Pair, setting: Setting) -> _Reference:
         wide[(array < 0) & (array != ignore)] = 0
         if ignore is not None:
             wide[array == ignore] = UNKNOWN
-        labels = read.with_array(wide)
+        labels = replace(read.with_array(wide), names=read.names, cropped=read.cropped)
     values = tuple(sorted(value for value in counted | ({0} if negative else set()) if value >= 0 and value != ignore))
     flat = array.ndim == 2 or array.shape[0] == 1
     known = Outcome(truth=truth_digest(labels), unit=labels.unit, flat=flat, values=values, left_out=left_out)
@@ -214,7 +236,8 @@ def _predicted(pair: Pair, setting: Setting, truth: LabelMap) -> LabelMap:
 
 def _read(path: Path, role: str, setting: Setting, like: LabelMap | None = None) -> LabelMap:
     try:
-        return read_label_map(path, like, setting.colours)
+        found = read_label_map(path, like, setting.colours, one_hot=setting.one_hot)
+        return replace(recoded(found, setting.codes), notes=found.notes) if setting.codes else found
     except SegbenchError as error:
         raise type(error)(f"{role} {error}") from error
     except OSError as error:
