@@ -22,10 +22,11 @@ from segbench.evaluation.identity import described, hashes_of, identity
 from segbench.evaluation.labelling import structures_found, task_of
 from segbench.evaluation.layouts import Kind, Layout, find_pairs
 from segbench.evaluation.likeness import Template, departures, grouped, restricted, template_of
-from segbench.evaluation.scope import dataset_name, metrics_of, scope_of
+from segbench.evaluation.scope import dataset_name, metrics_of, scope_of, values_of_layers
 from segbench.evaluation.selection import Selection, selected, selection_of
 from segbench.files.images import read_label_map
 from segbench.host import Catalogue, load_catalogue
+from segbench.params import to_json
 from segbench.results import run_folder
 from segbench.scoring.cases import Setting, forget, unsettle, values_in_file, values_in_kept_file
 from segbench.scoring.decisions import chain_of
@@ -60,7 +61,7 @@ def evaluate(
     on_missing: OnMissing = "worst",
     geometry: Mode = "strict",
     layout: Kind = "auto",
-    decision: Sequence[Choice] | None = None,
+    decision: Sequence[Choice | Mapping[str, Any]] | None = None,
     cases: Sequence[str] | None = None,
     split: str | Path | Mapping[str, Any] | Sequence[Any] | None = None,
     network: str = "",
@@ -116,6 +117,7 @@ def evaluate(
         **{"layout": layout, "cases": cases, "split": _absolute(split) if isinstance(split, str | Path) else split},
         **{"network": network, "arm": arm, "seed": seed, "fold": fold, "supervision": supervision},
         **({"like": _absolute(like.folder)} if like else {}),
+        **({} if decision is None else {"decision": [to_json(_choice(one)) for one in decision]}),
     }
     safe_name(name, "method")
     check_choices(on_missing=(on_missing, OnMissing), geometry=(geometry, Mode), layout=(layout, Kind))
@@ -129,9 +131,10 @@ def evaluate(
     found = _pairs(Path(predictions), Path(references), layout, selection_of(cases, split, fold), fold, template)
     found = _without_missing(found, on_missing)
     found = replace(found, problems=(*notes, *found.problems))
-    chain = chain_of(decision, catalogue) if decision is not None else None
+    chain = None if decision is None else chain_of([_choice(one) for one in decision], catalogue)
     found = with_probabilities(found, chain) if chain else found
     scope = scope_of(labels, regions, ignore_label, found, template)
+    layers = values_of_layers(scope, found, labels, template)
     hashes = hashes_of(found.pairs, jobs)
     wanted: dict[str, Any] = {"name": name, "on_missing": on_missing, "geometry": geometry}
     wanted |= {"structures": list(scope.structures.items()), **said, **(template.identity if template else {})}
@@ -151,7 +154,9 @@ def evaluate(
     stamps = stamps_of(todo, catalogue, lesson)
     prepare_metrics(todo, task, template.lessons if template else lambda: iter(()), {})
     values = scope.known.union(*structures.values())
-    setting = Setting(task, tuple(todo), geometry, scope.ignore, values, scope.strict, asked=scope.by_hand)
+    setting = Setting(
+        task, tuple(todo), geometry, scope.ignore, values, scope.strict, asked=scope.by_hand, layers=layers
+    )
     design = Design(run_id, dataset, revision, name, source="external", synthetic=task.synthetic, **said)
     if chain:
         setting = replace(setting, deciding=Deciding(chain, classes_of(task, found.declaration, found.pairs)))
@@ -175,6 +180,10 @@ def evaluate(
     request |= {"like": template.run.run_id} if template else {}
     write(result, request, retry=scored.passing, catalogue=catalogue)
     return result
+
+
+def _choice(one: Choice | Mapping[str, Any]) -> Choice:
+    return one if isinstance(one, Choice) else Choice(**one)
 
 
 def _absolute(path: str | Path) -> str:
