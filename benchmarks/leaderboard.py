@@ -47,6 +47,9 @@ def make(folder: Path, metrics: int) -> int:
                 "method": f"method{m:02d}",
                 "arm": "method",
                 "variant": "",
+                "decision": "",
+                "truth": "",
+                "family": "",
             }
             words |= {"dataset_revision": "1", "network": "unet3d", "metric_version": "1", "unit": ""}
             words |= {"source": "trained", "supervision": "masks"}
@@ -61,7 +64,7 @@ def make(folder: Path, metrics: int) -> int:
             columns |= {"metric": coded(metric, [f"metric{name:02d}" for name in range(metrics)])}
             columns |= {"better": coded(metric % 2, ["higher", "lower"])}
             columns |= {"seed": pa.array(np.full(rows, seed)), "fold": pa.array(np.zeros(rows, np.int64))}
-            columns |= {"synthetic": pa.array(np.zeros(rows, bool))}
+            columns |= {"synthetic": pa.array(np.zeros(rows, bool)), "preference": pa.array(np.zeros(rows, np.int64))}
             columns |= {"value": pa.array(generator.random(rows) + 0.01 * m, mask=gone)}
             run = folder / "big" / words["method"] / words["run_id"]
             write_table(run / "scores.parquet", pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA))

@@ -17,6 +17,7 @@ from segbench.config import RunConfig
 from segbench.contracts import UNLABELLED, Dataset, Method, Metric, Network
 from segbench.errors import Incompatible
 from segbench.host import Catalogue, Origin, blame
+from segbench.params import has_parameter
 from segbench.scoring.decisions import Chain, chain_of
 from segbench.training.sampling import Splits, split_cases
 from segbench.types import CaseRef, Choice, Task
@@ -200,7 +201,7 @@ def _armed(config: RunConfig, catalogue: Catalogue) -> Choice:
     """Return the method's choice with the overrides of the arm."""
     if config.arm == METHOD_ARM:
         return config.method
-    arms = getattr(catalogue.entry("methods", config.method.name).cls, "arms", {})
+    arms = catalogue.arms(config.method.name)
     if config.arm not in arms:
         known = ", ".join([METHOD_ARM, *sorted(arms)])
         raise Incompatible(f"Method {config.method.name} has no arm {config.arm!r}; it has: {known}.")
@@ -211,7 +212,7 @@ def _check_other(task: Task, other: Task, method: Method, smoke: bool) -> None:
     """Refuse a dataset that cannot lend its cases to this one; two miniatures (``smoke``) may well be the same."""
     name = f"Unlabelled dataset {other.name}"
     if UNLABELLED not in method.needs:
-        wish = " unless method.unlabelled says how many" if hasattr(method, "unlabelled") else ""
+        wish = " unless method.unlabelled says how many" if has_parameter(method, "unlabelled") else ""
         raise Incompatible(f"{name}: method {method.name} sees no unlabelled cases{wish}; leave --unlabelled out.")
     if (task.name, task.revision) == (other.name, other.revision) and not smoke:
         raise Incompatible(
@@ -230,7 +231,7 @@ def _unlabelled(
 ) -> tuple[CaseRef, ...]:
     """Return the unlabelled cases that the method will see: those of the other dataset come first.
 
-    A method says how many it wants by its parameter ``unlabelled``; 0, or none such, means all.
+    A method says how many it wants by ``unlabelled``; 0 means all.
     """
     if UNLABELLED not in method.needs:
         return ()
@@ -242,7 +243,7 @@ def _unlabelled(
         )
     if not config.recipe.unlabelled_ratio:
         raise Incompatible(f"Method {method.name} needs unlabelled cases, but recipe.unlabelled_ratio=0 shows it none.")
-    wanted = getattr(method, "unlabelled", 0) or len(there)
+    wanted = method.unlabelled or len(there)
     if wanted > len(there) and not config.smoke:
         raise Incompatible(
             f"Method {method.name}: method.unlabelled={wanted}, but there are {len(there)} unlabelled cases. Ask for "

@@ -6,7 +6,6 @@ import difflib
 import re
 from collections.abc import Iterable
 
-EXIT_OK = 0
 EXIT_SOME_FAILED = 1
 EXIT_USAGE = 2
 EXIT_DATA = 3

@@ -268,6 +268,11 @@ def _is_default(value: Any, field: dataclasses.Field[Any]) -> bool:
     return field.default is not dataclasses.MISSING and bool(_jsonable(value, False) == _jsonable(field.default, False))
 
 
+def has_parameter(part: Any, name: str) -> bool:
+    """Say whether a part declares a parameter of this name."""
+    return any(field.init and field.name == name for field in dataclasses.fields(part))
+
+
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Return nested values with those of ``over`` in place of ``base``'s, key by key."""
     both = dict(base)

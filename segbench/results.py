@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from segbench.atomic import atomically
@@ -36,7 +37,7 @@ class Row:
 
     Attributes:
         run_id: identity of the run that wrote it.
-        dataset, dataset_revision: what was segmented; revisions are never compared.
+        dataset, dataset_revision: what was segmented; the revision is for reading, truths decide what is compared.
         network, method, arm: what segmented it; ``arm`` is "method", "control" or "placebo".
         seed, fold: of the run.
         case_id, group: the case and its patient.
@@ -238,6 +239,15 @@ def read_scores(path: str | Path, columns: Sequence[str] | None = None) -> pa.Ta
     names = SCHEMA.names if columns is None else list(columns)
     tables = [_read_one(file, names) for file in score_files(Path(path))]
     return (tables[0] if len(tables) == 1 else pa.concat_tables(tables)).unify_dictionaries()
+
+
+def of_decision(table: pa.Table, decision: str = "") -> pa.Table:
+    """Return the rows of a run's label maps by one decision: its own, "", unless another is named.
+
+    All rows where none are of this decision: predictions made elsewhere have one only.
+    """
+    rows = table.filter(pc.equal(table.column("decision").cast(pa.string()), decision))
+    return rows if rows.num_rows or decision else table
 
 
 def score_files(path: Path) -> list[Path]:

@@ -40,11 +40,11 @@ __all__ = [
     "Parts",
     "Sources",
     "assemble",
+    "edited_since",
     "folder_of",
     "predict",
     "run",
     "settled",
-    "stale_twin",
     "state_of",
 ]
 
@@ -62,6 +62,7 @@ class Outcome:
         trained: whether it was trained now.
         predicted: number of label maps that were predicted now.
         added: metrics that were computed now.
+        decision: text of the chain, "" for the default one.
         failed: number of scores with status failed.
         seconds: stage -> seconds, of this call.
     """
@@ -73,6 +74,7 @@ class Outcome:
     trained: bool = False
     predicted: int = 0
     added: tuple[str, ...] = ()
+    decision: str = ""
     failed: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -156,21 +158,29 @@ def _carried_out(
     return _Run(config, catalogue, parts, folder, reporter or Silent(), jobs).carry_out()
 
 
-def state_of(folder: Path) -> str:
-    """Return how far a training is: "finished already", "to be resumed" or "to be run"."""
-    return "finished already" if results.is_complete(folder) else "to be resumed" if folder.exists() else "to be run"
+def state_of(folder: Path, parts: Parts, catalogue: Catalogue) -> str:
+    """Return how far a run is: "finished already", "to be scored", "to be resumed" or "to be run"."""
+    if not results.is_complete(folder):
+        return "to be resumed" if folder.exists() else "to be run"
+    record = read_facts(folder)
+    lacks = lacking(known_of(record, folder), parts.chain.text, parts.metrics, catalogue)
+    return "to be scored" if lacks else "finished already"
 
 
-def stale_twin(config: RunConfig, parts: Parts, folder: Path) -> str:
-    """Return the name of a finished run that differs from this one in the code of its plugins alone, or ""."""
-    mine = config.identity({key: value for key, value in parts.data.items() if key != "code"})
-    for other in results.complete_runs(folder.parent) if folder.parent.is_dir() else ():
+def edited_since(config: RunConfig, parts: Parts, folder: Path) -> str:
+    """Say which plugins were edited since a finished run that is otherwise the same; "" if there is none such."""
+    if folder.exists() or not folder.parent.is_dir():
+        return ""
+    mine = json.loads(json.dumps(config.identity(parts.data)))
+    for other in results.complete_runs(folder.parent):
         try:
             theirs = dict(json.loads((other / results.RECORD).read_text(encoding="utf-8")).get("identity") or {})
         except (OSError, ValueError, TypeError):
             continue
-        if theirs.pop("code", None) != parts.data["code"] and theirs == json.loads(json.dumps(mine)):
-            return other.name
+        if {**theirs, "code": None} == {**mine, "code": None}:
+            before, now = theirs.get("code") or {}, mine["code"]
+            parts_edited = sorted(role for role in {*before, *now} if before.get(role) != now.get(role))
+            return f"The code of the {' and the '.join(parts_edited)} changed since run {other.name}: another training."
     return ""
 
 
@@ -199,12 +209,14 @@ class _Run:
         text = self.parts.chain.text
         wanted = lacking(known, text, self.parts.metrics, self.catalogue)
         if finished and not waiting and not wanted:
-            return Outcome(self.config, self.folder.name, self.folder, fresh=False)
+            return Outcome(self.config, self.folder.name, self.folder, fresh=False, decision=text)
+        if trained and (changed := edited_since(self.config, self.parts, self.folder)):
+            self.reporter.note(changed)
         if trained or waiting:
             self._train_and_predict(waiting)
         scoring = self._score({**known, text: {}} if waiting else known)
         failed = self._write(scoring)
-        counts = (trained, len(waiting), scoring.added if scoring else ())
+        counts = (trained, len(waiting), scoring.added if scoring else (), text)
         return Outcome(self.config, self.folder.name, self.folder, True, *counts, failed, self.seconds)
 
     def _file(self, ref: CaseRef) -> Path:

@@ -16,7 +16,7 @@ from segbench.config import RunConfig
 from segbench.errors import DataInvalid, DataMissing, SegbenchError, UsageError
 from segbench.host import Catalogue, blame
 from segbench.params import make
-from segbench.results import HISTORY, RECORD, SCORES, TRAINED, complete_runs, is_complete, read_scores
+from segbench.results import HISTORY, RECORD, SCORES, TRAINED, complete_runs, is_complete, of_decision, read_scores
 from segbench.types import Case, CaseRef, Choice, LabelMap, Task
 
 if TYPE_CHECKING:
@@ -87,8 +87,8 @@ class StoredRun:
         return rows
 
     def scores(self) -> Sequence[Mapping[str, Any]]:
-        """Return the rows of ``scores.parquet``."""
-        rows: list[dict[str, Any]] = read_scores(self.folder).to_pylist()
+        """Return the rows of ``scores.parquet`` for the run's own label maps, not those of further decisions."""
+        rows: list[dict[str, Any]] = of_decision(read_scores(self.folder)).to_pylist()
         return rows
 
     def prediction(self, case_id: str) -> LabelMap:
@@ -107,26 +107,40 @@ class StoredRun:
         Raises:
             DataMissing: if the dataset, or the case, is not here any more.
         """
-        if case_id not in self._refs:
-            raise DataMissing(f"Dataset {self.task.name} has no case {case_id!r} any more; run {self.run_id} had it.")
-        dataset, name = self._dataset, self.record["config"]["dataset"]["name"]
+        self._require(case_id)
+        dataset, name = self.dataset, self.record["config"]["dataset"]["name"]
         with blame(self.catalogue.entry("datasets", name).origin, f"loading case {case_id}"):
             return dataset.load(self._refs[case_id])
 
     def truths(self) -> Iterator[LabelMap]:
-        """Yield the truths of the labelled training cases."""
-        for case_id in self.record.get("splits", {}).get("train", ()):
-            truth = self.case(case_id).truth
+        """Yield the truths of all training cases of the split on their own grids, whatever the recipe used of them."""
+        splits = self.record.get("splits", {})
+        for ref in self.refs(splits.get("pool", splits.get("train", ()))):
+            truth = self.dataset.load_truth(ref)
             if truth is None:
-                raise DataInvalid(f"Dataset {self.task.name}: training case {case_id} has no truth any more.")
+                raise DataInvalid(f"Dataset {self.task.name}: training case {ref.id} has no truth any more.")
             yield truth
+
+    def refs(self, case_ids: Sequence[str]) -> list[CaseRef]:
+        """Return cases of the run's dataset by their names.
+
+        Raises:
+            DataMissing: if the dataset, or a case, is not here any more.
+        """
+        for case_id in case_ids:
+            self._require(case_id)
+        return [self._refs[case_id] for case_id in case_ids]
+
+    def _require(self, case_id: str) -> None:
+        if case_id not in self._refs:
+            raise DataMissing(f"Dataset {self.task.name} has no case {case_id!r} any more; run {self.run_id} had it.")
 
     @cached_property
     def _refs(self) -> Mapping[str, CaseRef]:
-        return {ref.id: ref for ref in self._dataset.refs()}
+        return {ref.id: ref for ref in self.dataset.refs()}
 
     @cached_property
-    def _dataset(self) -> Dataset:
+    def dataset(self) -> Dataset:
         """The dataset, prepared; a smoke run's miniature is made again."""
         if "config" not in self.record:
             raise DataMissing(f"Run {self.run_id} scored predictions made elsewhere; it does not know their images.")

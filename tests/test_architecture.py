@@ -17,6 +17,7 @@ from segbench import load_catalogue
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     ("types", "errors"),
+    ("boxes",),
     ("atomic", "params", "names", "plugin_code", "provenance", "truths", "views", "padding"),
     ("config", "contracts", "losses"),
     ("hookspecs", "results"),
@@ -25,7 +26,7 @@ LAYERS = (
     ("evaluation",),
     ("training", "runs"),
     ("assembly", "priors"),
-    ("preprocessing",),
+    ("preprocessing", "completing", "planning"),
     ("runner",),
     ("studies", "publishing", "reporting"),
     ("conformance",),

@@ -301,6 +301,32 @@ def test_a_fragile_method_is_caught() -> None:
     assert faults == {*expected, "state_is_plain_and_restores"}
 
 
+@dataclass
+class Wishful(Proper):
+    """Every instance wishes what nobody grants."""
+
+    name = "wishful"
+
+    def __post_init__(self) -> None:
+        self.needs = frozenset({"magic"})
+
+
+@dataclass
+class Greedy(Proper):
+    """Wants a number of cases that is none."""
+
+    name = "greedy"
+    unlabelled: int = parameter(-1, "unlabelled cases")
+
+
+@pytest.mark.parametrize(
+    ("cls", "words"), [(Wishful, "needs ['magic']: unknown wishes"), (Greedy, "unlabelled must be a number of cases")]
+)
+def test_what_an_instance_needs_is_checked_too(cls: type[Part], words: str) -> None:
+    result = examine("methods", cls)["declares_what_it_needs"]
+    assert not result.ok and words in result.message
+
+
 # -------------------------------------------------------------------------------------------------------- datasets
 
 

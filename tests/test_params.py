@@ -269,17 +269,32 @@ def test_the_identity_is_what_it_was() -> None:
         fold=2,
         folds=5,
     )
-    assert fixed.run_id("revision") == "0ca69ac15506"
+    assert fixed.run_id("revision") == "9e7f20a9327e"
 
 
-def test_fields_that_came_later_leave_old_identities_alone() -> None:
+def test_recipe_and_parts_are_identified_by_one_rule() -> None:
+    """What is spelt out but as usual is not part of the identity; what differs is, whatever it belongs to."""
     plain = config()
-    assert "unlabelled" not in plain.canonical() and "crop" not in plain.canonical()["recipe"]
+    said = dataclasses.replace(plain, recipe=Recipe(epochs=20, augmentation=Augmentation(rotation=10.0)))
+    assert said.identity({}) == plain.identity({}) and "recipe" not in plain.identity({})["config"]
     cropped = dataclasses.replace(plain, recipe=Recipe(crop=(0, 256, 152)))
     lent = dataclasses.replace(plain, unlabelled=Choice("oasis", {"age": 40}, {"path": "/home/me/oasis"}))
+    assert cropped.identity({})["config"]["recipe"] == {"crop": [0, 256, 152]}
     assert len({one.run_id("r") for one in (plain, cropped, lent)}) == 3
     assert "/home/me" not in json.dumps(lent.canonical()) and lent.local() == {"unlabelled": {"path": "/home/me/oasis"}}
     assert lent.variant() == "unlabelled.age=40 unlabelled=oasis" and cropped.variant() == "crop=0,256,152"
+
+
+def test_metrics_and_decisions_do_not_name_a_training_but_precision_and_device_do() -> None:
+    plain = config()
+    scored = dataclasses.replace(plain, metrics=(Choice("dice"),), decision=(Choice("threshold", {"value": 0.3}),))
+    assert scored.run_id("r") == plain.run_id("r")
+    assert scored.canonical()["metrics"] == [{"name": "dice", "parameters": {}}]
+    assert scored.canonical()["decision"] == [{"name": "threshold", "parameters": {"value": 0.3}}]
+    asked = dataclasses.replace(plain, precision="32-true", device="cpu")
+    assert asked.run_id("r", precision="32-true") == plain.run_id("r", precision="32-true")
+    assert len({plain.run_id("r", precision=one) for one in ("32-true", "bf16-mixed")}) == 2
+    assert len({plain.run_id("r", code={"method": one}) for one in ("a", "b")}) == 2
 
 
 @pytest.mark.parametrize("spacing", ["abc", "", "1,1", "1,1,0", "1,1,-2", "1,1,nan", "1,1,1,1", "Native"])

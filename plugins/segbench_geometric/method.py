@@ -41,7 +41,7 @@ class Geometric(Method):
     summary: ClassVar[str] = "Dice or cross-entropy + weighted total variation and true area as constraints, by ADMM"
     source: ClassVar[str] = SOURCE
     bibtex: ClassVar[str] = BIBTEX
-    needs: ClassVar[frozenset[str]] = frozenset({FIXED_SAMPLES})
+    needs = frozenset({FIXED_SAMPLES})
     arms: ClassVar[Mapping[str, Mapping[str, Any]]] = {"control": {"mu": 0.0}, "placebo": {"placebo": True}}
 
     fidelity: Literal["dice", "ce", "dice_ms", "ce_ms"] = parameter(

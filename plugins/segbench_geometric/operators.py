@@ -1,6 +1,7 @@
 """The operators of the area-constrained weighted total variation, on batches ``(B, *S)`` of any dimension and device.
 
-The proximal operators are those printed in section 2.2 of the paper; float32 and float64 throughout.
+Float32 and float64 throughout. The proximal operators that the paper prints in section 2.2 are fused in
+``splitting.py``; they stand one by one in the tests, which hold the two against each other.
 
 Source: Lambert, Le Guyader, Petitjean, ISBI 2021, 10.1109/ISBI48211.2021.9434088.
 """
@@ -32,18 +33,6 @@ def gradient(u: torch.Tensor) -> torch.Tensor:
         difference = u.narrow(axis + 1, 1, length) - u.narrow(axis + 1, 0, length)
         z[:, axis].narrow(axis + 1, 0, length).copy_(difference)
     return z
-
-
-def gradient_adjoint(z: torch.Tensor) -> torch.Tensor:
-    """Return the adjoint of ``gradient``: ``<gradient(u), z> = <u, gradient_adjoint(z)>``.
-
-    Args:
-        z: ``(B, d, *S)``.
-
-    Returns:
-        ``(B, *S)``, minus the divergence of z.
-    """
-    return add_adjoint(z.new_zeros((z.shape[0], *z.shape[2:])), z.unbind(1))
 
 
 def add_adjoint(out: torch.Tensor, parts: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -82,69 +71,11 @@ def edge_detector(mask: torch.Tensor, beta: float) -> torch.Tensor:
     return weight
 
 
-def shrink(z: torch.Tensor, threshold: torch.Tensor) -> torch.Tensor:
-    """Return the proximal operator of ``sum_x threshold(x) |z(x)|``: vectors shortened by the threshold.
-
-    Args:
-        z: ``(B, d, *S)``.
-        threshold: gamma g, ``(B, *S)``, not negative.
-    """
-    length = torch.linalg.vector_norm(z, dim=1, keepdim=True)
-    kept = (length - threshold.unsqueeze(1)).clamp_min(0) / length.clamp_min(torch.finfo(z.dtype).tiny)
-    shortened: torch.Tensor = kept * z
-    return shortened
-
-
-def prox_data(u: torch.Tensor, v: torch.Tensor, data: torch.Tensor, mu: float, gamma: float) -> torch.Tensor:
-    """Return the common value of the proximal operator of gamma times ``mu/2 |u - data|^2 + box(u) + (u = v)``.
-
-    Equation: ``clip((mu gamma data + u + v) / (mu gamma + 2), 0, 1)``; the operator's value is this map twice.
-
-    Args:
-        u, v: ``(B, *S)``.
-        data: p + w, ``(B, *S)``.
-        mu, gamma: positive.
-    """
-    return ((mu * gamma * data + u + v) / (mu * gamma + 2)).clamp(0, 1)
-
-
-def project_area(v: torch.Tensor, area: torch.Tensor) -> torch.Tensor:
-    """Return the projection P_C4 on ``sum_x v(x) = area``: every voxel moves by the same amount.
-
-    Args:
-        v: ``(B, *S)``.
-        area: ``(B,)``, voxels.
-    """
-    missing = (area - v.flatten(1).sum(1)) / v[0].numel()
-    return v + _column(missing, v)
-
-
-def project_gradient(u: torch.Tensor, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the projection P_C2 of (u, z) on the pairs with ``z = gradient(u)``.
-
-    Equation: ``u' = (I + grad^T grad)^-1 (u + grad^T z)``, ``z' = grad u'``; see ``solve_neumann``.
-
-    Args:
-        u: ``(B, *S)``.
-        z: ``(B, d, *S)``.
-    """
-    solution = solve_neumann(add_adjoint(u.clone(), z.unbind(1)))
-    return solution, gradient(solution)
-
-
-def solve_neumann(right: torch.Tensor) -> torch.Tensor:
-    """Return ``(I + grad^T grad)^-1 right``, which is diagonal under the DCT-II of every axis.
-
-    Args:
-        right: ``(B, *S)``.
-    """
-    return solve_neumann_into(torch.empty_like(right), right.clone(), torch.empty_like(right))
-
-
 def solve_neumann_into(out: torch.Tensor, right: torch.Tensor, spare: torch.Tensor) -> torch.Tensor:
-    """Write ``solve_neumann(right)`` into ``out`` and return it; ``right`` and ``spare`` are overwritten.
+    """Write ``(I + grad^T grad)^-1 right`` into ``out`` and return it; ``right`` and ``spare`` are overwritten.
 
-    SciPy's fast transform on the CPU, products with cosine matrices elsewhere: each is the faster one there.
+    The system is diagonal under the DCT-II of every axis: SciPy's fast transform on the CPU, products with cosine
+    matrices elsewhere; each is the faster one there.
 
     Args:
         out, right, spare: three different contiguous tensors ``(B, *S)``.
@@ -244,8 +175,3 @@ def project_feasible(
         inside = (slope > 0) & (newton > low) & (newton < high)
         shift = torch.where(inside, newton, (low + high) / 2)
     return result.view_as(values)
-
-
-def _column(numbers: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """Return numbers ``(B,)`` shaped to broadcast over ``(B, *S)``."""
-    return numbers.view(-1, *[1] * (like.dim() - 1))

@@ -53,8 +53,8 @@ class NonAdjLoss(Method):
 
     def __post_init__(self) -> None:
         if self.unlabelled > 0:
-            vars(self)["needs"] = frozenset({UNLABELLED})
-            vars(self)["supervision"] = "semi"
+            self.needs = frozenset({UNLABELLED})
+            self.supervision = "semi"
 
     def incompatible(self, task: Task) -> str | None:
         """Return why nothing can be forbidden, or the fault of the neighbourhood, or None."""

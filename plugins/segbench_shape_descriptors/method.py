@@ -50,7 +50,7 @@ class ShapeDescriptors(Method):
     version: ClassVar[str] = "2"
     source: ClassVar[str] = SOURCE
     bibtex: ClassVar[str] = BIBTEX
-    supervision: ClassVar[str] = "descriptors"
+    supervision = "descriptors"
     arms: ClassVar[Mapping[str, Mapping[str, Any]]] = {"control": {"solver": "off"}, "placebo": {"placebo": True}}
 
     descriptors: tuple[str, ...] = parameter(
@@ -94,9 +94,9 @@ class ShapeDescriptors(Method):
                 f"weights: expected none, one or {len(names)} ({', '.join(names)}), found {len(self.weights)}."
             )
         pixels = self._base() != "none"
-        vars(self)["supervision"] = "masks" if pixels else "descriptors" if self.truths else "none"
+        self.supervision = "masks" if pixels else "descriptors" if self.truths else "none"
         if self.solver == "augmented_lagrangian":
-            vars(self)["needs"] = frozenset({FIXED_SAMPLES})
+            self.needs = frozenset({FIXED_SAMPLES})
 
     def _base(self) -> str:
         """Return the pixel-wise loss; without constraints there must be one."""

@@ -9,9 +9,9 @@ Source: the descriptors of Kervadec et al., MIDL 2021, section 2.2.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from segbench import LabelMap, Metric, Score, Structure, Task, parameter
 from segbench_shape_descriptors.method import BIBTEX
@@ -146,6 +146,7 @@ class BoundViolation(_OfShapes):
 
     margin: float = parameter(0.1, "relative margin of the bounds", low=0)
     prior: Path | None = parameter(None, "CSV of numbers or TOML of rules; none = the truth's numbers")
+    read_: Any = field(init=False, repr=False, compare=False, default=None)
 
     def prepare(self, task: Task, truths: Iterable[LabelMap]) -> None:
         """Read the prior file, if there is one."""
@@ -180,7 +181,7 @@ class BoundViolation(_OfShapes):
     def _read(self, path: Path, task: Task) -> DescriptorPrior:
         from segbench_shape_descriptors.prior_part import DescriptorPrior
 
-        known: DescriptorPrior | None = vars(self).get("read_")
+        known: DescriptorPrior | None = self.read_
         if known is None or known.labels_ != task.labels:
             known = self.read_ = DescriptorPrior(margin=self.margin)
             known.read(path, task)

@@ -15,6 +15,7 @@ from segbench.cli import (
     publish,
     report,
     run,
+    score,
     study,
 )
 from segbench.cli.application import app, main
@@ -34,5 +35,6 @@ __all__ = [
     "publish",
     "report",
     "run",
+    "score",
     "study",
 ]

@@ -22,7 +22,7 @@ from typer.core import TyperCommand, TyperGroup
 from segbench.errors import EXIT_DATA, EXIT_SOME_FAILED, SegbenchError
 
 ORDER = (
-    *("run", "study", "evaluate", "audit", "prior", "leaderboard", "compare", "report", "figure"),
+    *("run", "predict", "score", "study", "evaluate", "audit", "prior", "leaderboard", "compare", "report", "figure"),
     *("import", "submit", "verify", "cite", "list", "info", "check"),
 )
 """Commands in the order in which they are helpful to a newcomer; others follow."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,6 +44,9 @@ def evaluate(
     geometry: Annotated[str, typer.Option("--geometry", help="strict, tolerant or resample.")] = "strict",
     layout: Annotated[str, typer.Option("--layout", help="auto, plain, nnunet, msd, bids or raters.")] = "auto",
     raters: Annotated[bool, typer.Option("--raters", help="References hold one folder per rater.")] = False,
+    decision: Annotated[
+        str | None, typer.Option("--decision", help="NAME or NAME+NAME, on nnU-Net's probabilities or on label maps.")
+    ] = None,
     cases: Annotated[str | None, typer.Option("--cases", help="Score these only: a,b,c or a file of names.")] = None,
     split: Annotated[
         Path | None, typer.Option("--split", help="JSON: test cases of a run's split, or nnU-Net's splits_final.json.")
@@ -93,6 +97,7 @@ def evaluate(
             on_missing=on_missing,  # type: ignore[arg-type]  # checked there
             geometry=geometry,  # type: ignore[arg-type]
             layout="raters" if raters else layout,  # type: ignore[arg-type]
+            decision=_decision(decision, settings or []),
             cases=parse_cases(cases) if cases is not None else None,
             split=split,
             network=network,
@@ -138,8 +143,10 @@ def _choices(names: str | None, settings: list[str], offered: Catalogue) -> list
 
     nested = parse_assignments(settings)
     values: Any = nested.get("metric", {})
-    if set(nested) - {"metric"} or not all(isinstance(one, dict) for one in values.values()):
-        raise UsageError("--set: expected metric.NAME.KEY=VALUE here, such as metric.nsd.tolerance=2.")
+    if set(nested) - {"metric", "decision"} or not all(isinstance(one, dict) for one in values.values()):
+        raise UsageError(
+            "--set: expected metric.NAME.KEY=VALUE (or decision.NAME.KEY=VALUE) here, such as metric.nsd.tolerance=2."
+        )
     if names is None and not values:
         return None
     if names is None:
@@ -149,6 +156,19 @@ def _choices(names: str | None, settings: list[str], offered: Catalogue) -> list
     if names is not None and (spare := sorted(set(values) - set(chosen))):
         raise UsageError(f"--set: metric {spare[0]!r} is not among --metrics {names}. Add it there.")
     return [Choice(one, values.get(one, {})) for one in dict.fromkeys([*chosen, *values])]
+
+
+def _decision(text: str | None, settings: list[str]) -> tuple[Choice, ...] | None:
+    """Return the chain of decisions named, with the parameters set for them; None if none is."""
+    from segbench.params import parse_assignments
+    from segbench.scoring.decisions import parse_chain
+
+    given = parse_assignments(settings).get("decision", {})
+    if text is None:
+        if given:
+            raise UsageError("--set decision.…: of which chain? Name it with --decision.")
+        return None
+    return parse_chain(text, given)
 
 
 def _with_priors(files: list[Path], chosen: list[Choice] | None, asked: str | None, offered: Catalogue) -> list[Choice]:
@@ -202,38 +222,27 @@ def _labels_of(
 
 
 def _summary(result: EvaluationResult) -> list[dict[str, Any]]:
-    """Return one entry per structure and metric, in the order of the task.
+    """Return one entry per structure and metric, in the order of the task, as the leaderboard counts.
 
     A case without a value counts as 0 where higher is better; where lower is better it counts as infinite in the
     median, and the mean, which would be infinite too, is that of the other cases: ``mean_over`` says how many.
     """
-    import math
-    import statistics
+    from segbench.ranking.means import means_of_run
 
-    columns = result.table.select(["label_name", "metric", "unit", "better", "value", "status"]).to_pydict()
-    groups: dict[tuple[str, ...], tuple[list[float], dict[str, int]]] = {}
-    for label, metric, unit, better, value, status in zip(*columns.values(), strict=True):
-        values, statuses = groups.setdefault((label, metric, unit, better), ([], {}))
-        statuses[status] = statuses.get(status, 0) + 1
-        worst = 0.0 if better == "higher" else math.inf
-        values.append(worst if value is None else value)
     order = {one.name: position for position, one in enumerate(result.task.structures)}
-    entries = []
-    for key in sorted(groups, key=lambda key: (order.get(key[0], len(order)), key[0])):
-        values, statuses = groups[key]
-        finite = [value for value in values if math.isfinite(value)]
-        entries.append(
-            {
-                **dict(zip(("structure", "metric", "unit", "better"), key, strict=True)),
-                "mean": statistics.fmean(finite) if finite else None,
-                "sd": statistics.stdev(finite) if len(finite) > 1 else None,
-                "median": statistics.median(values),
-                "mean_over": len(finite),
-                "cases": len(values),
-                "statuses": statuses,
-            }
-        )
-    return entries
+    means = means_of_run(result.table).structures
+    return [
+        {
+            **{"structure": one.structure, "metric": one.metric, "unit": one.unit, "better": one.better},
+            "mean": None if math.isnan(one.mean) else one.mean,
+            "sd": None if math.isnan(one.sd) else one.sd,
+            "median": one.median,
+            "mean_over": one.counted,
+            "cases": one.cases,
+            "statuses": one.statuses,
+        }
+        for one in sorted(means, key=lambda one: (order.get(one.structure, len(order)), one.structure))
+    ]
 
 
 _WORDS = {"pred_empty": "missed", "truth_empty": "not there", "missing": "missing", "failed": "failed"}

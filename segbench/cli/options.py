@@ -31,7 +31,10 @@ class Cases(StrEnum):
     union = "union"
 
 
-Datasets = Annotated[list[str] | None, typer.Option("--dataset", help="Dataset, or NAME@REVISION; may be repeated.")]
+Datasets = Annotated[
+    list[str] | None,
+    typer.Option("--dataset", help="Dataset, or the board NAME@REVISION; may be repeated."),
+]
 Metrics = Annotated[list[str] | None, typer.Option("--metric", help="Metric; may be repeated.")]
 Labels = Annotated[list[str] | None, typer.Option("--label", help="Label; may be repeated.")]
 Without = Annotated[list[str] | None, typer.Option("--without", help="Run to leave out; may be repeated.")]

@@ -60,10 +60,12 @@ def info_command(
     kinds = {_singular(plural): plural for plural in KINDS} | {plural: plural for plural in KINDS}
     if kind not in kinds:
         raise UsageError(f"segbench info {kind}: {did_you_mean(kind, kinds)}")
-    entry = console.catalogue(plugins).entry(kinds[kind], name)
+    catalogue = console.catalogue(plugins)
+    entry = catalogue.entry(kinds[kind], name)
     with blame(entry.origin, f"describing {name}"):
         parameters = describe(entry.cls)
-    arms = {arm: dict(values) for arm, values in getattr(entry.cls, "arms", {}).items()}
+    known = catalogue.arms(name) if kinds[kind] == "methods" else {}
+    arms = {arm: dict(values) for arm, values in known.items()}
     if as_json:
         fields = ("key", "type", "default", "help")
         document = {"arms": arms, "parameters": [dict(zip(fields, row, strict=True)) for row in parameters]}

@@ -36,8 +36,8 @@ def prior_command(
     plugins: console.Plugins = None,
 ) -> None:
     """Learn prior knowledge from training truths and write it as a file to read, edit and audit with."""
-    from segbench.cli.run import read_split
     from segbench.config import Recipe
+    from segbench.planning import read_split
     from segbench.priors import Source, learn_prior, write_prior
     from segbench.types import Choice
 

@@ -62,12 +62,17 @@ def _with_target(batch: Batch, target: torch.Tensor, labelled: torch.Tensor | No
 
 
 def declares_what_it_needs(subject: Subject) -> None:
-    """``needs``, ``dims`` and ``supervision`` hold known values."""
+    """``needs``, ``dims``, ``supervision`` and ``unlabelled`` hold known values."""
     cls: Any = subject.cls
     expect(set(cls.needs) <= {UNLABELLED, FIXED_SAMPLES}, f"needs {sorted(cls.needs)}: unknown wishes")
     expect(bool(cls.dims) and set(cls.dims) <= {2, 3}, f"dims must be out of 2 and 3; found {cls.dims!r}")
     known = ("masks", "descriptors", "semi", "none")
     expect(cls.supervision in known, f"supervision {cls.supervision!r} is none of {', '.join(known)}")
+    method = subject.make()
+    expect(set(method.needs) <= {UNLABELLED, FIXED_SAMPLES}, f"needs {sorted(method.needs)}: unknown wishes")
+    expect(method.supervision in known, f"supervision {method.supervision!r} is none of {', '.join(known)}")
+    wanted = method.unlabelled
+    expect(isinstance(wanted, int) and wanted >= 0, f"unlabelled must be a number of cases; found {wanted!r}")
 
 
 def arms_are_parameters(subject: Subject) -> None:

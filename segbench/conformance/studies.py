@@ -47,7 +47,7 @@ def rows_name_parts_that_exist(subject: Subject) -> None:
 def _settled(config: RunConfig, catalogue: Catalogue) -> dict[str, object]:
     from segbench.runner import settled
 
-    arms = {"method", *getattr(catalogue.entry("methods", config.method.name).cls, "arms", {})}
+    arms = {"method", *catalogue.arms(config.method.name)}
     expect(
         config.arm in arms, f"method {config.method.name} has no arm {config.arm!r}; it has {', '.join(sorted(arms))}"
     )

@@ -166,17 +166,20 @@ class Method(Part):
     """A training objective with prior knowledge. Called by the engine, in the order of the verbs below.
 
     Attributes:
-        needs: subset of ``{UNLABELLED, FIXED_SAMPLES}``; an instance may narrow or widen it in ``__post_init__``.
-            A method that needs UNLABELLED may declare a parameter ``unlabelled``, the number of such cases it wants;
-            0, or no such parameter, means all there are; more than there are is an error.
-        dims: spatial dimensions it works in.
+        needs: subset of ``{UNLABELLED, FIXED_SAMPLES}``.
         supervision: what it learns from: "masks", "descriptors", "semi" or "none".
+        unlabelled: how many unlabelled cases it wants if it needs them; 0 means all there are, and more than there are
+            is an error. A method that lets its user choose declares a parameter of this name.
+        dims: spatial dimensions it works in.
         arms: arm -> parameter overrides that make it a control (prior off) or a placebo (meaningless prior).
+
+    What parameters change of ``needs``, ``supervision`` and ``unlabelled``, an instance sets in ``__post_init__``.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset()
+    needs: frozenset[str] = frozenset()
+    supervision: str = "masks"
+    unlabelled: int = 0
     dims: ClassVar[frozenset[int]] = frozenset({2, 3})
-    supervision: ClassVar[str] = "masks"
     arms: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     def incompatible(self, task: Task) -> str | None:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from segbench.contracts import FinishedRun, Metric
 from segbench.errors import DataMissing, UsageError, safe_name
 from segbench.evaluation.asked import Arm, Supervision, check_choices, design_of
+from segbench.evaluation.deciding import classes_of, with_probabilities
 from segbench.evaluation.finished import EvaluationResult as EvaluationResult
 from segbench.evaluation.finished import finished, of_metrics, write
 from segbench.evaluation.identity import described, hashes_of, identity
@@ -26,19 +27,23 @@ from segbench.evaluation.selection import Selection, selected, selection_of
 from segbench.files.images import read_label_map
 from segbench.host import Catalogue, load_catalogue
 from segbench.results import run_folder
-from segbench.scoring.cases import Setting, unsettle, values_in_file
+from segbench.scoring.cases import Setting, forget, unsettle, values_in_file, values_in_kept_file
+from segbench.scoring.decisions import chain_of
 from segbench.scoring.geometry import Mode
 from segbench.scoring.metrics import prepare_metrics
 from segbench.scoring.pairs import Pair
 from segbench.scoring.pipeline import Progress
+from segbench.scoring.probabilities import Deciding
 from segbench.scoring.rows import Design
-from segbench.scoring.stored import Known, add_scores, lacking, stamps_of
+from segbench.scoring.stored import Known, add_scores, decided, lacking, stamps_of
 from segbench.scoring.workers import WorkerDied, each
 from segbench.types import Choice
 
 OnMissing = Literal["worst", "skip", "fail"]
 SMALL = 1 << 25
 """Bytes of references below which starting processes takes longer than looking through them."""
+MANY = 4096
+"""References from which on starting processes pays however small they are."""
 
 
 def evaluate(
@@ -55,6 +60,7 @@ def evaluate(
     on_missing: OnMissing = "worst",
     geometry: Mode = "strict",
     layout: Kind = "auto",
+    decision: Sequence[Choice] | None = None,
     cases: Sequence[str] | None = None,
     split: str | Path | Mapping[str, Any] | Sequence[Any] | None = None,
     network: str = "",
@@ -84,6 +90,8 @@ def evaluate(
         on_missing: "worst" writes rows of status "missing", "skip" leaves the case out, "fail" scores nothing.
         geometry: "strict", "tolerant" or "resample"; see ``segbench.scoring.geometry``.
         layout: "auto", "plain", "nnunet", "msd", "bids" or "raters".
+        decision: a chain of decisions that makes the label maps from nnU-Net's probabilities (``.npz`` beside or
+            instead of the predictions), or refines the label maps; () = the default one; None = they are as they are.
         cases: those that are scored; by default those of ``like``, else all that have a reference.
         split: a split list instead, or a file of it: a run's ``{"train", "val", "test"}``, of which the test cases are
             scored, or nnU-Net's list of folds, of which the val cases of ``fold``.
@@ -102,6 +110,13 @@ def evaluate(
         DataInvalid: if the references as a whole cannot be used.
     """
     begun = time.monotonic()
+    again = {
+        **{"predictions": _absolute(predictions), "references": _absolute(references), "labels": labels},
+        **{"regions": regions, "ignore_label": ignore_label, "on_missing": on_missing, "geometry": geometry},
+        **{"layout": layout, "cases": cases, "split": _absolute(split) if isinstance(split, str | Path) else split},
+        **{"network": network, "arm": arm, "seed": seed, "fold": fold, "supervision": supervision},
+        **({"like": _absolute(like.folder)} if like else {}),
+    }
     safe_name(name, "method")
     check_choices(on_missing=(on_missing, OnMissing), geometry=(geometry, Mode), layout=(layout, Kind))
     if jobs < 1:
@@ -114,21 +129,19 @@ def evaluate(
     found = _pairs(Path(predictions), Path(references), layout, selection_of(cases, split, fold), fold, template)
     found = _without_missing(found, on_missing)
     found = replace(found, problems=(*notes, *found.problems))
+    chain = chain_of(decision, catalogue) if decision is not None else None
+    found = with_probabilities(found, chain) if chain else found
     scope = scope_of(labels, regions, ignore_label, found, template)
     hashes = hashes_of(found.pairs, jobs)
-    wanted = {
-        "name": name,
-        "on_missing": on_missing,
-        "geometry": geometry,
-        "structures": list(scope.structures.items()),
-    }
-    wanted |= {**said, **(template.identity if template else {})}
+    wanted: dict[str, Any] = {"name": name, "on_missing": on_missing, "geometry": geometry}
+    wanted |= {"structures": list(scope.structures.items()), **said, **(template.identity if template else {})}
+    wanted |= {"decision": [chain.text, chain.key]} if chain else {}
     revision, run_id, request = identity(dataset, wanted, scope.ignore, found, hashes)
     folder = run_folder(Path(results).expanduser(), dataset, name, run_id)
     known = finished(folder, dataset, found)
     scores: Known = known.scores if known else {}
     lesson = template.lesson if template else ""
-    todo = lacking(scores, "", chosen, catalogue, lesson)
+    todo = lacking(scores, chain.text if chain else "", chosen, catalogue, lesson)
     if known and not todo:
         table = of_metrics(known.result.table, chosen)
         return replace(known.result, table=table, seconds=time.monotonic() - begun)
@@ -136,12 +149,18 @@ def evaluate(
     task = scope.task or task_of(dataset, revision, structures)
     task = replace(task, name=dataset, revision=revision)
     stamps = stamps_of(todo, catalogue, lesson)
-    prepare_metrics(todo, task, template.run.truths if template else lambda: iter(()), {})
+    prepare_metrics(todo, task, template.lessons if template else lambda: iter(()), {})
     values = scope.known.union(*structures.values())
-    setting = Setting(task, tuple(todo), geometry, scope.ignore, values, scope.strict)
+    setting = Setting(task, tuple(todo), geometry, scope.ignore, values, scope.strict, asked=scope.by_hand)
     design = Design(run_id, dataset, revision, name, source="external", synthetic=task.synthetic, **said)
+    if chain:
+        setting = replace(setting, deciding=Deciding(chain, classes_of(task, found.declaration, found.pairs)))
+        design = decided(design, chain.text)
     what = (folder, scores, design, found.pairs, setting, stamps)
-    scored = add_scores(*what, jobs=jobs, catalogue=catalogue, progress=progress)
+    try:
+        scored = add_scores(*what, jobs=jobs, catalogue=catalogue, progress=progress)
+    finally:
+        forget()
     problems = (*(known.result.problems if known else found.problems), *scored.problems)
     problems += tuple(departures(template, found.pairs, scored.outcomes, todo)) if template else ()
     table, seconds = of_metrics(scored.table, chosen), time.monotonic() - begun
@@ -151,12 +170,15 @@ def evaluate(
     request |= {"network": network, "arm": arm, "seed": seed, "supervision": supervision}
     request |= {"fold": folds[0] if len(folds) == 1 else folds}
     request |= {"structures": list(structures.items()), "layout": found.words, "scores": scored.known}
-    where = {"predictions": predictions, "references": references}
-    request["paths"] = {role: str(Path(path).expanduser().absolute()) for role, path in where.items()}
+    request["again"] = again
     request["metrics"] = _listed(known.metrics if known else [], [described(metric) for metric in chosen])
     request |= {"like": template.run.run_id} if template else {}
     write(result, request, retry=scored.passing, catalogue=catalogue)
     return result
+
+
+def _absolute(path: str | Path) -> str:
+    return str(Path(path).expanduser().absolute())
 
 
 def _listed(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -202,9 +224,11 @@ def _survey(pairs: Sequence[Pair], jobs: int) -> set[int]:
     """Return every value that occurs in the references."""
     files = sorted({pair.truth for pair in pairs if not pair.fault})
     found: set[int] = set()
-    if sum(path.stat().st_size for path in files if path.is_file()) < SMALL:
+    forget()
+    look = values_in_kept_file if jobs == 1 else values_in_file  # other processes score and could not see them
+    if len(files) < MANY and sum(path.stat().st_size for path in files if path.is_file()) < SMALL:
         jobs = 1
-    for _, values in each(values_in_file, files, jobs, unsettle, ()):
+    for _, values in each(look, files, jobs, unsettle, ()):
         found |= set() if isinstance(values, WorkerDied) else values
     if files and not found:
         read_label_map(files[0])  # raises, and so says why, if it cannot be read

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from segbench.contracts import Metric
+from segbench.evaluation.deciding import hashed_files
 from segbench.evaluation.layouts import Layout
 from segbench.files.filenames import content_hash
 from segbench.params import fingerprint, to_json
@@ -18,8 +19,14 @@ def hashes_of(pairs: Sequence[Pair], jobs: int) -> list[tuple[str, str | None]]:
     """Return the content hashes of reference and prediction of every pair."""
     with ThreadPoolExecutor(jobs) as threads:  # hashing releases the interpreter
         truths = threads.map(lambda pair: content_hash(pair.truth), pairs)
-        predicted = threads.map(lambda pair: content_hash(pair.predicted) if pair.predicted else None, pairs)
+        predicted = threads.map(_prediction, pairs)
         return list(zip(truths, predicted, strict=True))
+
+
+def _prediction(pair: Pair) -> str | None:
+    """Return the hash of the files that make a prediction."""
+    files = [content_hash(path) for path in hashed_files(pair)]
+    return files[0] if len(files) == 1 else fingerprint(files) if files else None
 
 
 def identity(
@@ -39,7 +46,8 @@ def identity(
         hashes: of each pair, see ``hashes_of``.
     """
     truths = [(pair.case, pair.rater, truth) for pair, (truth, _) in zip(found.pairs, hashes, strict=True)]
-    revision = "ref-" + fingerprint([truths, ignore])[:8]
+    named = sorted(wanted["structures"])  # which value is what; none if the files alone decide
+    revision = "ref-" + fingerprint([truths, ignore, *([named] if named else [])])[:8]
     request = {
         **wanted,
         "dataset": dataset,

@@ -26,6 +26,7 @@ class Scope:
         known: label values that are asked for or declared.
         strict: whether other values are a fault.
         task: a run's, where nothing else was asked for.
+        by_hand: whether somebody named the structures for this scoring.
     """
 
     structures: Structures
@@ -33,6 +34,7 @@ class Scope:
     known: frozenset[int]
     strict: bool
     task: Task | None = None
+    by_hand: bool = False
 
 
 def scope_of(
@@ -54,7 +56,7 @@ def scope_of(
     structures = chosen_structures(labels, regions, declared)
     by_hand = labels is not None or regions is not None
     known = named | {value for values in structures.values() for value in values}
-    return Scope(structures, ignore, known, not by_hand or bool(declared.structures))
+    return Scope(structures, ignore, known, not by_hand or bool(declared.structures), by_hand=by_hand)
 
 
 def dataset_name(dataset: str | None, template: Template | None) -> str:

@@ -1,5 +1,6 @@
 """Published boards: one folder ``<dataset>@<revision>`` with ``scores.parquet``, ``runs.jsonl`` and ``README.md``.
 
+A board holds the runs whose truths agree, whatever their revisions; the folder's is that of most of them.
 The README is computed from the other two and from nothing else, and holds digests of their values, so that anybody can
 see whether it is stale.
 """
@@ -21,7 +22,11 @@ from segbench.params import flattened
 from segbench.publishing.digests import records_digest, scores_digest
 from segbench.publishing.records import provenance_of, public_record, read_record
 from segbench.ranking.boards import Leaderboard, Request
+from segbench.ranking.chunks import chunks_of_table
+from segbench.ranking.grid import COLUMNS
+from segbench.ranking.holdings import divisions
 from segbench.ranking.leaderboard import leaderboard
+from segbench.ranking.truths import RUN
 from segbench.results import RECORD, SCORES, complete_runs, read_scores, write_table
 from segbench.showing.exports import markdown, markdown_table
 
@@ -33,15 +38,16 @@ _ORDER = ("method", "network", "arm", "variant", "seed", "fold", "run_id")
 
 @dataclass(frozen=True)
 class _Run:
-    """One finished run: where its rows belong, and its rows."""
+    """One finished run: its public record, its place among others, what names it (``truths.RUN``), and its rows."""
 
     record: dict[str, Any]
     key: tuple[Any, ...]
+    identity: tuple[str, ...]
     table: pa.Table
 
 
 def write_boards(results: Path, root: Path, datasets: Sequence[str] = (), without: Sequence[str] = ()) -> list[Path]:
-    """Write the boards of all finished runs; what is there of the same dataset revisions is replaced.
+    """Write the boards of all finished runs; what is there of the same names is replaced.
 
     Args:
         results: a results root.
@@ -57,20 +63,21 @@ def write_boards(results: Path, root: Path, datasets: Sequence[str] = (), withou
         UnknownName: a dataset or run that does not occur.
         VerificationError: runs that must not be compared.
     """
-    boards: dict[str, list[_Run]] = {}
     folders = complete_runs(results)
     if not folders:
         raise DataMissing(f"{results} holds no finished run ({RECORD}) to publish. Run `segbench run` first.")
-    for folder in folders:
-        for name, run in _runs_in(folder):
-            boards.setdefault(name, []).append(run)
-    _check(datasets, [*boards, *(name.partition("@")[0] for name in boards)], "dataset")
-    _check(without, [run.record["run_id"] for runs in boards.values() for run in runs], "run")
+    runs = [run for folder in folders if (run := _run_in(folder)) is not None]
+    _check(without, [run.record["run_id"] for run in runs], "run")
+    kept = [run for run in runs if run.record["run_id"] not in without]
+    if not kept:
+        return []
+    boards = divisions(chunks_of_table(_together(kept), COLUMNS))
+    _check(datasets, sorted(set().union(*(one.names for one in boards))), "dataset")
     written = []
-    for name, runs in sorted(boards.items()):
-        kept = [run for run in runs if run.record["run_id"] not in without]
-        if kept and (not datasets or name in datasets or name.partition("@")[0] in datasets):
-            written.append(_write(root / safe_name(name, "board"), kept))
+    for one in boards:
+        if not datasets or one.names & set(datasets):
+            own = [run for run in kept if run.identity in one.runs]
+            written.append(_write(root / safe_name(one.name, "board"), own))
     return written
 
 
@@ -80,20 +87,24 @@ def _check(wanted: Sequence[str], known: Sequence[str], what: str) -> None:
             raise UnknownName(f"The results have no {what} {name!r}. {did_you_mean(name, set(known))}")
 
 
-def _runs_in(folder: Path) -> list[tuple[str, _Run]]:
-    """Return (board, run) of a run's folder; nothing for a run without rows."""
+def _run_in(folder: Path) -> _Run | None:
+    """Return the run in a folder; None for a run without rows."""
     table, record = read_scores(folder), public_record(read_record(folder))
     if not table.num_rows:
-        return []
+        return None
     first = table.slice(0, 1).to_pylist()[0]
     key = tuple("" if first[name] is None else first[name] for name in _ORDER)
-    return [(f"{first['dataset']}@{first['dataset_revision']}", _Run(record, key, table))]
+    return _Run(record, key, tuple(str(first[name]) for name in RUN), table)
+
+
+def _together(runs: Sequence[_Run]) -> pa.Table:
+    return pa.concat_tables([run.table for run in runs]).unify_dictionaries()
 
 
 def _write(folder: Path, runs: list[_Run]) -> Path:
     """Write one board; the README, which says what the others are, comes last."""
     runs = sorted(runs, key=lambda run: run.key)
-    table = pa.concat_tables([run.table for run in runs]).unify_dictionaries()
+    table = _together(runs)
     records = [run.record for run in runs]
     text = readme_text(folder.name, table, records)  # refuses before anything is written
     lines = "".join(json.dumps(record, sort_keys=True, ensure_ascii=False) + "\n" for record in records)
@@ -104,7 +115,9 @@ def _write(folder: Path, runs: list[_Run]) -> Path:
 
 
 def board_folders(root: Path) -> list[Path]:
-    """Return the folders of boards below ``root``, sorted."""
+    """Return the folders of boards below ``root``, sorted; ``root`` itself if it is one."""
+    if "@" in root.absolute().name and (root / SCORES).is_file():
+        return [root]
     return sorted(file.parent for file in root.glob(f"*@*/{SCORES}"))
 
 

@@ -18,7 +18,7 @@ class Request:
     """What is asked of a leaderboard.
 
     Attributes:
-        datasets: names or ``name@revision``; empty = all. Likewise metrics, labels.
+        datasets: names, or ``name@revision`` for the board with that revision; empty = all. Likewise metrics, labels.
         without: runs left out.
         scheme: how a task is ranked.
         ties: of ranks; None = average ranks inside, minimum ranks in the last column.
@@ -172,10 +172,10 @@ class Policy:
 
 @dataclass(frozen=True)
 class Board:
-    """One dataset revision.
+    """One dataset's runs whose truths agree.
 
     Attributes:
-        dataset, revision, synthetic: what was segmented.
+        dataset, revision, synthetic: what was segmented; the revision, of most of the runs, is for reading.
         cases, labels, metrics: how many, and which; ``headline`` are the metrics the order rests on, and come first.
         entries: rows, best first.
         tasks: labels and metrics, ranked one by one.

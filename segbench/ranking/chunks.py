@@ -1,14 +1,17 @@
 """Scores in the form that counting needs: text as codes into one vocabulary, a column that is constant as one number.
 
-A run's file repeats its dataset, method and seed in every row. Parquet's statistics say so without decoding the
-columns, which is what makes ten million rows quick to read.
+A run's file repeats its dataset, method and seed in every row: Parquet's statistics say so without decoding the
+columns. Runs of one dataset repeat the order of cases, labels and metrics: a column whose bytes were met before is not
+decoded again. Values are kept while they are few; of many rows they are read again whenever they are asked for, so that
+memory does not grow with them.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,17 +21,22 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from segbench.errors import DataInvalid
-from segbench.results import SCHEMA, conform, open_scores, score_files
+from segbench.ranking.row_groups import Codes, Piece, read_columns, read_group
+from segbench.results import conform, score_files
+from segbench.types import STATUSES
 
-Codes = int | NDArray[np.int32]
+Floats = NDArray[np.float64]
 _READERS = 2
 _SMALL_RANGE = 1000
 """Integers that span less are coded by their distance from the smallest."""
-_REMEMBERED = 2
+_REMEMBERED = 8
 """Arrays per column that are compared with a new one."""
 _SHORTEST_PIECE = 500
 """Chunks are not cut if the pieces would be shorter than this on average."""
+_KEPT_ROWS = 4_000_000
+"""Rows whose values are kept in memory; those of further rows are read when they are asked for."""
+OTHER = "?"
+"""Stands for a status that no version of segbench writes, in chunks whose values are not kept."""
 RUN_COLUMNS = frozenset(
     {
         "run_id",
@@ -46,30 +54,110 @@ RUN_COLUMNS = frozenset(
     }
 )
 """Columns that describe a run rather than a value."""
-_LONGEST_EXACT = 60
-"""Writers may truncate the statistics of longer texts; such columns are read."""
 
 
-@dataclass
+class _StoredCodes(dict[str, Codes]):
+    """Codes of a chunk whose statuses are read, with its values, when they are asked for."""
+
+    def __init__(self, codes: dict[str, Codes], stored: _Stored) -> None:
+        super().__init__(codes)
+        self._stored = stored
+
+    def __missing__(self, name: str) -> Codes:
+        if name != "status":
+            raise KeyError(name)
+        return self._stored.statuses()
+
+
 class Chunk:
     """Some rows: per column the codes of its values, or one code if they are all the same.
 
     Attributes:
         rows: number of rows.
         codes: column -> code(s) ``(rows,)`` into ``Scores.vocabulary``.
-        value: float64 ``(rows,)``, NaN = null.
+        bounds: what no value is below or above, if that is known without reading them.
     """
 
-    rows: int
-    codes: dict[str, Codes]
-    value: NDArray[np.float64]
+    def __init__(
+        self,
+        rows: int,
+        codes: dict[str, Codes],
+        value: Floats | _Stored,
+        bounds: tuple[float, float] | None = None,
+    ) -> None:
+        self.rows = rows
+        self.codes = codes if not isinstance(value, _Stored) else _StoredCodes(codes, value)
+        self.bounds = bounds
+        self._value = value
+
+    @property
+    def value(self) -> Floats:
+        """float64 ``(rows,)``, NaN = null; read anew whenever it is asked for, if it is not kept."""
+        return self._value.values() if isinstance(self._value, _Stored) else self._value
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether the values are read when they are asked for."""
+        return isinstance(self._value, _Stored)
+
+    def loaded(self) -> Chunk:
+        """Return the same rows with their values and statuses in memory."""
+        if not isinstance(self._value, _Stored):
+            return self
+        status = self.codes["status"]
+        return Chunk(self.rows, {**self.codes, "status": status}, self._value.values(), self.bounds)
+
+    def part(self, start: int, stop: int, codes: dict[str, Codes]) -> Chunk:
+        """Return some consecutive rows, given their codes."""
+        value = self._value.part(start, stop) if isinstance(self._value, _Stored) else self._value[start:stop]
+        return Chunk(stop - start, codes, value, self.bounds)
 
     def take(self, keep: NDArray[np.bool_]) -> Chunk:
-        """Return the rows where ``keep`` is true."""
+        """Return the rows where ``keep`` is true, in memory."""
         if keep.all():
             return self
-        codes = {name: code if isinstance(code, int) else code[keep] for name, code in self.codes.items()}
-        return Chunk(int(keep.sum()), codes, self.value[keep])
+        whole = self.loaded()
+        codes = {name: code if isinstance(code, int) else code[keep] for name, code in whole.codes.items()}
+        return Chunk(int(keep.sum()), codes, whole.value[keep], self.bounds)
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """Where the values and statuses of a chunk are: rows ``start`` to ``stop`` of a row group of a file.
+
+    ``status`` maps words to codes.
+    """
+
+    file: Path
+    group: int
+    start: int
+    stop: int
+    status: dict[Any, int] = field(hash=False, compare=False)
+
+    def statuses(self) -> Codes:
+        """Return the codes of the statuses ``(rows,)``."""
+        words, positions = _statuses(self.file, self.group)
+        known = np.array([self.status.get(word, self.status[OTHER]) for word in words], dtype=np.int32)
+        return int(known[0]) if len(words) == 1 else known[positions[self.start : self.stop]]
+
+    def values(self) -> Floats:
+        """Return the values ``(rows,)``."""
+        return _stored_values(self.file, self.group)[self.start : self.stop]
+
+    def part(self, start: int, stop: int) -> _Stored:
+        """Return some of the rows."""
+        return _Stored(self.file, self.group, self.start + start, self.start + stop, self.status)
+
+
+@functools.lru_cache(maxsize=1)  # a group that holds several runs is asked for once per run
+def _statuses(file: Path, group: int) -> tuple[list[Any], NDArray[np.int32]]:
+    """Return the words of a row group's statuses, and the index of each row's word."""
+    return _words(_whole(read_columns(file, group, ["status"]).column("status")))
+
+
+@functools.lru_cache(maxsize=1)
+def _stored_values(file: Path, group: int) -> Floats:
+    return _values(read_columns(file, group, ["value"]))
 
 
 @dataclass
@@ -83,6 +171,20 @@ class Scores:
         """Return the value behind a code."""
         return self.vocabulary[column][code]
 
+    def loaded(self) -> Iterator[Chunk]:
+        """Yield every chunk with its values in memory; what has to be read is read a little ahead."""
+        if not any(chunk.is_stored for chunk in self.chunks):
+            yield from self.chunks
+            return
+        with ThreadPoolExecutor(1) as reader:
+            running: deque[Future[Chunk]] = deque()
+            for chunk in self.chunks:
+                running.append(reader.submit(chunk.loaded))
+                if len(running) > 1:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+
 
 class Vocabulary:
     """Grows while chunks are read: value -> code per column."""
@@ -90,6 +192,7 @@ class Vocabulary:
     def __init__(self, columns: Sequence[str]) -> None:
         self.codes: dict[str, dict[Any, int]] = {name: {} for name in columns}
         self.recent: dict[str, list[NDArray[np.int32]]] = {}
+        self.met: dict[str, dict[Hashable, Codes]] = {name: {} for name in columns}
 
     def code(self, column: str, value: Any) -> int:
         """Return the code of one value, a new one if it is new."""
@@ -98,9 +201,7 @@ class Vocabulary:
 
     def codes_of(self, column: str, array: pa.ChunkedArray) -> Codes:
         """Return the codes of a column; one number if it has one value."""
-        whole = array.combine_chunks()
-        whole = whole.chunk(0) if isinstance(whole, pa.ChunkedArray) else whole
-        words, positions = _words(whole)
+        words, positions = _words(_whole(array))
         if len(words) == 1:
             return self.code(column, words[0])
         table = np.array([self.code(column, word) for word in words], dtype=np.int32)
@@ -118,9 +219,21 @@ class Vocabulary:
         del recent[_REMEMBERED:]
         return positions
 
+    def remember(self, column: str, stored: Hashable, codes: Codes) -> None:
+        """Keep the codes that the bytes of a stored column gave."""
+        met = self.met[column]
+        while len(met) >= _REMEMBERED:
+            del met[next(iter(met))]
+        met[stored] = codes
+
     def scores(self, chunks: list[Chunk]) -> Scores:
         """Return the chunks with this vocabulary."""
         return Scores({name: list(known) for name, known in self.codes.items()}, chunks)
+
+
+def _whole(array: pa.ChunkedArray) -> pa.Array:
+    whole = array.combine_chunks()
+    return whole.chunk(0) if isinstance(whole, pa.ChunkedArray) else whole
 
 
 def _words(array: pa.Array) -> tuple[list[Any], NDArray[np.int32]]:
@@ -151,61 +264,40 @@ def load_chunks(path: str | Path, columns: Sequence[str]) -> Scores:
     vocabulary = Vocabulary(columns)
     chunks: list[Chunk] = []
     todo = deque((file, 0) for file in score_files(Path(path)))
-    running: deque[tuple[Path, int, Future[_Piece]]] = deque()
+    running: deque[tuple[Path, int, Future[Piece | None]]] = deque()
+    rows = 0
     with ThreadPoolExecutor(_READERS) as readers:  # decoding needs no interpreter lock
         while todo or running:
             while todo and len(running) <= _READERS:  # no more: memory that is handed back is used again
                 file, index = todo.popleft()
-                running.append((file, index, readers.submit(_read_group, file, index, columns)))
+                kept = rows < _KEPT_ROWS
+                running.append((file, index, readers.submit(read_group, file, index, columns, vocabulary.met, kept)))
             file, index, future = running.popleft()
-            groups, known, wanted, table = future.result()
+            piece = future.result()
+            if piece is None:
+                continue
             if index == 0:
-                todo.extendleft((file, later) for later in range(groups - 1, 0, -1))
-            if table is not None and table.num_rows:
-                codes: dict[str, Codes] = {name: vocabulary.code(name, value) for name, value in known.items()}
-                chunks += _by_run(_chunk(table, wanted, vocabulary, codes), vocabulary)
+                todo.extendleft((file, later) for later in range(piece.groups - 1, 0, -1))
+            rows += piece.rows
+            if piece.rows:
+                chunks += _by_run(_chunk_of(piece, file, index, vocabulary), vocabulary)
     return vocabulary.scores(chunks)
 
 
-_Piece = tuple[int, dict[str, Any], list[str], pa.Table | None]
-
-
-def _read_group(file: Path, index: int, columns: Sequence[str]) -> _Piece:
-    """Return the number of row groups; of one group: constant columns, others, and a table with these and ``value``."""
-    try:
-        reader = open_scores(file, [*columns, "value"])
-        if not reader.num_row_groups:
-            return 0, {}, [], None
-        present = set(reader.schema_arrow.names)
-        known = _constants(reader.metadata.row_group(index), columns)
-        wanted = [name for name in columns if name not in known]
-        names = [*wanted, "value"]
-        table = conform(reader.read_row_group(index, [name for name in names if name in present]), names)
-        return reader.num_row_groups, known, wanted, table
-    except (pa.ArrowException, OSError) as error:
-        raise DataInvalid(
-            f"{file} cannot be read as scores: {error}. Restore it, or delete the run's folder and run it again."
-        ) from error
-
-
-def _constants(group: Any, columns: Sequence[str]) -> dict[str, Any]:
-    """Return the columns of a row group that Parquet's statistics prove to be constant, with their value."""
-    constants: dict[str, Any] = {}
-    for index in range(group.num_columns):
-        column = group.column(index)
-        name, statistics = column.path_in_schema, column.statistics
-        if name not in columns or statistics is None or not group.num_rows:
-            continue
-        if statistics.has_null_count and statistics.null_count == group.num_rows:
-            constants[name] = None
-        elif statistics.has_min_max and statistics.has_null_count and not statistics.null_count:
-            low: Any = statistics.min
-            high: Any = statistics.max
-            kind = SCHEMA.field(name).type
-            expected = str if pa.types.is_dictionary(kind) else bool if pa.types.is_boolean(kind) else int
-            if low == high and type(low) is expected and len(str(low)) < _LONGEST_EXACT:
-                constants[name] = low
-    return constants
+def _chunk_of(piece: Piece, file: Path, index: int, vocabulary: Vocabulary) -> Chunk:
+    """Return a row group as a chunk."""
+    codes: dict[str, Codes] = {name: vocabulary.code(name, value) for name, value in piece.constants.items()}
+    codes |= piece.met
+    for name in piece.table.column_names:
+        if name != "value":
+            codes[name] = vocabulary.codes_of(name, piece.table.column(name))
+            if name in piece.keys:
+                vocabulary.remember(name, piece.keys[name], codes[name])
+    if "value" in piece.table.column_names:
+        return Chunk(piece.rows, codes, _values(piece.table), piece.bounds)
+    for word in (*STATUSES, OTHER):
+        vocabulary.code("status", word)
+    return Chunk(piece.rows, codes, _Stored(file, index, 0, piece.rows, vocabulary.codes["status"]), piece.bounds)
 
 
 def chunks_of_table(table: pa.Table, columns: Sequence[str]) -> Scores:
@@ -213,15 +305,13 @@ def chunks_of_table(table: pa.Table, columns: Sequence[str]) -> Scores:
     vocabulary = Vocabulary(columns)
     if not table.num_rows:
         return vocabulary.scores([])
-    return vocabulary.scores(_by_run(_chunk(conform(table, [*columns, "value"]), columns, vocabulary, {}), vocabulary))
+    table = conform(table, [*columns, "value"])
+    codes = {name: vocabulary.codes_of(name, table.column(name)) for name in columns}
+    return vocabulary.scores(_by_run(Chunk(table.num_rows, codes, _values(table)), vocabulary))
 
 
-def _chunk(table: pa.Table, wanted: Sequence[str], vocabulary: Vocabulary, codes: dict[str, Codes]) -> Chunk:
-    for name in wanted:
-        if table.num_rows:
-            codes[name] = vocabulary.codes_of(name, table.column(name))
-    value = table.column("value").to_numpy()  # null becomes NaN
-    return Chunk(table.num_rows, codes, np.asarray(value, dtype=np.float64))
+def _values(table: pa.Table) -> Floats:
+    return np.asarray(table.column("value").to_numpy(), dtype=np.float64)  # null becomes NaN
 
 
 def _by_run(chunk: Chunk, vocabulary: Vocabulary) -> list[Chunk]:
@@ -244,5 +334,5 @@ def _by_run(chunk: Chunk, vocabulary: Vocabulary) -> list[Chunk]:
             else:
                 part = values[start:stop]
                 codes[name] = int(part[0]) if name in RUN_COLUMNS else vocabulary.same(name, part)
-        pieces.append(Chunk(stop - start, codes, chunk.value[start:stop]))
+        pieces.append(chunk.part(start, stop, codes))
     return pieces

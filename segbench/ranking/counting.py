@@ -21,10 +21,10 @@ from segbench.ranking.grid import (
     Grid,
     Measure,
     Names,
-    boards_of,
     combinations,
     mixed,
 )
+from segbench.ranking.pages import Layout, Pages, is_one_run, places_key
 
 _REPETITION = ("seed", "fold", "rater")
 _IDENTITY = (*ENTRANT, *_REPETITION, "case_id", "label_name", "metric")
@@ -52,24 +52,29 @@ class _Axes:
         return np.moveaxis(pages.reshape(K, T, n), 0, -1)
 
 
-def build(scores: Scores, names: Names, whole: Grid | None = None) -> Grid:
-    """Count one dataset revision's scores.
+def build(scores: Scores, names: Names, whole: Grid | None = None, revision: str | None = None) -> Grid:
+    """Count the scores of one board.
 
     Args:
-        scores: rows of exactly one dataset revision.
+        scores: rows of exactly one board.
         names: ``ENTRANT`` -> competitor, see ``grid.competitor_names``.
         whole: the grid that these rows are a part of: its range of values decides what a missing one is worth.
+        revision: of the board, for reading; None = that of ``whole``, or else the first of the rows'.
 
     Raises:
         VerificationError: two versions or directions of a metric, or two values for the same thing.
     """
-    dataset, revision = boards_of(scores)[0]
+    dataset, first = min(combinations(scores, ("dataset", "dataset_revision")))
+    if revision is None:
+        revision = whole.revision if whole is not None else first
     axes = _axes(scores, names, f"{dataset}@{revision}")
     lowest, largest = _extremes(scores, axes, whole)
     counter = _Counter(scores, axes, lowest)
-    for chunk in scores.chunks:
+    for chunk in scores.loaded():
         counter.add(chunk)
-    if counter.twice:
+    pages = counter.pages
+    pages.close()
+    if pages.twice:
         raise VerificationError(_duplicate(scores, axes))
     seeds = combinations(scores, (*ENTRANT, "seed"))
     return Grid(
@@ -81,10 +86,10 @@ def build(scores: Scores, names: Names, whole: Grid | None = None) -> Grid:
         cases=axes.cases,
         measures=axes.measures,
         seeds=tuple(sum(names[key[:-1]] == name for key in seeds) for name in axes.competitors),
-        total=axes.cube(counter.total),
-        rows=axes.cube(counter.rows),
-        undefined=axes.cube(counter.undefined),
-        missed=axes.cube(counter.missed),
+        total=axes.cube(pages.total),
+        rows=axes.cube(pages.rows),
+        undefined=axes.cube(pages.undefined),
+        missed=axes.cube(pages.missed),
         absent=axes.cube(counter.absent()),
         lowest=lowest,
         largest=largest,
@@ -134,67 +139,56 @@ def _table(scores: Scores, columns: tuple[str, ...], place_of: Mapping[Any, int]
 
 
 class _Counter:
-    """Adds chunks to pages: one page ``(T * n,)`` of measures and cases per competitor."""
+    """Adds chunks to the pages of the competitors: a page has ``T * n`` places, for measures and cases."""
 
     def __init__(self, scores: Scores, axes: _Axes, lowest: Floats) -> None:
         self.scores, self.axes = scores, axes
         T, n, K = axes.shape
-        self.total: Floats = np.zeros((K, T * n))
-        self.rows, self.undefined, self.missed = (np.zeros((K, T * n), dtype=np.int32) for _ in range(3))
         self.repetitions = sorted(combinations(scores, _REPETITION), key=str)
         self.repetition_of = _table(scores, _REPETITION, {words: place for place, words in enumerate(self.repetitions)})
-        self.seen = np.zeros((len(self.repetitions), K, T * n), dtype=bool)
+        self.pages = Pages(len(self.repetitions), K, T * n)
         direction = np.array([measure.direction for measure in axes.measures])
         self.both_empty = np.where(direction > 0, 1.0, 0.0)
         self.one_empty = np.where((direction > 0) & (lowest >= 0), 0.0, np.nan)
-        self.twice = False
         self.is_missed = np.array([word in MISSED for word in scores.vocabulary["status"]], dtype=bool)
-        self.places: dict[tuple[int, ...], tuple[NDArray[np.int64], bool]] = {}
+        self.layouts: dict[tuple[int, ...], Layout] = {}
 
     def add(self, chunk: Chunk) -> None:
         """Count one chunk."""
-        place, unique = self._place(chunk)
+        layout = self._layout(chunk)
         k = self.axes.competitor_of[mixed(chunk, ENTRANT, self.scores)]
         r = self.repetition_of[mixed(chunk, _REPETITION, self.scores)]
-        value = self._values(chunk, k, place)
-        if unique and np.ndim(k) == 0 and np.ndim(r) == 0:  # one run, each thing at most once: no two rows collide
-            self.twice |= bool(self.seen[r, k][place].any())
-            self.seen[r, k][place] = True
-            self.total[k][place] += value
-            self.rows[k][place] += 1
-            return
-        k, r = np.broadcast_to(k, place.shape), np.broadcast_to(r, place.shape)
-        before = np.count_nonzero(self.seen)
-        self.seen[r, k, place] = True
-        self.twice |= bool(np.count_nonzero(self.seen) - before < place.size)
-        np.add.at(self.total, (k, place), value)
-        np.add.at(self.rows, (k, place), 1)
+        value = self._values(chunk, k, layout.place)
+        if layout.unique and is_one_run(k, r):
+            self.pages.add_run(int(k), int(r), layout, value)
+        else:
+            shape = layout.place.shape
+            self.pages.add_rows(np.broadcast_to(k, shape), np.broadcast_to(r, shape), layout.place, value)
 
-    def _place(self, chunk: Chunk) -> tuple[NDArray[np.int64], bool]:
-        """Return each row's place on a page ``(rows,)``, and whether no place occurs twice."""
+    def _layout(self, chunk: Chunk) -> Layout:
+        """Return where the rows belong on a page."""
         columns = ("label_name", "metric", "case_id")
-        layout = tuple(code if isinstance(code, int) else -id(code) for code in map(chunk.codes.get, columns))
-        if layout not in self.places or self.places[layout][0].size != chunk.rows:
+        key = places_key(chunk, columns)
+        if key not in self.layouts or self.layouts[key].place.size != chunk.rows:
             measure = self.axes.measure_of[mixed(chunk, columns[:2], self.scores)]
             case = self.axes.case_of[mixed(chunk, columns[2:], self.scores)]
             place = np.broadcast_to(measure * len(self.axes.cases) + case, (chunk.rows,))
-            unique = bool(np.bincount(place, minlength=1).max(initial=0) <= 1)
-            self.places[layout] = (place, unique)
-        return self.places[layout]
+            self.layouts[key] = Layout.of(np.ascontiguousarray(place), self.pages.size)
+        return self.layouts[key]
 
     def _values(self, chunk: Chunk, k: NDArray[np.int64], place: NDArray[np.int64]) -> Floats:
         """Return the values with absent ones given what their status makes of them, counting those and misses."""
         code = chunk.codes["status"]
         missed = np.flatnonzero(np.broadcast_to(self.is_missed[code], place.shape)) if self.is_missed.any() else ()
         if len(missed):
-            np.add.at(self.missed, (np.broadcast_to(k, place.shape)[missed], place[missed]), 1)
+            np.add.at(self.pages.missed, (np.broadcast_to(k, place.shape)[missed], place[missed]), 1)
         gaps = np.flatnonzero(np.isnan(chunk.value))
         if not gaps.size:
             return chunk.value
         words = [self.scores.word("status", c) for c in np.broadcast_to(np.asarray(code), place.shape)[gaps]]
         worth = self._worth(words, place[gaps])
         without = gaps[np.isnan(worth)]
-        np.add.at(self.undefined, (np.broadcast_to(k, place.shape)[without], place[without]), 1)
+        np.add.at(self.pages.undefined, (np.broadcast_to(k, place.shape)[without], place[without]), 1)
         value = chunk.value.copy()
         value[gaps] = np.nan_to_num(worth)
         return value
@@ -212,20 +206,21 @@ class _Counter:
 
         A fold's cases are those that any seed has in it; a seed that has the case in another fold does not lack it.
         """
-        K, size = self.seen.shape[1:]
-        count: Counts = np.zeros((K, size), dtype=np.int32)
-        for k in range(K):
-            own = [r for r in range(len(self.repetitions)) if self.seen[r, k].any()]
+        pages = self.pages
+        count: Counts = np.zeros_like(pages.rows)
+        for k in range(len(pages.total)):
+            own = [r for r in range(len(self.repetitions)) if pages.seen[r, k].any()]
             trainings: dict[tuple[Any, Any], list[int]] = {}  # (seed, rater) -> repetitions, which are its folds
             for r in own:
                 seed, _, rater = self.repetitions[r]
                 trainings.setdefault((seed, rater), []).append(r)
-            if len(trainings) < 2:
+            if len(trainings) < 2 or (pages.seen[own, k] == pages.seen[own[0], k]).all():
                 continue
+            has = {r: pages.has(r, k) for r in own}
             for (_, rater), folds in trainings.items():
                 known = {self.repetitions[r][1] for r in folds}
                 peers = [r for r in own if self.repetitions[r][1] in known and self.repetitions[r][2] == rater]
-                count[k] += self.seen[peers, k].any(axis=0) & ~self.seen[folds, k].any(axis=0)
+                count[k] += np.any([has[r] for r in peers], axis=0) & ~np.any([has[r] for r in folds], axis=0)
         return count
 
 
@@ -234,13 +229,16 @@ def _extremes(scores: Scores, axes: _Axes, whole: Grid | None) -> tuple[Floats, 
     metrics = scores.vocabulary["metric"]
     lowest, largest = np.zeros(len(metrics)), np.zeros(len(metrics))
     for chunk in scores.chunks:
+        if chunk.bounds is not None and chunk.bounds[0] >= 0 and chunk.bounds[1] <= PENALTY:
+            continue
+        value = chunk.value
         for extremes, extend, outside in (
-            (lowest, np.minimum, chunk.value < 0),
-            (largest, np.maximum, chunk.value > PENALTY),
+            (lowest, np.minimum, value < 0),
+            (largest, np.maximum, value > PENALTY),
         ):
             if outside.any():
                 code = np.broadcast_to(np.asarray(chunk.codes["metric"]), outside.shape)
-                extend.at(extremes, code[outside], chunk.value[outside])
+                extend.at(extremes, code[outside], value[outside])
     if whole is not None:
         codes = [metrics.index(measure.metric) for measure in whole.measures]
         np.minimum.at(lowest, codes, whole.lowest)

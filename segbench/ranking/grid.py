@@ -1,4 +1,4 @@
-"""One dataset's scores as a complete grid of measures, cases and competitors; ``counting.build`` makes it.
+"""One board's scores as a complete grid of measures, cases and competitors; ``counting.build`` makes it.
 
 A measure is one metric of one label. Seeds (and folds, and raters) are repetitions: they are averaged within a case
 after missing values have been given their worth, and never counted as further cases.
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from segbench.ranking.chunks import Chunk, Scores
 
 Floats = NDArray[np.float64]
-Counts = NDArray[np.int32]
+Counts = NDArray[np.signedinteger[Any]]
 Cases = Literal["equal", "common", "union"]
 COLUMNS = (
     "run_id",
@@ -48,8 +48,8 @@ MISSED = ("pred_empty", "missing", "failed")
 PENALTY = 1000.0
 """What a missing value of an unbounded metric is worth in a mean (MetricsReloaded's choice for distances, in mm);
 the next power of ten if a larger value was observed. Where higher is better and values may be negative: minus that."""
-_BITS = 40
-"""Of the mantissa of a mean over repetitions that count, a relative precision of 1e-12."""
+_DROPPED = 13
+"""Bits of the 53 of a mean over repetitions that do not count: 40 are left, a relative precision of 1e-12."""
 
 
 @dataclass(frozen=True, order=True)
@@ -70,10 +70,10 @@ class Measure:
 
 @dataclass
 class Grid:
-    """One dataset revision, seeds averaged. T measures, n cases, K competitors, all sorted by name.
+    """One board, seeds averaged. T measures, n cases, K competitors, all sorted by name.
 
     Attributes:
-        dataset, revision, synthetic: what was segmented.
+        dataset, revision, synthetic: what was segmented; the revision is for reading (see ``truths.Division``).
         sources: where values come from.
         competitors, cases, measures: names along the axes.
         seeds: ``(K,)`` number of repetitions (seeds).
@@ -176,8 +176,10 @@ class Grid:
         """Round means of several repetitions to 40 bits, in place: equal ones must tie in whatever order they came."""
         several = self.rows > 1
         if several.any():
-            mantissa, exponent = np.frexp(means[several])
-            means[several] = np.ldexp(np.round(mantissa * 2.0**_BITS) / 2.0**_BITS, exponent)
+            bits = means.view(np.int64)
+            half = (1 << (_DROPPED - 1)) - 1 + ((bits >> _DROPPED) & 1)  # halves to even
+            rounded = (bits + half) & (-1 << _DROPPED)
+            np.copyto(bits, rounded, where=several)
         return means
 
     def _gaps(self) -> tuple[NDArray[np.intp], ...]:
@@ -197,13 +199,6 @@ class Grid:
 def _beyond(size: float) -> float:
     """Return the penalty, or the next power of ten if a value is larger; infinity if one is infinite."""
     return PENALTY if size <= PENALTY else float(10.0 ** np.ceil(np.log10(size)))
-
-
-def boards_of(scores: Scores) -> list[tuple[str, str]]:
-    """Return the dataset revisions that occur, sorted."""
-    return sorted(
-        (str(name), str(revision)) for name, revision in combinations(scores, ("dataset", "dataset_revision"))
-    )
 
 
 def select(scores: Scores, **wanted: Any) -> Scores:

@@ -1,4 +1,4 @@
-"""Rows -> ranked boards: one board per dataset revision, and the overall order over datasets.
+"""Rows -> ranked boards: one board per dataset whose truths agree, and the overall order over datasets.
 
 Order of operations: a status gives a missing value its worth, repetitions are averaged within a case, each task
 (label and metric) is ranked by the scheme, task ranks are averaged over metrics within a label, over labels within a
@@ -8,6 +8,7 @@ dataset, over datasets. Nothing here knows a plugin; any table of ``results.SCHE
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,8 +19,8 @@ from segbench.ranking.boards import Leaderboard, Place, Request
 from segbench.ranking.bootstrap import Stability
 from segbench.ranking.chunks import Scores, chunks_of_table
 from segbench.ranking.comparability import comparable
-from segbench.ranking.counting import build
-from segbench.ranking.grid import COLUMNS, Floats, boards_of, common_variant, competitor_names, select
+from segbench.ranking.grid import COLUMNS, Floats, combinations, common_variant, competitor_names, select
+from segbench.ranking.holdings import board_parts, divisions, grid_of, part_of
 from segbench.ranking.ranked import Ranked, firm_places, rank_grid
 
 if TYPE_CHECKING:
@@ -41,14 +42,13 @@ def rank_scores(scores: Scores, request: Request) -> Leaderboard:
     chosen = choose(scores, request)
     names = competitor_names(chosen)
     ranked, boards = [], []
-    for dataset, revision in boards_of(chosen):
-        part = select(chosen, dataset={dataset}, dataset_revision={revision})
-        ranked.append(rank_grid(comparable(build(part, names), request), request))
+    for division, part in board_parts(chosen):
+        ranked.append(rank_grid(comparable(grid_of(part, division, names), request), request))
         boards.append(board_of(ranked[-1], part, names, request))
     datasets = [item.grid.dataset for item in ranked]
     repeated = sorted({name for name in datasets if datasets.count(name) > 1})
     notes = tuple(
-        f"{name} occurs in several revisions, which are never compared; choose one with --dataset {name}@REVISION."
+        f"{name} has {datasets.count(name)} boards, whose truths differ; choose one with --dataset {name}@REVISION."
         for name in repeated
     )
     shared = common_variant(chosen)
@@ -58,33 +58,42 @@ def rank_scores(scores: Scores, request: Request) -> Leaderboard:
 
 
 def choose(scores: Scores, request: Request) -> Scores:
-    """Return the rows that were asked for.
+    """Return the rows that were asked for; ``name@revision`` asks for the whole board that holds the revision.
 
     Raises:
         UnknownName: a dataset, metric, label or run that does not occur.
     """
-    pairs = boards_of(scores)
     for column, wanted, what in (
         ("metric", request.metrics, "metric"),
         ("label_name", request.labels, "label"),
         ("run_id", request.without, "run"),
     ):
         _check_known(wanted, scores.vocabulary[column], what)
-    known = [name for name, _ in pairs] + [f"{name}@{revision}" for name, revision in pairs]
-    _check_known(request.datasets, known, "dataset")
     chosen = select(
         scores,
         metric=set(request.metrics) or None,
         label_name=set(request.labels) or None,
         not_run_id=set(request.without) or None,
     )
-    if request.datasets:
-        kept = [p for p in pairs if p[0] in request.datasets or f"{p[0]}@{p[1]}" in request.datasets]
-        parts = [select(chosen, dataset={name}, dataset_revision={revision}) for name, revision in kept]
-        chosen = Scores(scores.vocabulary, [chunk for part in parts for chunk in part.chunks])
+    chosen = _of_datasets(chosen, request.datasets, scores)
     if not chosen.chunks or not sum(chunk.rows for chunk in chosen.chunks):
         raise UnknownName("The results hold no value of this combination of datasets, metrics, labels and runs.")
     return chosen
+
+
+def _of_datasets(chosen: Scores, wanted: Sequence[str], everything: Scores) -> Scores:
+    """Return the rows of the boards that were asked for."""
+    if not wanted:
+        return chosen
+    names = {str(name) for (name,) in combinations(everything, ("dataset",))}
+    if set(wanted) <= names:
+        return select(chosen, dataset=set(wanted))
+    boards = divisions(chosen)
+    revisions = {f"{name}@{revision}" for name, revision in combinations(everything, ("dataset", "dataset_revision"))}
+    _check_known(wanted, names | revisions | {one.name for one in boards}, "dataset")
+    kept = [one for one in boards if one.names & set(wanted)]
+    parts = [part_of(chosen, replace(one, left_off=frozenset())) for one in kept]
+    return Scores(chosen.vocabulary, [chunk for part in parts for chunk in part.chunks])
 
 
 def _check_known(wanted: Sequence[str], known: Iterable[str], what: str) -> None:

@@ -73,7 +73,7 @@ def seed_views(scores: Scores, names: Names, item: Ranked, request: Request) -> 
     """Rank each seed alone; nothing if there is one seed only, or if it would take long.
 
     Args:
-        scores: of the dataset revision.
+        scores: of the board.
         names: of the competitors.
         item: the board, all seeds together.
         request: of the board.
@@ -163,7 +163,7 @@ def policies(scores: Scores, names: Names, item: Ranked, request: Request) -> tu
         )
     for name, part in (("drop", _dropped(scores, bad)), ("exclude", _excluded(scores, bad))):
         if any(chunk.rows for chunk in part.chunks):
-            grid = _like(build(part, names), item.grid)
+            grid = _like(build(part, names, revision=item.grid.revision), item.grid)
             ranked = rank_grid(grid, _for_part(grid, item, replace(plain, missing="drop")))
             found.append(_policy(name, ranked, item))  # type: ignore[arg-type]
     values = item.grid.values("worst")

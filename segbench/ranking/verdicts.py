@@ -25,11 +25,13 @@ from segbench.ranking.bootstrap import confidence_interval
 from segbench.ranking.chunks import Scores
 from segbench.ranking.comparability import comparable
 from segbench.ranking.counting import build
-from segbench.ranking.grid import ENTRANT, Grid, Names, boards_of, competitor_names, select
+from segbench.ranking.grid import ENTRANT, Grid, Names, competitor_names, select
+from segbench.ranking.holdings import board_parts, grid_of
 from segbench.ranking.leaderboard import choose
 from segbench.ranking.robustness import mean_over_cases
 from segbench.ranking.significance import Effect, adjust, differences, effect, signed_rank
 from segbench.ranking.trainings import Trainings, trainings_of
+from segbench.ranking.truths import Division
 
 Floats = NDArray[np.float64]
 Verdict = Literal["better", "worse", "practically equal", "no evidence"]
@@ -124,8 +126,8 @@ def compare(
         raise UsageError(f"--rope {rope}: expected a number that is not negative, in the unit of the metric.")
     chosen, names = _restrict(scores, methods, request)
     result: list[Comparison] = []
-    for dataset, revision in boards_of(chosen):
-        sample = _sample(select(chosen, dataset={dataset}, dataset_revision={revision}), names, request)
+    for division, part in board_parts(chosen):
+        sample = _sample(part, division, names, request)
         present = [name for name in methods if name in sample.grid.competitors]
         if len(present) > 1:
             result += _pairs(sample, present, rope, alpha, resamples)
@@ -149,8 +151,8 @@ def _restrict(scores: Scores, methods: Sequence[str], request: Request) -> tuple
     return Scores(scores.vocabulary, [chunk for part in parts for chunk in part.chunks]), names
 
 
-def _sample(scores: Scores, names: Names, request: Request) -> _Sample:
-    grid = comparable(build(scores, names), request)
+def _sample(scores: Scores, division: Division, names: Names, request: Request) -> _Sample:
+    grid = comparable(grid_of(scores, division, names), request)
     by_seed: list[list[Floats]] = [[] for _ in grid.competitors]
     for seed in scores.vocabulary["seed"]:
         part = select(scores, seed={seed})

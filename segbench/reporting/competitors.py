@@ -11,10 +11,11 @@ from typing import Any
 from segbench.errors import SegbenchError
 from segbench.host import Catalogue
 from segbench.ranking.grid import ENTRANT, Names
+from segbench.ranking.truths import RUN
 from segbench.results import complete_runs, read_scores
 from segbench.runs import StoredRun, open_run
 
-_COLUMNS = ("dataset", "dataset_revision", *ENTRANT, "seed", "source")
+_COLUMNS = (*dict.fromkeys((*RUN, *ENTRANT)), "seed")
 
 
 @dataclass
@@ -50,26 +51,29 @@ class Cost:
     parameters: float | None
 
 
-def gather_runs(results: Path, catalogue: Catalogue, names: Names, without: Sequence[str] = ()) -> Mapping[str, Runs]:
-    """Return ``dataset@revision`` -> runs; empty where ``results`` is a bare file of scores.
+def gather_runs(
+    results: Path, catalogue: Catalogue, names: Names, board_of: Mapping[tuple[str, ...], str]
+) -> Mapping[str, Runs]:
+    """Return board -> runs; empty where ``results`` is a bare file of scores.
 
     Args:
         results: a results root, or a Parquet file.
         catalogue: for the datasets behind the runs.
         names: entrant -> competitor; others are left out.
-        without: runs left out.
+        board_of: run (see ``truths.RUN``) -> the name of its board; others are left out.
     """
     boards: dict[str, Runs] = {}
     for folder in complete_runs(results) if results.is_dir() else ():
         table = read_scores(folder, _COLUMNS)
         first = table.slice(0, 1).to_pylist()
-        if not first or folder.name in without:
+        if not first:
             continue
         row = first[0]
         competitor = names.get(tuple(row[column] for column in ENTRANT))
-        if competitor is None:
+        name = board_of.get(tuple(str(row[column]) for column in RUN))
+        if competitor is None or name is None:
             continue
-        board = boards.setdefault(f"{row['dataset']}@{row['dataset_revision']}", Runs())
+        board = boards.setdefault(name, Runs())
         try:
             run = open_run(folder, catalogue)
         except SegbenchError as error:

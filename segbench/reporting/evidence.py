@@ -77,7 +77,7 @@ def gather_evidence(grid: Grid, request: Request, first: Sequence[str] = ()) -> 
     """Return the evidence of every metric of a grid: those of ``first``, then the others by name.
 
     Args:
-        grid: values of one dataset revision.
+        grid: values of one board.
         request: says how missing values are dealt with, how a task is ranked and how often cases are drawn again.
         first: metrics to begin with; those that the grid lacks are passed over.
     """

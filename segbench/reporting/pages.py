@@ -54,7 +54,7 @@ def values_script(
     Args:
         index: of the metric on its page.
         evidence: its values.
-        board: ``dataset@revision``.
+        board: its name, ``dataset@revision``.
         axes: cases and methods.
         odd: statuses other than ok.
     """

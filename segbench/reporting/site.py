@@ -9,8 +9,8 @@ from segbench.host import Catalogue
 from segbench.ranking.boards import Leaderboard, Request
 from segbench.ranking.chunks import load_chunks
 from segbench.ranking.comparability import comparable
-from segbench.ranking.counting import build
-from segbench.ranking.grid import COLUMNS, competitor_names, select
+from segbench.ranking.grid import COLUMNS, competitor_names
+from segbench.ranking.holdings import board_parts, grid_of
 from segbench.ranking.leaderboard import choose, rank_scores
 from segbench.reporting.board import BoardPage, firmness, in_board_order, summary, write_board
 from segbench.reporting.competitors import Runs, gather_runs
@@ -79,21 +79,21 @@ def _pages(results: Path, request: Request, catalogue: Catalogue, title: str, wo
     leaderboard = rank_scores(scores, request)
     chosen = choose(scores, request)
     names = competitor_names(chosen)
-    runs = gather_runs(results, catalogue, names, request.without)
-    odd = gather_statuses(results, names, request.without)
+    parts = board_parts(chosen)
+    board_of = {run: division.name for division, _ in parts for run in division.runs}
+    runs = gather_runs(results, catalogue, names, board_of)
+    odd = gather_statuses(results, names, board_of)
     pages = []
-    for number, board in enumerate(leaderboard.boards):
-        part = select(chosen, dataset={board.dataset}, dataset_revision={board.revision})
-        grid = in_board_order(comparable(build(part, names), request), board)
+    for number, (board, (division, part)) in enumerate(zip(leaderboard.boards, parts, strict=True)):
+        grid = in_board_order(comparable(grid_of(part, division, names), request), board)
         slug = f"{number}-" + part_of_name(f"{board.dataset}-{board.revision}")
         single = len(leaderboard.boards) == 1
-        name = f"{board.dataset}@{board.revision}"
         pages.append(
             BoardPage(
                 leaderboard=leaderboard,
                 board=board,
                 grid=grid,
-                runs=runs.get(name, Runs()),
+                runs=runs.get(division.name, Runs()),
                 odd=odd,
                 catalogue=catalogue,
                 title=title if single else f"{title}: {board.dataset}",

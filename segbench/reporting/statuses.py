@@ -7,20 +7,21 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from segbench.ranking.grid import ENTRANT, Names
+from segbench.ranking.truths import RUN
 from segbench.results import read_scores
 
 Place = tuple[str, str, str, str, str]
-"""``dataset@revision``, metric, label, case, competitor."""
-_COLUMNS = ("dataset", "dataset_revision", *ENTRANT, "run_id", "case_id", "label_name", "metric", "status")
+"""Board, metric, label, case, competitor."""
+_COLUMNS = (*dict.fromkeys((*RUN, *ENTRANT)), "case_id", "label_name", "metric", "status")
 
 
-def gather_statuses(results: Path, names: Names, without: tuple[str, ...] = ()) -> Mapping[Place, str]:
+def gather_statuses(results: Path, names: Names, board_of: Mapping[tuple[str, ...], str]) -> Mapping[Place, str]:
     """Return place -> status, with a count where several repetitions share it, e.g. ``pred_empty ×2``.
 
     Args:
         results: as for ``read_scores``.
         names: entrant -> competitor; others are left out.
-        without: runs left out.
+        board_of: run (see ``truths.RUN``) -> the name of its board; others are left out.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -30,9 +31,9 @@ def gather_statuses(results: Path, names: Names, without: tuple[str, ...] = ()) 
     found: dict[Place, Counter[str]] = {}
     for row in odd.to_pylist():
         competitor = names.get(tuple(row[column] for column in ENTRANT))
-        if competitor is None or row["run_id"] in without:
+        board = board_of.get(tuple(str(row[column]) for column in RUN))
+        if competitor is None or board is None:
             continue
-        board = f"{row['dataset']}@{row['dataset_revision']}"
         place = (board, row["metric"], row["label_name"], row["case_id"], competitor)
         found.setdefault(place, Counter())[row["status"]] += 1
     return {place: _text(counts) for place, counts in found.items()}

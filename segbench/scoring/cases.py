@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from segbench.boxes import values_of
 from segbench.contracts import Dataset, Metric
 from segbench.errors import DataInvalid, SegbenchError
 from segbench.files.images import read_label_map
@@ -20,11 +21,9 @@ from segbench.scoring.geometry import Mode, align, on_common_box
 from segbench.scoring.metrics import Scored, missing_scores, score_case
 from segbench.scoring.naming import by_names, recoded
 from segbench.scoring.pairs import CaseProblem, Pair
+from segbench.scoring.probabilities import Deciding, decided, refined
 from segbench.truths import truth_digest
 from segbench.types import UNKNOWN, LabelMap, Status, Task, Unit
-
-CHUNK = 1 << 16
-"""Voxels looked at together when values are collected: small, because most pieces are background only."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +38,11 @@ class Setting:
         known: label values that may occur; others are reported.
         strict_labels: whether other values are a fault, or merely noted because labels were chosen by hand.
         dataset: prepared; where truths are that are no files.
+        deciding: how predictions become label maps; None = they are.
         colours: red, green, blue -> label value of masks in colour; empty = values are labels.
         one_hot: whether files may hold one binary volume per label.
         codes: stored value -> value of the task, for values too large to be positions; empty = they are the same.
+        asked: whether somebody named the structures for this scoring, so that one that is nowhere is a mistake.
     """
 
     task: Task
@@ -54,8 +55,12 @@ class Setting:
     colours: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
     one_hot: bool = False
     codes: Mapping[int, int] = field(default_factory=dict)
+    asked: bool = False
+    deciding: Deciding | None = None
 
 
+KEPT = 1 << 28
+"""Bytes of references that are kept between looking for labels and scoring; others are read twice."""
 PlainScore = tuple[int, str, int | None, float | None, Status]
 """Position of the metric, name and label of the structure, value, status."""
 
@@ -71,6 +76,8 @@ class Outcome:
         truth: see ``truths.truth_digest``; "" if the reference was not read.
         unit: of lengths on the reference's grid; "" if it was not read.
         flat: whether the reference is one slice.
+        values: label values of the reference that count, None if it was not read.
+        left_out: voxels of the reference with the ignore label.
     """
 
     scores: list[PlainScore] = field(default_factory=list)
@@ -79,6 +86,8 @@ class Outcome:
     truth: str = ""
     unit: Unit | Literal[""] = ""
     flat: bool = False
+    values: tuple[int, ...] | None = None
+    left_out: int = 0
 
 
 def failed(pair: Pair, setting: Setting, why: str, *, passing: bool = False, known: Outcome | None = None) -> Outcome:
@@ -93,6 +102,23 @@ def failed(pair: Pair, setting: Setting, why: str, *, passing: bool = False, kno
     problem = CaseProblem(pair.case, "failed", why, pair.rater)
     scores = _plain(missing_scores(setting.task, setting.metrics, "failed"), setting)
     return replace(known or Outcome(), scores=scores, problems=(problem,), passing=passing)
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """A reference as it counts: ``UNKNOWN`` where its ignore label is, no other negative value.
+
+    Attributes:
+        labels: what is scored against.
+        read: as it was read.
+        known: what rows say of it, without scores.
+        negative: negative values that became background, and the number of their voxels.
+    """
+
+    labels: LabelMap
+    read: LabelMap
+    known: Outcome
+    negative: tuple[tuple[int, ...], int]
 
 
 def _plain(scored: list[Scored], setting: Setting) -> list[PlainScore]:
@@ -115,17 +141,20 @@ def score_pair(pair: Pair, setting: Setting) -> Outcome:
         return replace(Outcome() if pair.fault else _not_predicted(pair, setting), scores=absent)
     known = Outcome()
     try:
-        read = _read_truth(pair, setting)
-        truth = _with_ignored(read, setting.ignore)
-        known = _reference(truth)
-        other = _read(pair.predicted, "prediction", setting, read)
-        notes = [*(f"reference {note}" for note in read.notes), *(f"prediction {note}" for note in other.notes)]
+        reference = _reference(pair, setting)
+        truth, known = reference.labels, reference.known
+        other = _predicted(pair, setting, reference.read)
+        notes = [f"reference {note}" for note in reference.read.notes]
+        notes += [f"prediction {note}" for note in other.notes]
         other, truth, task, matched = by_names(other, truth, setting.task)
         other, truth, customs = in_one_custom(other, truth, setting.known, setting.ignore)
+        known = _with_values(known, truth, task, setting) if customs or matched else known
+        if setting.deciding is not None and pair.probabilities is None:
+            other = refined(other, setting.deciding)
         other, truth, placed = on_common_box(other, truth)
         aligned = align(other, truth, setting.geometry)
-        predicted = _without_ignored(aligned.predicted, truth, setting.ignore)
-        problems = _strange_values(pair, predicted, truth, setting) if task is setting.task else []
+        predicted = _without_ignored(aligned.predicted, truth) if known.left_out else aligned.predicted
+        problems = _strange_values(pair, predicted, truth, reference, setting) if task is setting.task else []
         notes += [*matched, *customs, placed and f"prediction: {placed}", aligned.note]
         problems += [CaseProblem(pair.case, "note", note, pair.rater) for note in notes if note]
         reasons: list[str] = []
@@ -142,28 +171,64 @@ def score_pair(pair: Pair, setting: Setting) -> Outcome:
     return replace(known, scores=_plain(scores, setting), problems=tuple(problems))
 
 
-def _reference(truth: LabelMap) -> Outcome:
-    """Return what rows say of a reference, without scores."""
-    flat = truth.array.ndim == 2 or truth.array.shape[0] == 1
-    return Outcome(truth=truth_digest(truth), unit=truth.unit, flat=flat)
-
-
 def _not_predicted(pair: Pair, setting: Setting) -> Outcome:
     """Return what rows say of a reference that was not predicted; nothing if it cannot be read."""
     try:
-        return _reference(_with_ignored(_read_truth(pair, setting), setting.ignore))
+        reference = _reference(pair, setting)
+        _, truth, task, matched = by_names(reference.labels, reference.labels, setting.task)
+        _, truth, customs = in_one_custom(truth, truth, setting.known, setting.ignore)
+        return _with_values(reference.known, truth, task, setting) if customs or matched else reference.known
     except Exception:  # a missing prediction is not made worse by a broken reference
         return Outcome()
 
 
-def _read_truth(pair: Pair, setting: Setting) -> LabelMap:
-    """Read the reference of a case from its file or its dataset."""
+def _with_values(known: Outcome, truth: LabelMap, task: Task, setting: Setting) -> Outcome:
+    """Return what is known with the values of a reference that was brought to other ones, in those of the setting."""
+    found = values_in(truth) - {UNKNOWN}
+    if task is not setting.task:
+        there = {one.name for one in task.structures if found & set(one.values)}
+        found = {one.values[0] for one in setting.task.structures if one.name in there}
+    return replace(known, values=tuple(sorted(found)))
+
+
+def _reference(pair: Pair, setting: Setting) -> _Reference:
+    """Read the reference of a case from its file or its dataset, whose ``UNKNOWN`` is no file's -1.
+
+    In a file only the ignore label is left out; other negative values are background.
+    """
+    ignore = setting.ignore
     if pair.ref is None:
-        return _read(pair.truth, "reference", setting)
-    truth = setting.dataset.load_truth(pair.ref) if setting.dataset is not None else None
-    if truth is None:
-        raise DataInvalid(f"test case {pair.case} has no truth to score against.")
-    return truth
+        kept = _kept.pop(pair.truth, None)
+        kept = None if setting.colours or setting.one_hot or setting.codes else kept
+        read = _read(pair.truth, "reference", setting) if kept is None else kept
+    else:
+        truth = setting.dataset.load_truth(pair.ref) if setting.dataset is not None else None
+        if truth is None:
+            raise DataInvalid(f"test case {pair.case} has no truth to score against.")
+        read, ignore = truth, UNKNOWN
+    labels, array, counted = read, read.array, values_in(read)
+    left_out = int(np.count_nonzero(array == ignore)) if ignore in counted else 0
+    negative = tuple(sorted(value for value in counted if value < 0 and value != ignore))
+    strays = int(np.count_nonzero((array < 0) & (array != ignore))) if negative else 0
+    if negative or (left_out and ignore != UNKNOWN):
+        wide = array.astype(np.promote_types(array.dtype, np.int8))
+        wide[(array < 0) & (array != ignore)] = 0
+        if ignore is not None:
+            wide[array == ignore] = UNKNOWN
+        labels = replace(read.with_array(wide), names=read.names, cropped=read.cropped)
+    values = tuple(sorted(value for value in counted | ({0} if negative else set()) if value >= 0 and value != ignore))
+    flat = array.ndim == 2 or array.shape[0] == 1
+    known = Outcome(truth=truth_digest(labels), unit=labels.unit, flat=flat, values=values, left_out=left_out)
+    return _Reference(labels, read, known, (negative, strays))
+
+
+def _predicted(pair: Pair, setting: Setting, truth: LabelMap) -> LabelMap:
+    """Read the prediction of a case, or decide it from its probabilities."""
+    assert pair.predicted is not None
+    if pair.probabilities is None or setting.deciding is None:
+        return _read(pair.predicted, "prediction", setting, truth)
+    beside = None if pair.probabilities == pair.predicted else _read(pair.predicted, "prediction", setting, truth)
+    return decided(pair.probabilities, beside or truth, setting.deciding, beside)
 
 
 def _read(path: Path, role: str, setting: Setting, like: LabelMap | None = None) -> LabelMap:
@@ -176,73 +241,92 @@ def _read(path: Path, role: str, setting: Setting, like: LabelMap | None = None)
         raise SegbenchError(f"{role} {path}: cannot be read ({error.strerror or error}).") from error
 
 
-def _with_ignored(truth: LabelMap, ignore: int | None) -> LabelMap:
-    if ignore is None:
-        return truth
-    wide = np.promote_types(truth.array.dtype, np.int8)
-    array = np.where(truth.array == ignore, UNKNOWN, truth.array.astype(wide))
-    return replace(truth.with_array(array), names=truth.names, cropped=truth.cropped)
-
-
-def _without_ignored(predicted: LabelMap, truth: LabelMap, ignore: int | None) -> LabelMap:
+def _without_ignored(predicted: LabelMap, truth: LabelMap) -> LabelMap:
     """Set predicted voxels that do not count to background, so that nobody wonders about their values."""
-    if ignore is None:
-        return predicted
     return predicted.with_array(np.where(truth.array == UNKNOWN, 0, predicted.array))
+
+
+def why_left_out(setting: Setting) -> str:
+    """Return in words why voxels do not count."""
+    return "unknown in the dataset" if setting.ignore is None else f"ignore label {setting.ignore}"
 
 
 def in_range(labels: LabelMap, count: int) -> LabelMap:
     """Set values from ``count`` on to background, so that metrics may use values as positions."""
-    if labels.array.size == 0 or int(labels.array.max()) < count:
+    if max(values_of(labels), default=0) < count:
         return labels
     return labels.with_array(np.where(labels.array < count, labels.array, 0))
 
 
-def _strange_values(pair: Pair, predicted: LabelMap, truth: LabelMap, setting: Setting) -> list[CaseProblem]:
+def _strange_values(
+    pair: Pair, predicted: LabelMap, truth: LabelMap, reference: _Reference, setting: Setting
+) -> list[CaseProblem]:
     """Name values that the task does not know; they are scored as what they are: nothing it asks for."""
     problems = []
-    true_values = values_in(truth.array)
+    known_values = set(reference.known.values or ())
+    true_values = known_values if truth is reference.labels else values_in(truth) - {UNKNOWN}
     known = setting.known | {0}
     kind: Any = "labels" if setting.strict_labels else "note"
-    strange = sorted(true_values - known - {UNKNOWN})
+
+    def say(kind: Any, what: str) -> None:
+        problems.append(CaseProblem(pair.case, kind, what, pair.rater))
+
+    strange = sorted(true_values - known)
     if strange and setting.strict_labels:
-        what = f"the reference has unknown labels {first_few(strange, 8)}"
-        problems.append(CaseProblem(pair.case, kind, what, pair.rater))
-    if strange := sorted(values_in(predicted.array) - known - true_values):
-        what = f"the prediction has unknown labels {first_few(strange, 8)}; they count as background"
-        problems.append(CaseProblem(pair.case, kind, what, pair.rater))
+        say(kind, f"the reference has unknown labels {first_few(strange, 8)}")
+    values, voxels = reference.negative
+    if values:
+        what = (
+            f"{voxels} voxels of the reference have negative values ({first_few(list(values), 8)}), which are no labels"
+        )
+        advice = f" If they must not count, say --ignore-label {values[0]}." if setting.ignore is None else ""
+        say(kind, f"{what}; they count as background.{advice}")
+    if reference.known.left_out:
+        left_out = f"{reference.known.left_out} of {predicted.array.size} voxels are left out"
+        say("note", f"{left_out} ({why_left_out(setting)})")
+    if strange := sorted(values_in(predicted) - known - true_values):
+        say(kind, f"the prediction has unknown labels {first_few(strange, 8)}; they count as background")
     return problems
 
 
-def values_in(array: NDArray[np.integer[Any]]) -> set[int]:
-    """Return the values that occur in a label map, without sorting its voxels.
+def values_in(labels: LabelMap | NDArray[np.integer[Any]]) -> set[int]:
+    """Return the values that occur in a label map or in an integer array of up to three axes.
 
     Args:
-        array: integer array of any shape.
+        labels: of a label map it is looked up once, and what was found serves its metrics too.
     """
-    found: set[int] = set()
-    flat = array.reshape(-1)
-    for start in range(0, flat.size, CHUNK):
-        piece = flat[start : start + CHUNK]
-        low, high = int(piece.min()), int(piece.max())
-        if high - low > 1 << 16:
-            found.update(np.unique(piece).tolist())
-        elif high == low:
-            found.add(low)
-        else:
-            counts = np.bincount((piece if low == 0 else piece.astype(np.int64) - low).ravel())
-            found.update((np.flatnonzero(counts) + low).tolist())
-    return found
+    return set(values_of(labels if isinstance(labels, LabelMap) else LabelMap(labels, ())))
 
 
 def values_in_file(path: Path) -> set[int]:
     """Return the values of a label map file, or nothing if it cannot be read (scoring will say why)."""
     try:
-        return values_in(read_label_map(path).array)
+        return values_in(read_label_map(path))
     except (SegbenchError, OSError, MemoryError):
         return set()
 
 
+def values_in_kept_file(path: Path) -> set[int]:
+    """Return the values of a reference, and keep it for ``score_pair`` in this process, until ``forget``."""
+    try:
+        labels = read_label_map(path)
+    except (SegbenchError, OSError, MemoryError):
+        return set()
+    if labels.array.nbytes <= KEPT - _kept_bytes[0]:
+        _kept[path] = labels
+        _kept_bytes[0] += labels.array.nbytes
+    return values_in(labels)
+
+
+def forget() -> None:
+    """Keep no references any longer."""
+    _kept.clear()
+    _kept_bytes[0] = 0
+
+
+_kept: dict[Path, LabelMap] = {}
+"""References that were read to see which labels they have and wait to be scored against."""
+_kept_bytes = [0]
 _setting: list[Setting] = []
 """The setting of this process; filled by ``settle``."""
 

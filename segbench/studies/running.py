@@ -14,8 +14,7 @@ from segbench.config import RunConfig, changed_recipe
 from segbench.contracts import Cell, Study
 from segbench.errors import PluginError, SegbenchError, UnknownName, did_you_mean
 from segbench.host import Catalogue, blame
-from segbench.results import is_complete
-from segbench.runner import assemble, folder_of, run, settled
+from segbench.runner import assemble, folder_of, run, settled, state_of
 from segbench.types import Choice
 
 if TYPE_CHECKING:
@@ -135,7 +134,8 @@ def look(dataset: str, cell: Cell, sources: Sources) -> Attempt:
         folder = folder_of(config, parts, sources.root)
     except SegbenchError as error:
         return Attempt(dataset, cell, "failed", reason=str(error))
-    state = "finished before" if is_complete(folder) else "to be resumed" if folder.exists() else "to be run"
+    state = state_of(folder, parts, sources.catalogue)
+    state = "finished before" if state == "finished already" else state
     return Attempt(dataset, cell, state, folder)
 
 

@@ -18,10 +18,10 @@ from typer.testing import CliRunner
 
 from segbench import runner
 from segbench.cli import app
-from segbench.cli.run import plan_cells
 from segbench.config import RunConfig
 from segbench.errors import DataInvalid, Incompatible, PluginError, UsageError, VerificationError
 from segbench.host import load_catalogue
+from segbench.planning import plan_cells
 from segbench.runner import Outcome
 
 CATALOGUE = load_catalogue()

@@ -15,6 +15,7 @@ from segbench.cli import app
 from segbench.config import Recipe, RunConfig
 from segbench.errors import DataMissing, UsageError
 from segbench.evaluation.folders import EvaluationResult, evaluate
+from segbench.evaluation.likeness import parameters_of
 from segbench.files.images import read_label_map, write_label_map
 from segbench.host import load_catalogue
 from segbench.runner import run
@@ -109,6 +110,13 @@ def test_another_truth_or_metric_is_a_problem(trained: StoredRun, predictions: P
     assert set(said) == {changed.removesuffix(".nii.gz"), ""} and not mine.complete
     assert "its label values differ" in said[changed.removesuffix(".nii.gz")]
     assert "metric nsd has version '1 tolerance=2.0'" in said[""]
+
+
+def test_parameters_are_read_from_versions() -> None:
+    assert parameters_of("1") == {}
+    version = '2 name="a b=c" prior=9c0d1f2a inner.size=[1,2] tolerance=2.0'
+    assert parameters_of(version) == {"name": "a b=c", "prior": "9c0d1f2a", "inner": {"size": [1, 2]}, "tolerance": 2.0}
+    assert parameters_of("1 a=1 strange") == {"a": 1}
 
 
 def test_a_case_without_reference_is_named(trained: StoredRun, predictions: Path, tmp_path: Path) -> None:

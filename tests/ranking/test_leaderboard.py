@@ -265,12 +265,12 @@ def test_absent_from_a_dataset_means_last_there() -> None:
     assert {p.method: p.mean_rank for p in board(rows).overall} == {"a": 1.0, "b": 2.0, "c": 3.0}
 
 
-def test_revisions_never_mix() -> None:
+def test_truths_that_are_not_known_to_agree_never_mix() -> None:
     rows = matrix([[0.9, 0.8]]) + matrix([[0.1, 0.8]], dataset_revision="2")
     result = board(rows)
     assert [(b.dataset, b.revision) for b in result.boards] == [("brain", "1"), ("brain", "2")]
     assert result.overall == ()
-    assert "several revisions" in result.notes[0]
+    assert "brain has 2 boards, whose truths differ; choose one with --dataset brain@REVISION." in result.notes
     assert len(board(rows, datasets=("brain@2",)).boards) == 1
 
 

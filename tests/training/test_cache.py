@@ -15,9 +15,10 @@ import torch
 from segbench.config import Recipe
 from segbench.errors import DataInvalid, PluginError, UsageError
 from segbench.host import load_catalogue
+from segbench.scoring.decisions import chain_of
 from segbench.training.cache import Cache, geometry_of, load_bare, resample
 from segbench.training.inference import predict
-from segbench.types import Choice, LabelMap
+from segbench.types import Choice, LabelMap, Task
 from segbench.views import Patches, Slices
 
 CATALOGUE = load_catalogue([Path(__file__).parents[1] / "toy.py"])
@@ -107,7 +108,9 @@ def test_resampled_cases_and_predictions_on_their_own_grid(tmp_path: Path, spaci
         return torch.cat([-(image - 3 * label).abs() * 4 for label in range(3)], 1)
 
     for view in (Slices(0, 0, (20, 18)), Patches((4, 8, 8))):
-        found = predict(forward, case, view, 3, torch.device("cpu"))
+        found = predict(
+            forward, case, view, Task("toy", "1", ("a", "b", "c")), chain_of((), CATALOGUE), torch.device("cpu")
+        )
         assert found.array.shape == (6, 20, 18) and found.array.dtype == np.int16
         assert found.spacing == loaded.spacing and found.affine is not None
         assert np.array_equal(found.affine, loaded.affine)
@@ -231,6 +234,19 @@ def test_normalisation(tmp_path: Path) -> None:
     assert float(image.mean()) == pytest.approx(0, abs=1e-5) and float(image.std()) == pytest.approx(1, abs=1e-5)
     unit = cache_of(tmp_path, normalisation="unit").store(cache_of(tmp_path).dataset.refs()[0], labelled=True).image
     assert (unit.min(), unit.max()) == (0, 1)
+
+
+def test_a_new_version_of_a_method_or_of_its_code_derives_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = cache_of(tmp_path)
+    case = cache.store(cache.dataset.refs()[0], labelled=True)
+    old = cache.derive(case, toy.Witness())
+    monkeypatch.setattr(toy.Witness, "derive", lambda self, truth: {"copy": np.full(truth.array.shape, 7.0)})
+    assert (case.derived(cache.derive(case, toy.Witness()))["copy"] != 7).all(), "the same version: the stored maps"
+    edited = cache.derive(case, toy.Witness(), code="abc")
+    monkeypatch.setattr(toy.Witness, "version", "2")
+    newer = cache.derive(case, toy.Witness())
+    assert len({old, edited, newer}) == 3
+    assert all((case.derived(key)["copy"] == 7).all() for key in (edited, newer))
 
 
 def test_derived_maps_are_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

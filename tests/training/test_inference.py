@@ -12,15 +12,21 @@ import torch
 
 from segbench.config import Recipe
 from segbench.host import load_catalogue
+from segbench.scoring.decisions import chain_of
 from segbench.training.cache import Cache, StoredCase
 from segbench.training.inference import _gaussian, predict, predict_labels, probabilities
-from segbench.types import Choice
+from segbench.types import Choice, Task
 from segbench.views import Patches, Slices
 
 CATALOGUE = load_catalogue([Path(__file__).parents[1] / "toy.py"])
 toy: Any = sys.modules["segbench_file_toy"]
 CPU = torch.device("cpu")
+CHAIN = chain_of((), CATALOGUE)
 SHAPES = [(5, 13, 11), (1, 13, 11), (9, 4, 21)]
+
+
+def task_of(labels: int) -> Task:
+    return Task("toy", "1", tuple(map(str, range(labels))))
 
 
 def stored(root: Path, shape: tuple[int, int, int], **recipe: Any) -> StoredCase:
@@ -56,7 +62,7 @@ def test_a_pointwise_network_sees_no_windows(tmp_path: Path, shape: tuple[int, i
     torch.testing.assert_close(found, whole)
     labels = predict_labels(pointwise, case, view, 3, CPU)
     assert np.array_equal(labels, whole.argmax(0).numpy())
-    final = predict(pointwise, case, view, 3, CPU)
+    final = predict(pointwise, case, view, task_of(3), CHAIN, CPU)
     assert np.array_equal(final.array, labels) and final.array.dtype == np.int16
 
 
@@ -144,7 +150,7 @@ def test_a_resampled_case_comes_home(tmp_path: Path, view: Any) -> None:
     def know(image: torch.Tensor) -> torch.Tensor:
         return torch.cat([-(image - 3 * label).square() for label in range(3)], 1)
 
-    found = predict(know, case, view, 3, CPU)
+    found = predict(know, case, view, task_of(3), CHAIN, CPU)
     truth = CATALOGUE.dataset(Choice("toy", {"shape": (6, 20, 18)})).load(case.ref).truth
     assert truth is not None and found.array.shape == truth.array.shape
     assert np.mean(found.array == truth.array) > 0.85
@@ -160,7 +166,7 @@ def test_a_cropped_case_comes_home_with_background_outside(tmp_path: Path, view:
     def one(image: torch.Tensor) -> torch.Tensor:
         return torch.stack([torch.zeros_like(image[:, 0]), torch.full_like(image[:, 0], 9.0)], 1)
 
-    found = predict(one, case, view, 2, CPU)
+    found = predict(one, case, view, task_of(2), CHAIN, CPU)
     assert found.array.shape == (6, 20, 18) and found.spacing == (3.0, 1.0, 1.0)
     mm = [1.0, 1.0] if spacing == "native" else [0.8, 0.8]
     assert (found.array > 0).any(axis=(1, 2)).all()  # every slice: the first axis is whole
@@ -172,3 +178,18 @@ def test_a_cropped_case_comes_home_with_background_outside(tmp_path: Path, view:
         whole = np.zeros((6, 20, 18), dtype=int)
         whole[case.box] = 1
         assert np.array_equal(found.array, whole)
+
+
+@pytest.mark.parametrize("view", [Patches((4, 8, 8)), Slices(0, 0, (13, 11))], ids=str)
+@pytest.mark.parametrize("recipe", [{}, {"spacing": "2,1.3,0.8"}, {"crop": (0, 9, 9)}], ids=str)
+def test_a_chain_decides_on_the_cases_own_grid(tmp_path: Path, view: Any, recipe: dict[str, Any]) -> None:
+    case = stored(tmp_path, (5, 13, 11), **recipe)
+    likeliest = predict(pointwise, case, view, task_of(3), CHAIN, CPU).array
+    low = chain_of([Choice("threshold", {"value": 1e-6})], CATALOGUE)
+    assert low.needs_probabilities and low.text == "threshold(value=1e-06)"
+    found = predict(pointwise, case, view, task_of(3), low, CPU).array
+    assert found.shape == likeliest.shape and ((likeliest > 0) <= (found > 0)).all()
+    largest = chain_of([Choice("largest_component")], CATALOGUE)
+    refined = predict(pointwise, case, view, task_of(3), largest, CPU).array
+    expected = CATALOGUE.decision(Choice("largest_component")).refine(likeliest, task_of(3))
+    assert np.array_equal(refined, expected) and (refined != likeliest).any()

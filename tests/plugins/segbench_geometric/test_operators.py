@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -10,15 +12,9 @@ from scipy import optimize
 from segbench_geometric import edge_detector, weighted_total_variation
 from segbench_geometric.operators import (
     gradient,
-    gradient_adjoint,
-    project_area,
     project_feasible,
-    project_gradient,
-    prox_data,
-    shrink,
     solve_by_fast_transform,
     solve_by_matrices,
-    solve_neumann,
 )
 
 SHAPES = [(2, 5, 7), (1, 1, 9), (3, 8, 8), (2, 3, 4, 5)]
@@ -31,10 +27,10 @@ def random(*shape: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> to
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_gradient_and_adjoint_are_adjoint(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+def test_gradient_and_adjoint_are_adjoint(shape: tuple[int, ...], dtype: torch.dtype, printed: Any) -> None:
     u, z = random(*shape, dtype=dtype), random(shape[0], len(shape) - 1, *shape[1:], dtype=dtype, seed=1)
     left = (gradient(u) * z).flatten(1).sum(1)
-    right = (u * gradient_adjoint(z)).flatten(1).sum(1)
+    right = (u * printed.gradient_adjoint(z)).flatten(1).sum(1)
     scale = u.flatten(1).norm(dim=1) * z.flatten(1).norm(dim=1)
     assert gradient(u).dtype == dtype and float(((left - right).abs() / scale).max()) < 1e-6
 
@@ -66,20 +62,20 @@ def minimised(function, start: np.ndarray) -> np.ndarray:
     return best.x
 
 
-def test_shrink_is_the_brute_force_minimiser() -> None:
+def test_shrink_is_the_brute_force_minimiser(printed: Any) -> None:
     z = random(1, 2, 3, 3) * 1.5
     threshold = torch.linspace(0, 2, 9, dtype=torch.float64).view(1, 3, 3)
-    found = shrink(z, threshold)
+    found = printed.shrink(z, threshold)
     for i in range(3):
         for j in range(3):
             here, weight = z[0, :, i, j].numpy(), float(threshold[0, i, j])
             expected = minimised(lambda x: weight * np.hypot(*x) + ((x - here) ** 2).sum() / 2, here.copy())  # noqa: B023
             np.testing.assert_allclose(found[0, :, i, j], expected, atol=1e-4)
-    assert torch.equal(shrink(torch.zeros(1, 2, 2, 2), torch.zeros(1, 2, 2)), torch.zeros(1, 2, 2, 2))
+    assert torch.equal(printed.shrink(torch.zeros(1, 2, 2, 2), torch.zeros(1, 2, 2)), torch.zeros(1, 2, 2, 2))
 
 
 @pytest.mark.parametrize("mu, gamma", [(0.5, 1.0), (2.0, 0.1)])
-def test_prox_data_is_the_brute_force_minimiser(mu: float, gamma: float) -> None:
+def test_prox_data_is_the_brute_force_minimiser(mu: float, gamma: float, printed: Any) -> None:
     u, v, data = random(1, 4, 4), random(1, 4, 4, seed=1), random(1, 4, 4, seed=2) * 2
     grid = torch.linspace(0, 1, 20001, dtype=torch.float64)
 
@@ -88,12 +84,12 @@ def test_prox_data_is_the_brute_force_minimiser(mu: float, gamma: float) -> None
         return gamma * mu / 2 * (t - data[..., None]) ** 2 + near
 
     expected = grid[objective(grid).argmin(-1)]
-    torch.testing.assert_close(prox_data(u, v, data, mu, gamma), expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(printed.prox_data(u, v, data, mu, gamma), expected, atol=1e-4, rtol=0)
 
 
-def test_project_area_is_the_nearest_point() -> None:
+def test_project_area_is_the_nearest_point(printed: Any) -> None:
     v, area = random(3, 4, 5), torch.tensor([3.0, 0.0, 25.0], dtype=torch.float64)
-    found = project_area(v, area)
+    found = printed.project_area(v, area)
     torch.testing.assert_close(found.flatten(1).sum(1), area)
     offset = (found - v).flatten(1)
     torch.testing.assert_close(offset, offset[:, :1].expand_as(offset))  # orthogonal to the hyperplane
@@ -107,12 +103,12 @@ def dense_gradient(shape: tuple[int, ...]) -> torch.Tensor:
 
 @pytest.mark.parametrize("shape", [(6, 9), (16, 12), (1, 7), (4, 3, 5)])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_project_gradient_equals_a_dense_solve(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+def test_project_gradient_equals_a_dense_solve(shape: tuple[int, ...], dtype: torch.dtype, printed: Any) -> None:
     u, z = random(2, *shape), random(2, len(shape), *shape, seed=1)
     matrix = dense_gradient(shape)
     system = torch.eye(matrix.shape[1], dtype=torch.float64) + matrix.T @ matrix
     expected = torch.linalg.solve(system, u.flatten(1).T + matrix.T @ z.flatten(1).T).T.view_as(u)
-    solution, slope = project_gradient(u.to(dtype), z.to(dtype))
+    solution, slope = printed.project_gradient(u.to(dtype), z.to(dtype))
     torch.testing.assert_close(solution.double(), expected, atol=1e-5, rtol=0)
     torch.testing.assert_close(slope.double(), gradient(expected), atol=1e-5, rtol=0)
     assert solution.dtype == dtype
@@ -120,13 +116,15 @@ def test_project_gradient_equals_a_dense_solve(shape: tuple[int, ...], dtype: to
 
 @pytest.mark.parametrize("shape", [(24, 17), (5, 6, 7)])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_both_transforms_solve_the_same_system(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+def test_both_transforms_solve_the_same_system(shape: tuple[int, ...], dtype: torch.dtype, printed: Any) -> None:
     right = random(3, *shape, dtype=dtype)
     found = [solve(torch.empty_like(right), right.clone(), torch.empty_like(right))
              for solve in (solve_by_fast_transform, solve_by_matrices)]  # fmt: skip
     tolerance = 1e-5 if dtype == torch.float32 else 1e-12
-    for solution in (*found, solve_neumann(right)):
-        torch.testing.assert_close(solution + gradient_adjoint(gradient(solution)), right, atol=10 * tolerance, rtol=0)
+    for solution in (*found, printed.solve_neumann(right)):
+        torch.testing.assert_close(
+            solution + printed.gradient_adjoint(gradient(solution)), right, atol=10 * tolerance, rtol=0
+        )
     torch.testing.assert_close(*found, atol=tolerance, rtol=0)
 
 

@@ -11,10 +11,6 @@ import torch
 from segbench_geometric import douglas_rachford, edge_detector, weighted_total_variation
 from segbench_geometric.operators import (
     gradient,
-    project_area,
-    project_gradient,
-    prox_data,
-    shrink,
     solve_by_matrices,
 )
 from segbench_geometric.splitting import Problem, Splitting
@@ -69,7 +65,7 @@ def test_equals_a_convex_solver(size: tuple[int, int], seed: int, mu: float, gam
 
 @pytest.mark.parametrize("shape", [(6, 9), (4, 5, 6)])
 @pytest.mark.parametrize("gamma, relaxation", [(1.0, 1.0), (0.1, 1.8)])
-def test_a_step_is_the_printed_algorithm(shape: tuple[int, ...], gamma: float, relaxation: float) -> None:
+def test_a_step_is_the_printed_algorithm(shape: tuple[int, ...], gamma: float, relaxation: float, printed: Any) -> None:
     given, mu = problem(*shape), 0.5
     given["weight"][0, :2] = 0  # a weight of nothing must not become nan
     data = given["probability"] + given["dual"]
@@ -77,9 +73,9 @@ def test_a_step_is_the_printed_algorithm(shape: tuple[int, ...], gamma: float, r
     u, v, z = data, data, torch.zeros_like(gradient(data))
     for _ in range(4):
         splitting.step()
-        (x_u, x_z), x_v = project_gradient(u, z), project_area(v, given["area"])
-        common = prox_data(2 * x_u - u, 2 * x_v - v, data, mu, gamma)
-        short = shrink(2 * x_z - z, gamma * given["weight"])
+        (x_u, x_z), x_v = printed.project_gradient(u, z), printed.project_area(v, given["area"])
+        common = printed.prox_data(2 * x_u - u, 2 * x_v - v, data, mu, gamma)
+        short = printed.shrink(2 * x_z - z, gamma * given["weight"])
         u, v = u + relaxation * (common - x_u), v + relaxation * (common - x_v)
         z = z + relaxation * (short - x_z)
         torch.testing.assert_close(splitting.solution, common)

@@ -1,0 +1,141 @@
+"""``segbench score`` and ``segbench predict``: more of a finished run, without a second training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from segbench.cli import console
+from segbench.cli.application import app
+from segbench.errors import EXIT_SOME_FAILED, DataMissing, SegbenchError, UsageError
+from segbench.params import parse_assignments
+from segbench.types import Choice
+
+if TYPE_CHECKING:
+    from segbench.host import Catalogue
+
+Runs = Annotated[
+    list[str] | None,
+    typer.Argument(help="Runs: folders that hold some, or the first digits of their names.  [default: all results]"),
+]
+Metrics = Annotated[
+    list[str] | None, typer.Option("--metric", help="Metric; repeat.  [default: all that are on]", show_default=False)
+]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="metric.NAME.KEY=VALUE; repeatable.")]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes; one case in memory each.")]
+
+
+@app.command("score")
+def score_command(
+    runs: Runs = None,
+    metric: Metrics = None,
+    assignments: Settings = None,
+    jobs: Jobs = 1,
+    as_json: console.Json = False,
+    results: console.Results = Path("results"),
+    plugins: console.Plugins = None,
+) -> None:
+    """Compute what finished runs lack of some metrics, and add it to their scores; nothing is trained or predicted.
+
+    Exit code 0: nothing is lacking now; 1: some runs could not be scored (they are listed).
+    """
+    from segbench.completing import score
+
+    catalogue = console.catalogue(plugins)
+    wanted = _chosen(metric, parse_assignments(assignments or []), catalogue)
+    done: list[dict[str, Any]] = []
+    faults = 0
+    for folder in _folders(runs, results):
+        try:
+            with console.CaseBar() as progress:
+                one = score(folder, wanted, catalogue=catalogue, jobs=jobs, progress=progress)
+        except SegbenchError as error:
+            if len(runs or []) == 1 and folder == Path(str((runs or [""])[0])):
+                raise
+            faults += 1
+            console.say(f"{folder}: {error}", style="yellow")
+            done.append({"folder": str(folder), "status": "failed", "reason": str(error)})
+            continue
+        what = one.skipped or (f"added {', '.join(one.added)}" if one.added else "nothing lacking")
+        console.say(f"{one.title} {one.run_id}: {what}")
+        done.append({"folder": str(folder), "run_id": one.run_id, "status": "skipped" if one.skipped else "done"})
+        done[-1] |= {"added": list(one.added), "failed_scores": one.failed, "reason": one.skipped}
+        faults += bool(one.failed and one.added)
+    if as_json:
+        console.print_json({"runs": done})
+    if faults:
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+@app.command("predict")
+def predict_command(
+    runs: Annotated[list[str], typer.Argument(help="Runs: folders that hold some, or first digits of their names.")],
+    decision: Annotated[
+        str | None, typer.Option("--decision", help="NAME or NAME+NAME; `segbench list decisions`.")
+    ] = None,
+    metric: Metrics = None,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", help="decision.NAME.KEY=VALUE or metric.NAME.KEY=VALUE; repeatable.")
+    ] = None,
+    jobs: Jobs = 1,
+    as_json: console.Json = False,
+    results: console.Results = Path("results"),
+    plugins: console.Plugins = None,
+) -> None:
+    """Let another decision make label maps of finished runs' networks, and score them; nothing is trained.
+
+    The label maps stand on the board beside the run's own, as a variant.
+    """
+    from segbench.cli.allocator import keep_pages
+    from segbench.cli.progress import RichReporter
+    from segbench.cli.run import document, tell
+    from segbench.runner import predict
+    from segbench.scoring.decisions import parse_chain
+
+    catalogue = console.catalogue(plugins)
+    nested = parse_assignments(assignments or [])
+    if not decision and "decision" in nested:
+        raise UsageError("--set decision.…: of which decision? Name it with --decision.")
+    chain = parse_chain(decision, nested.pop("decision", None)) if decision else ()
+    wanted = _chosen(metric, nested, catalogue)
+    keep_pages()
+    done = []
+    for folder in _folders(runs, results):
+        console.say(f"{folder.parent.name} {folder.name}", style="bold")
+        reporter = RichReporter(console.stderr())
+        try:
+            shared: dict[str, Any] = {"catalogue": catalogue, "reporter": reporter, "jobs": jobs}
+            outcome = predict(folder, chain, metrics=wanted, **shared)
+        finally:
+            reporter.finish()
+        tell(outcome, as_json)
+        done.append(document(outcome))
+    if as_json:
+        console.print_json({"runs": done})
+    if any(one["failed_scores"] for one in done):
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _chosen(names: list[str] | None, nested: dict[str, Any], catalogue: Catalogue) -> list[Choice]:
+    """Return the metrics named, with the parameters set for them; empty = those that are on."""
+    from segbench.planning import metric_choices
+
+    if spare := sorted(set(nested) - {"metric"}):
+        raise UsageError(f"--set {spare[0]}.…: expected metric.NAME.KEY=VALUE here.")
+    values = nested.get("metric", {})
+    asked = list(dict.fromkeys(names or (catalogue.defaults("metrics") if values else [])))
+    return list(metric_choices(catalogue, asked, values))
+
+
+def _folders(runs: list[str] | None, results: Path) -> list[Path]:
+    """Return the folders of the runs named, or of all finished ones."""
+    from segbench.results import complete_runs
+    from segbench.runs import find_runs
+
+    if runs:
+        return list(dict.fromkeys(folder for text in runs for folder in find_runs(text, results)))
+    if found := complete_runs(results):
+        return found
+    raise DataMissing(f"{results} holds no finished run. Write one with `segbench run` or `segbench evaluate`.")

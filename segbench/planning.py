@@ -1,0 +1,167 @@
+"""The cells of a command: methods x arms x folds x seeds, each a complete configuration, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segbench.errors import DataMissing, UsageError, did_you_mean
+from segbench.scoring.decisions import parse_chain
+from segbench.types import Choice
+
+if TYPE_CHECKING:
+    from segbench.config import Recipe, RunConfig
+    from segbench.host import Catalogue
+
+SPLIT_ROLES = ("train", "val", "test")
+PARTS = ("dataset", "unlabelled", "network", "method", "decision", "metric", "recipe", "study")
+
+
+def plan_cells(
+    catalogue: Catalogue, settings: Mapping[str, Any], parameters: Mapping[str, Any], common: Mapping[str, Any]
+) -> list[RunConfig]:
+    """Return the configurations a command asks for: methods x arms x folds x seeds.
+
+    Args:
+        catalogue: to know parts and studies.
+        settings: options by name (see OPTIONS); methods, arms and metrics may be lists.
+        parameters: part -> parameters, from ``--set``.
+        common: further fields of ``RunConfig``.
+
+    Raises:
+        UsageError: for names, parameters or numbers that do not exist or do not fit.
+    """
+    from segbench.config import DEVICES, PRECISIONS, RunConfig, changed_recipe
+
+    for part, values in parameters.items():
+        if part not in PARTS:
+            raise UsageError(f"--set {part}.…: no such part. {did_you_mean(part, PARTS)}")
+        if not isinstance(values, Mapping):
+            raise UsageError(f"--set {part}: expected parameters by name (KEY=VALUE), found {values!r}.")
+    for option, known in (("device", DEVICES), ("precision", PRECISIONS)):
+        if settings.get(option, "auto") not in known:
+            raise UsageError(f"--{option} {settings[option]!r}: expected one of {', '.join(known)}.")
+    methods = _listed(settings.get("method"))
+    if not methods:
+        raise UsageError("Which method? Name one with --method; `segbench list methods` shows all.")
+    recipe_name = str(settings.get("recipe", "fair"))
+    base = _named_recipe(catalogue, recipe_name)
+    own = _named_recipe(catalogue, recipe_name, parameters.get("study", {}))
+    epochs = {"epochs": settings["epochs"]} if "epochs" in settings else {}
+    recipe = changed_recipe(own, {**parameters.get("recipe", {}), **epochs})
+    names = {part: settings.get(part) or catalogue.default(part + "s") for part in ("dataset", "network")}
+    chosen = {part: _choice(catalogue, part, str(name), parameters) for part, name in names.items()}
+    unlabelled = settings.get("unlabelled")
+    if not unlabelled and "unlabelled" in parameters:
+        raise UsageError("--set unlabelled.…: which dataset? Name it with --unlabelled.")
+    metric_parameters = parameters.get("metric", {})
+    asked = _listed(settings.get("metric")) or (catalogue.defaults("metrics") if metric_parameters else [])
+    metrics = metric_choices(catalogue, asked, metric_parameters)
+    decision = parse_chain(str(settings["decision"]), parameters.get("decision")) if "decision" in settings else ()
+    if not decision and "decision" in parameters:
+        raise UsageError("--set decision.…: of which decision? Name it with --decision.")
+    arms = _listed(settings.get("arm")) or ["method"]
+    _check_arms(catalogue, methods, arms)
+    folds = settings.get("folds", 0)
+    which = [settings["fold"]] if "fold" in settings else list(range(folds)) if folds else [0]
+    first = settings.get("seed", 0)
+    return [
+        RunConfig(
+            chosen["dataset"],
+            chosen["network"],
+            _choice(catalogue, "method", name, parameters),
+            metrics,
+            decision,
+            arm=arm,
+            recipe=recipe,
+            recipe_name=recipe_name,
+            base=base,
+            seed=seed,
+            fold=fold,
+            folds=folds,
+            device=settings.get("device", "auto"),
+            precision=settings.get("precision", "auto"),
+            unlabelled=_choice(catalogue, "unlabelled", unlabelled, parameters) if unlabelled else None,
+            **common,
+        )
+        for name in methods
+        for arm in arms
+        for fold in which
+        for seed in range(first, first + settings.get("seeds", 1))
+    ]
+
+
+def _choice(catalogue: Catalogue, part: str, name: str, parameters: Mapping[str, Any]) -> Choice:
+    """Return a choice with its parameters checked and in canonical form."""
+    kind = "datasets" if part == "unlabelled" else part + "s"
+    return catalogue.settle(kind, Choice(name, parameters.get(part, {})))
+
+
+def metric_choices(catalogue: Catalogue, names: list[str], parameters: Mapping[str, Any]) -> tuple[Choice, ...]:
+    """Return the metrics named; parameters of a metric that is not among them are a mistake."""
+    for key, values in parameters.items():
+        catalogue.entry("metrics", key)
+        if not isinstance(values, Mapping):
+            raise UsageError(f"--set metric.{key}: expected parameters by name (metric.{key}.KEY=VALUE).")
+        if key not in names:
+            raise UsageError(f"--set metric.{key}.…: {key} is not computed here; add --metric {key}.")
+    return tuple(_choice(catalogue, "metric", name, {"metric": parameters.get(name, {})}) for name in names)
+
+
+def _check_arms(catalogue: Catalogue, methods: list[str], arms: list[str]) -> None:
+    """Refuse an arm that none of the methods has; in a sweep, a method without it is a row later."""
+    known = {"method"}.union(*(catalogue.arms(name) for name in methods))
+    for arm in arms:
+        if arm not in known:
+            raise UsageError(f"--arm {arm}: {', '.join(methods)} has no such arm. {did_you_mean(arm, known)}")
+
+
+def _named_recipe(catalogue: Catalogue, name: str, parameters: Mapping[str, Any] | None = None) -> Recipe:
+    """Return the shared recipe, or that of a study with these parameters."""
+    from segbench.config import Recipe
+
+    if name != "fair":
+        return catalogue.study(Choice(name, parameters or {})).recipe()
+    if parameters:
+        raise UsageError("--set study.…: of which study? Name it with --recipe; the recipe fair is nobody's.")
+    return Recipe()
+
+
+def title(cell: RunConfig) -> str:
+    """Return a run in a few words."""
+    arm = "" if cell.arm == "method" else f":{cell.arm}"
+    fold = f", fold {cell.fold}" if cell.folds else ""
+    return f"{cell.method.name}{arm} on {cell.dataset.name}, {cell.network.name}, seed {cell.seed}{fold}"
+
+
+def read_split(path: Path | None) -> dict[str, tuple[str, ...]] | None:
+    """Read the JSON file of ``--split``: lists of cases by role.
+
+    Raises:
+        DataMissing: no such file.
+        UsageError: other roles, or something else than lists of names.
+    """
+    if path is None:
+        return None
+    import json
+
+    if not path.is_file():
+        raise DataMissing(f"--split {path}: expected a JSON file, found none.")
+    try:
+        lists = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"--split {path}: not valid JSON: {error}.") from error
+    good = isinstance(lists, dict) and all(
+        key in SPLIT_ROLES and isinstance(names, list) and all(isinstance(name, str) for name in names)
+        for key, names in lists.items()
+    )
+    if not good:
+        raise UsageError(f'--split {path}: expected {{"train": [CASE, ...], "val": [...], "test": [...]}}.')
+    return {role: tuple(lists.get(role, ())) for role in SPLIT_ROLES}
+
+
+def _listed(value: Any) -> list[str]:
+    if value is None:
+        return []
+    return list(dict.fromkeys(value if isinstance(value, list | tuple) else [value]))
