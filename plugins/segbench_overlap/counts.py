@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench import LabelMap, Structure
+from segbench import LabelMap, Structure, value_boxes
 
 MEMO = "segbench_overlap.counts"
 _CHUNK = 1 << 18
@@ -59,10 +59,25 @@ def case_counts(predicted: LabelMap, truth: LabelMap, structures: Sequence[Struc
     known = truth.memo.get(MEMO)
     wanted = tuple(structures)
     if known is None or known[0] is not predicted or known[1] != wanted:
-        known = (predicted, wanted, count(predicted.array, truth.array, wanted))
+        known = (predicted, wanted, _case_counts(predicted, truth, wanted))
         truth.memo[MEMO] = known
     counts: tuple[Counts, ...] = known[2]
     return counts
+
+
+def _case_counts(predicted: LabelMap, truth: LabelMap, structures: Sequence[Structure]) -> tuple[Counts, ...]:
+    """Count within the joint foreground; everything outside is background on both sides."""
+    if predicted.array.shape != truth.array.shape:
+        return count(predicted.array, truth.array, structures)  # says so
+    sides = list(zip(*value_boxes(predicted).values(), *value_boxes(truth).values(), strict=True))
+    box = tuple(slice(min(one.start for one in side), max(one.stop for one in side)) for side in sides)
+    box = box or (slice(0, 0),) * truth.array.ndim
+    inside = truth.array[box]
+    counted, outside = count(predicted.array[box], inside, structures), truth.array.size - inside.size
+    return tuple(
+        Counts(counts.both + more, counts.predicted + more, counts.truth + more, counts.total + outside)
+        for counts, more in zip(counted, (outside * (0 in one.values) for one in structures), strict=True)
+    )
 
 
 def count(
@@ -101,19 +116,17 @@ def _joint_histogram(
     position = {value: value if direct else code for code, value in enumerate(values)}
     pair_type = np.uint16 if size * size <= 1 << 16 else np.int64
     histogram = np.zeros(size * size, dtype=np.int64)
-    seen = 0
-    for some_predicted, some_truth in _foreground_rows(predicted, truth):
-        seen += some_predicted.size
+    for some_predicted, some_truth, lengths in _runs(predicted, truth):
         if direct:
             pairs: NDArray[np.integer[Any]] = _clipped(some_truth, size).astype(pair_type)
             np.multiply(pairs, size, out=pairs)
             np.add(pairs, _clipped(some_predicted, size), out=pairs)
         else:
             pairs = _renumbered(some_truth, values) * size + _renumbered(some_predicted, values)
-        histogram += np.bincount(pairs, minlength=size * size)
-    square = histogram.reshape(size, size)
-    square[position[0], position[0]] += predicted.size - seen
-    return square, position
+        # Sums of whole numbers are exact in float64.
+        counts = np.bincount(pairs, lengths, minlength=size * size)
+        histogram += counts if lengths is None else counts.astype(np.int64)
+    return histogram.reshape(size, size), position
 
 
 def _clipped(array: NDArray[np.integer[Any]], size: int) -> NDArray[np.unsignedinteger[Any]]:
@@ -137,27 +150,26 @@ def _renumbered(array: NDArray[np.integer[Any]], values: Sequence[int]) -> NDArr
     return np.where(known[position] == array, position, len(known))
 
 
-def _foreground_rows(
+def _runs(
     predicted: NDArray[np.integer[Any]], truth: NDArray[np.integer[Any]]
-) -> Iterator[tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]]]]:
-    """Yield flat pieces of both arrays that leave out only rows where both are background everywhere."""
+) -> Iterator[tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]], NDArray[np.int64] | None]]:
+    """Yield the values of both arrays where one of them changes and how many voxels they stay so; None = one each."""
+    if not truth.size:
+        return
     order = sorted(range(truth.ndim), key=lambda axis: -abs(truth.strides[axis]))  # memory order is fastest
     predicted, truth = predicted.transpose(order), truth.transpose(order)
-    if truth.ndim < 2:
-        predicted, truth = np.atleast_2d(predicted), np.atleast_2d(truth)
-    width = truth.shape[-1]
     slices = max(1, _CHUNK // max(1, truth[0].size))
+    change = np.ones(min(slices, len(truth)) * truth[0].size, dtype=np.bool_)
+    other = np.empty_like(change)
     for start in range(0, truth.shape[0], slices):
-        some_predicted = predicted[start : start + slices].reshape(-1, width)
-        some_truth = truth[start : start + slices].reshape(-1, width)
-        rows = _rows_with_foreground(some_predicted | some_truth)
-        if rows.any():
-            yield some_predicted[rows].ravel(), some_truth[rows].ravel()
-
-
-def _rows_with_foreground(rows: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
-    """Return which rows of ``(n, width)`` have a non-zero element; eight bytes at a time where they line up."""
-    if rows.flags.c_contiguous and (rows.shape[1] * rows.itemsize) % 8 == 0:
-        rows = rows.view(np.uint64)
-    found: NDArray[np.bool_] = np.bitwise_or.reduce(rows, axis=1) != 0
-    return found
+        some_predicted = predicted[start : start + slices].reshape(-1)
+        some_truth = truth[start : start + slices].reshape(-1)
+        most = some_truth.size
+        np.not_equal(some_truth[1:], some_truth[:-1], out=change[1:most])
+        np.not_equal(some_predicted[1:], some_predicted[:-1], out=other[1:most])
+        np.logical_or(change[1:most], other[1:most], out=change[1:most])
+        starts = np.flatnonzero(change[:most])
+        if 4 * len(starts) > most:
+            yield some_predicted, some_truth, None
+        else:
+            yield some_predicted.take(starts), some_truth.take(starts), np.diff(starts, append=most)

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench_surface.nearest import nearest
-from segbench_surface.packing import Words, border, pack, size, tight
+from segbench_surface.nearest import nearest_each
+from segbench_surface.packing import Words, border, pack, size_each, tight
 
 
 class SurfaceDistances(NamedTuple):
@@ -69,8 +69,6 @@ def check(predicted: tuple[int, ...], truth: tuple[int, ...], spacing: Sequence[
 def packed_distances(masks: Words, spacing: Sequence[float], axes: Sequence[int]) -> SurfaceDistances:
     """Return the surface distances of two packed masks.
 
-    Voxels on both borders are 0 apart and are not searched for.
-
     Args:
         masks: prediction and truth, packed ``(2, *S, W)``.
         spacing: mm per axis of the unpacked masks.
@@ -79,14 +77,28 @@ def packed_distances(masks: Words, spacing: Sequence[float], axes: Sequence[int]
     box = tight(masks[0] | masks[1])
     if box is None:
         return SurfaceDistances(np.empty(0), np.empty(0))
-    predicted, truth = border(masks[(slice(None), *box)], [axis + 1 for axis in axes])
-    shared = predicted & truth
-    return SurfaceDistances(_directed(predicted, truth, shared, spacing), _directed(truth, predicted, shared, spacing))
+    return distances_each(masks[(None, slice(None), *box)], spacing, axes)[0]
 
 
-def _directed(sources: Words, targets: Words, shared: Words, spacing: Sequence[float]) -> NDArray[np.float64]:
-    """Return the distance of every source voxel to the nearest target voxel, mm."""
-    found = nearest(sources ^ shared, targets, spacing)
-    distances = np.zeros(size(sources))
-    distances[: len(found)] = found
-    return distances
+def distances_each(masks: Words, spacing: Sequence[float], axes: Sequence[int]) -> list[SurfaceDistances]:
+    """Return the surface distances of several pairs of packed masks.
+
+    Voxels on both borders are 0 apart and are not searched for.
+
+    Args:
+        masks: prediction and truth of each pair, packed ``(pairs, 2, *S, W)``.
+        spacing: mm per axis of the unpacked masks.
+        axes: axes of S and W along which neighbours count for the border.
+    """
+    borders = border(masks, [axis + 2 for axis in axes])
+    alone = borders & ~borders[:, ::-1]
+    items = (-1, *borders.shape[2:])
+    found = nearest_each(alone.reshape(items), borders[:, ::-1].reshape(items), spacing)
+    searched, every = (size_each(some.reshape(items)) for some in (alone, borders))
+    lists, start = [], 0
+    for count, whole in zip(searched, every, strict=True):
+        distances = np.zeros(whole)
+        distances[:count] = found[start : start + count]
+        start += count
+        lists.append(distances)
+    return [SurfaceDistances(*pair) for pair in zip(lists[::2], lists[1::2], strict=True)]

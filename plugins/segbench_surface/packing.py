@@ -91,8 +91,8 @@ def _meet_within_words(inner: Words, words: Words) -> None:
 def positions(words: Words) -> NDArray[np.int64]:
     """Return the positions of the voxels of a packed mask in the flattened unpacked mask, ascending."""
     flat = words.ravel()
-    used = np.flatnonzero(flat)
-    bits = np.flatnonzero(unpack(flat[used]))
+    used = flat.nonzero()[0]
+    bits = unpack(flat[used]).nonzero()[0]
     found: NDArray[np.int64] = used[bits >> 6]
     found <<= 6
     bits &= 63
@@ -112,6 +112,13 @@ def indices(found: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.int6
 
 def size(words: Words) -> int:
     """Return the number of voxels of a packed mask."""
+    return size_each(words[None])[0]
+
+
+def size_each(words: Words) -> list[int]:
+    """Return the number of voxels of each packed mask of ``(masks, *S, W)``."""
+    rows = words.reshape(len(words), -1)
     if hasattr(np, "bitwise_count"):
-        return int(np.bitwise_count(words).sum(dtype=np.int64))
-    return int(np.unpackbits(words.ravel().view(np.uint8)).sum(dtype=np.int64))
+        found: list[int] = np.bitwise_count(rows).sum(axis=1, dtype=np.int64).tolist()
+        return found
+    return [int(np.unpackbits(row.view(np.uint8)).sum(dtype=np.int64)) for row in np.ascontiguousarray(rows)]

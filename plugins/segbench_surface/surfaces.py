@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,17 +10,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench import LabelMap, Structure
-from segbench_surface.distances import SurfaceDistances, check, packed_distances
+from segbench import LabelMap, Structure, value_boxes
+from segbench_surface.distances import SurfaceDistances, check, distances_each
 from segbench_surface.packing import Words, pack_aligned
 from segbench_surface.surfels import SurfelDistances, surfel_distances
 
 if TYPE_CHECKING:
-    from segbench.types import Status
+    from segbench import Status
 
 MEMO = "segbench_surface.surfaces"
 _CHUNK = 1 << 19
 """Voxels looked at together; small enough for the temporaries to stay in the processor's cache."""
+_SMALL = 1 << 16
+"""Voxels of a box up to which structures are measured together, because calls cost more than voxels."""
+_BATCH = 1 << 19
+"""Voxels of the boxes that are measured together, at most."""
+Box = tuple[slice, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,26 +65,69 @@ def case_surfaces(predicted: LabelMap, truth: LabelMap, structures: Sequence[Str
 
 
 def _case_surfaces(predicted: LabelMap, truth: LabelMap, structures: Sequence[Structure]) -> tuple[Surface, ...]:
-    some, spacing, axes = _foreground(predicted, truth, structures)
-    return tuple(_surface(pack_values(some, structure.values), spacing, axes) for structure in structures)
+    places = _Places(predicted, truth)
+    result: list[Surface | None] = [None] * len(structures)
+    small: list[int] = []
+    boxes = []
+    for index, structure in enumerate(structures):
+        status, box = places.of(structure)
+        boxes.append(box)
+        if status != "ok":
+            result[index] = Surface(status, SurfaceDistances(np.empty(0), np.empty(0)))
+        elif math.prod(side.stop - side.start for side in box) <= _SMALL:
+            small.append(index)
+        else:
+            masks = pack_values([array[box] for array in places.arrays], structure.values)
+            result[index] = Surface(status, distances_each(masks[None], places.spacing, places.axes)[0])
+    for some in _batches(small, boxes):
+        masks = pack_each(places.arrays, [boxes[index] for index in some], [structures[index].values for index in some])
+        for index, distances in zip(some, distances_each(masks, places.spacing, places.axes), strict=True):
+            result[index] = Surface("ok", distances)
+    return tuple(surface for surface in result if surface is not None)
 
 
-def _foreground(
-    predicted: LabelMap, truth: LabelMap, structures: Sequence[Structure]
-) -> tuple[tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]]], list[float], list[int]]:
-    """Return both arrays in memory order cropped to the joint foreground, their spacing, and the axes that count."""
-    check(predicted.array.shape, truth.array.shape, truth.spacing)
-    strides = truth.array.strides
-    order = sorted(range(len(strides)), key=lambda axis: -abs(strides[axis]))  # memory order is fastest
-    arrays = predicted.array.transpose(order), truth.array.transpose(order)
-    axes = list(range(truth.array.ndim))
-    if len(axes) == 3 and 1 in arrays[1].shape:
-        axes.remove(arrays[1].shape.index(1))
-    spacing = [truth.spacing[axis] for axis in order]
-    if any(0 in structure.values for structure in structures):
-        return arrays, spacing, axes  # a region with background in it fills more than the foreground
-    box = joint_box(*arrays)
-    return (arrays[0][box], arrays[1][box]), spacing, axes
+def _batches(indices: Sequence[int], boxes: Sequence[Box]) -> Iterator[list[int]]:
+    """Yield groups of structures whose boxes, all made as large as the largest, are small together."""
+    some: list[int] = []
+    largest = [0, 0, 0]
+    for index in indices:
+        sides = [side.stop - side.start for side in boxes[index]]
+        larger = [max(pair) for pair in zip(largest, sides, strict=False)]
+        if some and (len(some) + 1) * math.prod(larger) > _BATCH:
+            yield some
+            some, larger = [], sides
+        some.append(index)
+        largest = larger
+    if some:
+        yield some
+
+
+class _Places:
+    """Where the structures of two label maps are: both arrays in memory order, their spacing, the axes that count."""
+
+    def __init__(self, predicted: LabelMap, truth: LabelMap) -> None:
+        check(predicted.array.shape, truth.array.shape, truth.spacing)
+        strides = truth.array.strides
+        self._order = sorted(range(len(strides)), key=lambda axis: -abs(strides[axis]))  # memory order is fastest
+        self.arrays = predicted.array.transpose(self._order), truth.array.transpose(self._order)
+        self.spacing = [truth.spacing[axis] for axis in self._order]
+        self.axes = list(range(truth.array.ndim))
+        if len(self.axes) == 3 and 1 in self.arrays[1].shape:
+            self.axes.remove(self.arrays[1].shape.index(1))
+        self._boxes = value_boxes(predicted), value_boxes(truth)
+
+    def of(self, structure: Structure) -> tuple[Status, Box]:
+        """Return which masks are empty, and the smallest box that holds both, in memory order."""
+        if 0 in structure.values:  # the background has no box
+            masks = [np.isin(array, structure.values).any() for array in self.arrays]
+            return _status(bool(masks[0]), bool(masks[1])), tuple(slice(0, length) for length in self.arrays[1].shape)
+        found = [[boxes[value] for value in structure.values if value in boxes] for boxes in self._boxes]
+        status = _status(bool(found[0]), bool(found[1]))
+        if status == "both_empty":
+            return status, ()
+        sides = zip(*found[0], *found[1], strict=True)
+        joint = [slice(min(one.start for one in side), max(one.stop for one in side)) for side in sides]
+        return status, tuple(joint[axis] for axis in self._order)
 
 
 def case_surfels(
@@ -94,56 +143,22 @@ def case_surfels(
     Raises:
         ValueError: if shapes or spacing do not fit.
     """
-    some, spacing, axes = _foreground(predicted, truth, structures)
-    flat = tuple(set(range(len(spacing))) - set(axes))
+    places = _Places(predicted, truth)
+    flat = tuple(set(range(len(places.spacing))) - set(places.axes))
+    spacing = [places.spacing[axis] for axis in places.axes]
     for structure in structures:
-        masks = [np.isin(array, structure.values) for array in some]
-        status = _status(bool(masks[0].any()), bool(masks[1].any()))
+        status, box = places.of(structure)
         if status != "ok":
             yield status, None
             continue
-        box = joint_box(masks[0].view(np.uint8), masks[1].view(np.uint8))
-        squeezed = [mask[box].squeeze(flat) for mask in masks]
-        yield status, surfel_distances(squeezed[0], squeezed[1], [spacing[axis] for axis in axes])
+        masks = [mask_of(array[box], structure.values).squeeze(flat) for array in places.arrays]
+        yield status, surfel_distances(masks[0], masks[1], spacing)
 
 
 def _status(has_predicted: bool, has_truth: bool) -> Status:
     if has_predicted and has_truth:
         return "ok"
     return "truth_empty" if has_predicted else "pred_empty" if has_truth else "both_empty"
-
-
-def _surface(masks: Words, spacing: Sequence[float], axes: Sequence[int]) -> Surface:
-    status = _status(bool(masks[0].any()), bool(masks[1].any()))
-    if status == "ok":
-        return Surface(status, packed_distances(masks, spacing, axes))
-    return Surface(status, SurfaceDistances(np.empty(0), np.empty(0)))
-
-
-def joint_box(predicted: NDArray[np.integer[Any]], truth: NDArray[np.integer[Any]]) -> tuple[slice, ...]:
-    """Return the smallest box outside which both label maps are background; read once, slab by slab."""
-    width = truth.shape[-1]
-    wide = (width * np.result_type(predicted, truth).itemsize) % 8 == 0
-    slices = max(1, _CHUNK // max(1, truth[0].size))
-    rows = np.zeros(truth.shape[:-1], dtype=np.bool_)
-    columns: NDArray[Any] | None = None
-    for start in range(0, truth.shape[0], slices):
-        part = np.ascontiguousarray(predicted[start : start + slices] | truth[start : start + slices])
-        flat = part.reshape(-1, width)
-        flat = flat.view(np.uint64) if wide else flat
-        rows[start : start + slices] = (np.bitwise_or.reduce(flat, axis=1) != 0).reshape(part.shape[:-1])
-        found = np.bitwise_or.reduce(flat, axis=0)
-        columns = found if columns is None else columns | found
-    assert columns is not None  # no axis has length 0
-    used = np.flatnonzero(columns.view(np.result_type(predicted, truth)))
-    if not len(used):
-        return tuple(slice(0, 0) for _ in truth.shape)
-    box = [slice(int(used[0]), int(used[-1]) + 1)]
-    for axis in reversed(range(rows.ndim)):
-        others = tuple(other for other in range(rows.ndim) if other != axis)
-        used = np.flatnonzero(rows.any(axis=others))
-        box.insert(0, slice(int(used[0]), int(used[-1]) + 1))
-    return tuple(box)
 
 
 def pack_values(arrays: Sequence[NDArray[np.integer[Any]]], values: Sequence[int]) -> Words:
@@ -159,8 +174,42 @@ def pack_values(arrays: Sequence[NDArray[np.integer[Any]]], values: Sequence[int
         for start in range(0, shape[0], slices):
             part = array[start : start + slices]
             mask = buffer[: len(part)] if len(shape) > 1 else buffer
-            np.equal(part, values[0], out=mask[..., : shape[-1]])
-            for value in values[1:]:
-                mask[..., : shape[-1]] |= part == value
+            mask_of(part, values, mask[..., : shape[-1]])
             words[number, start : start + slices] = pack_aligned(mask)
     return words
+
+
+def pack_each(
+    arrays: Sequence[NDArray[np.integer[Any]]], boxes: Sequence[Box], values: Sequence[Sequence[int]]
+) -> Words:
+    """Return packed masks ``(boxes, arrays, *S, W)`` of small boxes, each at the beginning of what the largest needs.
+
+    Args:
+        arrays: label maps of one shape.
+        boxes: where to look.
+        values: whose voxels make up each mask.
+    """
+    shape = [max(side.stop - side.start for side in sides) for sides in zip(*boxes, strict=True)]
+    shape[-1] += -shape[-1] % 64
+    masks = np.zeros([len(boxes), len(arrays), *shape], dtype=np.bool_)
+    for item, (box, some) in enumerate(zip(boxes, values, strict=True)):
+        inside = tuple(slice(0, side.stop - side.start) for side in box)
+        for number, array in enumerate(arrays):
+            mask_of(array[box], some, masks[item, number][inside])
+    return pack_aligned(masks)
+
+
+def mask_of(
+    array: NDArray[np.integer[Any]], values: Sequence[int], out: NDArray[np.bool_] | None = None
+) -> NDArray[np.bool_]:
+    """Return the mask of the voxels that have one of the values.
+
+    Args:
+        array: label map.
+        values: at least one.
+        out: where to write it.
+    """
+    mask: NDArray[np.bool_] = np.equal(array, values[0], out=out)
+    for value in values[1:]:
+        mask |= array == value
+    return mask

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -40,7 +41,7 @@ def evaluate(
         typer.Option("--prior", help="File of prior knowledge; the metrics that read it are computed too; repeatable."),
     ] = None,
     on_missing: Annotated[str, typer.Option("--on-missing", help="worst, skip or fail.")] = "worst",
-    geometry: Annotated[str, typer.Option("--geometry", help="strict, tolerant or resample.")] = "strict",
+    geometry: Annotated[str, typer.Option("--geometry", help="strict, tolerant, voxels or resample.")] = "strict",
     layout: Annotated[str, typer.Option("--layout", help="auto, plain, nnunet, msd, bids or raters.")] = "auto",
     raters: Annotated[bool, typer.Option("--raters", help="References hold one folder per rater.")] = False,
     decision: Annotated[
@@ -221,38 +222,27 @@ def _labels_of(
 
 
 def _summary(result: EvaluationResult) -> list[dict[str, Any]]:
-    """Return one entry per structure and metric, in the order of the task.
+    """Return one entry per structure and metric, in the order of the task, as the leaderboard counts.
 
     A case without a value counts as 0 where higher is better; where lower is better it counts as infinite in the
     median, and the mean, which would be infinite too, is that of the other cases: ``mean_over`` says how many.
     """
-    import math
-    import statistics
+    from segbench.ranking.means import means_of_run
 
-    columns = result.table.select(["label_name", "metric", "unit", "better", "value", "status"]).to_pydict()
-    groups: dict[tuple[str, ...], tuple[list[float], dict[str, int]]] = {}
-    for label, metric, unit, better, value, status in zip(*columns.values(), strict=True):
-        values, statuses = groups.setdefault((label, metric, unit, better), ([], {}))
-        statuses[status] = statuses.get(status, 0) + 1
-        worst = 0.0 if better == "higher" else math.inf
-        values.append(worst if value is None else value)
     order = {one.name: position for position, one in enumerate(result.task.structures)}
-    entries = []
-    for key in sorted(groups, key=lambda key: (order.get(key[0], len(order)), key[0])):
-        values, statuses = groups[key]
-        finite = [value for value in values if math.isfinite(value)]
-        entries.append(
-            {
-                **dict(zip(("structure", "metric", "unit", "better"), key, strict=True)),
-                "mean": statistics.fmean(finite) if finite else None,
-                "sd": statistics.stdev(finite) if len(finite) > 1 else None,
-                "median": statistics.median(values),
-                "mean_over": len(finite),
-                "cases": len(values),
-                "statuses": statuses,
-            }
-        )
-    return entries
+    means = means_of_run(result.table).structures
+    return [
+        {
+            **{"structure": one.structure, "metric": one.metric, "unit": one.unit, "better": one.better},
+            "mean": None if math.isnan(one.mean) else one.mean,
+            "sd": None if math.isnan(one.sd) else one.sd,
+            "median": one.median,
+            "mean_over": one.counted,
+            "cases": one.cases,
+            "statuses": one.statuses,
+        }
+        for one in sorted(means, key=lambda one: (order.get(one.structure, len(order)), one.structure))
+    ]
 
 
 _WORDS = {"pred_empty": "missed", "truth_empty": "not there", "missing": "missing", "failed": "failed"}

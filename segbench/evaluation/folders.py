@@ -28,7 +28,7 @@ from segbench.files.images import read_label_map
 from segbench.host import Catalogue, load_catalogue
 from segbench.params import to_json
 from segbench.results import run_folder
-from segbench.scoring.cases import Setting, unsettle, values_in_file
+from segbench.scoring.cases import Setting, forget, unsettle, values_in_file, values_in_kept_file
 from segbench.scoring.decisions import chain_of
 from segbench.scoring.geometry import Mode
 from segbench.scoring.metrics import prepare_metrics
@@ -43,6 +43,8 @@ from segbench.types import Choice
 OnMissing = Literal["worst", "skip", "fail"]
 SMALL = 1 << 25
 """Bytes of references below which starting processes takes longer than looking through them."""
+MANY = 4096
+"""References from which on starting processes pays however small they are."""
 
 
 def evaluate(
@@ -87,7 +89,7 @@ def evaluate(
         ignore_label: value in the references of voxels that do not count; by default what ``dataset.json`` declares.
         metrics: names, choices with parameters, or metrics; by default all that are on by default.
         on_missing: "worst" writes rows of status "missing", "skip" leaves the case out, "fail" scores nothing.
-        geometry: "strict", "tolerant" or "resample"; see ``segbench.scoring.geometry``.
+        geometry: "strict", "tolerant", "voxels" or "resample"; see ``segbench.scoring.geometry``.
         layout: "auto", "plain", "nnunet", "msd", "bids" or "raters".
         decision: a chain of decisions that makes the label maps from nnU-Net's probabilities (``.npz`` beside or
             instead of the predictions), or refines the label maps; () = the default one; None = they are as they are.
@@ -160,7 +162,10 @@ def evaluate(
         setting = replace(setting, deciding=Deciding(chain, classes_of(task, found.declaration, found.pairs)))
         design = decided(design, chain.text)
     what = (folder, scores, design, found.pairs, setting, stamps)
-    scored = add_scores(*what, jobs=jobs, catalogue=catalogue, progress=progress)
+    try:
+        scored = add_scores(*what, jobs=jobs, catalogue=catalogue, progress=progress)
+    finally:
+        forget()
     problems = (*(known.result.problems if known else found.problems), *scored.problems)
     problems += tuple(departures(template, found.pairs, scored.outcomes, todo)) if template else ()
     table, seconds = of_metrics(scored.table, chosen), time.monotonic() - begun
@@ -228,9 +233,11 @@ def _survey(pairs: Sequence[Pair], jobs: int) -> set[int]:
     """Return every value that occurs in the references."""
     files = sorted({pair.truth for pair in pairs if not pair.fault})
     found: set[int] = set()
-    if sum(path.stat().st_size for path in files if path.is_file()) < SMALL:
+    forget()
+    look = values_in_kept_file if jobs == 1 else values_in_file  # other processes score and could not see them
+    if len(files) < MANY and sum(path.stat().st_size for path in files if path.is_file()) < SMALL:
         jobs = 1
-    for _, values in each(values_in_file, files, jobs, unsettle, ()):
+    for _, values in each(look, files, jobs, unsettle, ()):
         found |= set() if isinstance(values, WorkerDied) else values
     if files and not found:
         read_label_map(files[0])  # raises, and so says why, if it cannot be read

@@ -12,8 +12,8 @@ from pathlib import Path
 from segbench.errors import UsageError, safe_name
 
 ENDINGS = (
-    *(".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr", ".mgz", ".mgh", ".hdr"),
-    *(".png", ".bmp", ".gif", ".tif", ".tiff", ".npz"),
+    *(".nii.gz", ".nii", ".seg.nrrd", ".mha", ".mhd", ".nrrd", ".nhdr", ".mgz", ".mgh", ".hdr"),
+    *(".png", ".bmp", ".gif", ".tif", ".tiff", ".dcm", ".npz"),
 )
 """Endings of files that may be label maps; of a header with a voxel file beside it, the header."""
 COMPANIONS = {

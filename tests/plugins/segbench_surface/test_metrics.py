@@ -191,8 +191,8 @@ def test_regions_may_overlap_and_hold_the_background() -> None:
 
 def test_surfaces_are_computed_once_for_all_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    compute = surfaces.packed_distances
-    monkeypatch.setattr(surfaces, "packed_distances", lambda *given: calls.append(1) or compute(*given))
+    compute = surfaces.distances_each
+    monkeypatch.setattr(surfaces, "distances_each", lambda *given: calls.append(1) or compute(*given))
     predicted, truth = label_map(np.array([[1, 1, 0]])), label_map(np.array([[0, 1, 1]]))
     for cls in METRICS:
         list(cls().score(predicted, truth, TASK))

@@ -1,0 +1,166 @@
+"""Where each value of a label map lies: one look at the voxels that serves whoever asks next.
+
+Label maps are runs of equal values along their rows; only where a value changes is there something to note.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from segbench.types import LabelMap
+
+Box = tuple[slice, ...]
+MEMO = "segbench.boxes"
+_CHUNK = 1 << 18
+"""Voxels looked at together; small enough for the temporaries to stay in the processor's cache."""
+
+
+def value_boxes(labels: LabelMap) -> Mapping[int, Box]:
+    """Return the smallest box of every value but 0, looked for once per label map and kept in its memo.
+
+    Args:
+        labels: integer array of one to three axes.
+
+    Returns:
+        For each value that occurs the slices, in the axis order of the array.
+    """
+    return _looked_at(labels)[0]
+
+
+def values_of(labels: LabelMap) -> frozenset[int]:
+    """Return the values that occur in a label map; one look serves this and ``value_boxes``.
+
+    Args:
+        labels: integer array of one to three axes.
+    """
+    boxes, background = _looked_at(labels)
+    return frozenset(boxes) | ({0} if background else set())
+
+
+def _looked_at(labels: LabelMap) -> tuple[dict[int, Box], bool]:
+    known: tuple[dict[int, Box], bool] | None = labels.memo.get(MEMO)
+    if known is None:
+        known = labels.memo[MEMO] = _boxes(labels.array)
+    return known
+
+
+def _boxes(array: NDArray[np.integer[Any]]) -> tuple[dict[int, Box], bool]:
+    """Return the box of every value but 0, and whether 0 occurs."""
+    import numpy as np
+
+    if not array.size:
+        return {}, False
+    order = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))  # memory order is fastest
+    planes = array.transpose(order)
+    planes = planes.reshape((1,) * (3 - planes.ndim) + planes.shape)
+    rows = np.ascontiguousarray(planes).reshape(-1, planes.shape[-1])
+    step = max(1, _CHUNK // rows.shape[1])
+    seen = _Seen(planes.shape, rows.dtype, min(step, len(rows)) * rows.shape[1])
+    for start in range(0, len(rows), step):
+        seen.add(rows[start : start + step], start)
+    found = {}
+    for value, box in seen.boxes():
+        ordered = box[3 - array.ndim :]
+        found[value] = tuple(ordered[order.index(axis)] for axis in range(array.ndim))
+    return found, seen.voxels < array.size
+
+
+class _Seen:
+    """Which planes, rows and columns each value has been seen in.
+
+    Args:
+        shape: planes, rows, columns.
+        dtype: of the values.
+        most: voxels that are added together.
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any], most: int) -> None:
+        import numpy as np
+
+        self.shape, self.dtype = shape, dtype
+        self.codes: dict[int, int] = {}
+        self.voxels = 0  # that are not 0
+        self.seen = [np.zeros((256, length), dtype=np.bool_) for length in shape]
+        self._change = np.ones(most, dtype=np.bool_)
+
+    def add(self, rows: NDArray[np.integer[Any]], first: int) -> None:
+        """Note the runs of some rows, of which the first has this number."""
+        import numpy as np
+
+        width, flat = rows.shape[1], rows.reshape(-1)
+        change = self._change[: flat.size]
+        np.not_equal(flat[1:], flat[:-1], out=change[1:])
+        starts, ends, values = _runs(flat, change)
+        row = starts // width
+        if (ends // width > row).any():  # some go on in the next row
+            change[::width] = True
+            starts, ends, values = _runs(flat, change)
+            row = starts // width
+        if not len(starts):
+            return
+        self.voxels += int((ends - starts).sum()) + len(starts)
+        starts -= row * width
+        ends -= row * width
+        row += first
+        codes = self._codes(values)
+        planes, lines, columns = (some.reshape(-1) for some in self.seen)
+        plane = row // self.shape[1]
+        row -= plane * self.shape[1]
+        planes[codes * self.shape[0] + plane] = True
+        lines[codes * self.shape[1] + row] = True
+        codes *= self.shape[2]
+        columns[codes + starts] = True
+        columns[codes + ends] = True
+
+    def _codes(self, values: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+        """Return a small number for each value, the same for equal ones; new ones get the next."""
+        import numpy as np
+
+        if values.itemsize == 1:
+            return values.view(np.uint8).astype(np.int64)
+        unique, inverse = np.unique(values, return_inverse=True)
+        for value in unique.tolist():
+            self.codes.setdefault(value, len(self.codes))
+        if len(self.codes) > len(self.seen[0]):
+            more = 2 * len(self.codes)
+            self.seen = [np.concatenate([some, np.zeros((more, some.shape[1]), np.bool_)]) for some in self.seen]
+        codes: NDArray[np.int64] = np.array([self.codes[value] for value in unique.tolist()], dtype=np.int64)[inverse]
+        return codes
+
+    def boxes(self) -> list[tuple[int, Box]]:
+        """Return every value that was seen with its box."""
+        import numpy as np
+
+        codes = np.flatnonzero(self.seen[0].any(axis=1))
+        known = list(self.codes)
+        single = self.dtype.itemsize == 1
+        values = codes.astype(np.uint8).view(self.dtype).tolist() if single else [known[code] for code in codes]
+        sides = []
+        for some in self.seen:
+            used = some[codes]
+            first, behind = used.argmax(axis=1).tolist(), used[:, ::-1].argmax(axis=1).tolist()
+            sides.append([slice(start, used.shape[1] - stop) for start, stop in zip(first, behind, strict=True)])
+        return list(zip(values, zip(*sides, strict=True), strict=True))
+
+
+def _runs(
+    flat: NDArray[np.integer[Any]], change: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.integer[Any]]]:
+    """Return the first and the last position and the value of every run of one value other than 0.
+
+    Args:
+        flat: values.
+        change: where a run begins; the first element is True.
+    """
+    starts = change.nonzero()[0]
+    values = flat.take(starts)
+    used = values.nonzero()[0]
+    ends = starts.take(used + 1, mode="clip") - 1  # where another run begins
+    if len(used) and used[-1] == len(starts) - 1:
+        ends[-1] = flat.size - 1
+    return starts.take(used), ends, values.take(used)
