@@ -17,6 +17,7 @@ from segbench.evaluation.folds import find_folds, within_folds
 from segbench.evaluation.layered import match_layers
 from segbench.evaluation.matching import Layout as Layout
 from segbench.evaluation.matching import match, ordered
+from segbench.evaluation.overlooked import overlooked, what_is_in
 from segbench.evaluation.shelves import Shelf, shelf_of
 from segbench.files.filenames import Files, bare, case_name, entities, files_in, stem
 from segbench.scoring.pairs import CaseProblem, Pair
@@ -64,6 +65,8 @@ def find_pairs(
         found = _folders(predictions, references, declared, layout, fold, splits)
     if not found.declaration.structures:
         found = replace(found, declaration=declaration)
+    for role, folder in (("predictions", predictions), ("references", references)):
+        notes += overlooked(folder, role)
     found = replace(found, problems=(*notes, *found.problems))
     _require_pairs(found, predictions, references)
     return found
@@ -82,8 +85,16 @@ def _declaration(predictions: Path, references: Path, notes: list[CaseProblem]) 
 
 
 def _require_pairs(found: Layout, predictions: Path, references: Path) -> None:
+    advice = "Name the folder that holds them."
+    predicted = any(pair.predicted or pair.fault for pair in found.pairs)
+    if not predicted and not any(problem.kind == "extra" for problem in found.problems):
+        raise DataMissing(
+            f"No predictions: expected label maps in {predictions}, found {what_is_in(predictions)}. {advice}"
+        )
     if not found.pairs:
-        raise DataMissing(f"references: no label map was found in {references}. Name the folder that holds them.")
+        raise DataMissing(
+            f"No references: expected label maps in {references}, found {what_is_in(references)}. {advice}"
+        )
     if all(pair.predicted is None and not pair.fault for pair in found.pairs):
         wanted = ", ".join(pair.truth.name for pair in found.pairs[:3])
         extra = ", ".join(problem.case for problem in found.problems if problem.kind == "extra")[:200] or "none"
