@@ -116,9 +116,7 @@ def _write(folder: Path, runs: list[_Run]) -> Path:
 
 
 def board_folders(root: Path) -> list[Path]:
-    """Return the folders of boards below ``root``, sorted; ``root`` itself if it is one."""
-    if "@" in root.absolute().name and (root / SCORES).is_file():
-        return [root]
+    """Return the folders of boards below ``root``, sorted."""
     return sorted(file.parent for file in root.glob(f"*@*/{SCORES}"))
 
 
