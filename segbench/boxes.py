@@ -29,17 +29,32 @@ def value_boxes(labels: LabelMap) -> Mapping[int, Box]:
     Returns:
         For each value that occurs the slices, in the axis order of the array.
     """
-    known: Mapping[int, Box] | None = labels.memo.get(MEMO)
+    return _looked_at(labels)[0]
+
+
+def values_of(labels: LabelMap) -> frozenset[int]:
+    """Return the values that occur in a label map; one look serves this and ``value_boxes``.
+
+    Args:
+        labels: integer array of one to three axes.
+    """
+    boxes, background = _looked_at(labels)
+    return frozenset(boxes) | ({0} if background else set())
+
+
+def _looked_at(labels: LabelMap) -> tuple[dict[int, Box], bool]:
+    known: tuple[dict[int, Box], bool] | None = labels.memo.get(MEMO)
     if known is None:
         known = labels.memo[MEMO] = _boxes(labels.array)
     return known
 
 
-def _boxes(array: NDArray[np.integer[Any]]) -> dict[int, Box]:
+def _boxes(array: NDArray[np.integer[Any]]) -> tuple[dict[int, Box], bool]:
+    """Return the box of every value but 0, and whether 0 occurs."""
     import numpy as np
 
     if not array.size:
-        return {}
+        return {}, False
     order = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))  # memory order is fastest
     planes = array.transpose(order)
     planes = planes.reshape((1,) * (3 - planes.ndim) + planes.shape)
@@ -52,7 +67,7 @@ def _boxes(array: NDArray[np.integer[Any]]) -> dict[int, Box]:
     for value, box in seen.boxes():
         ordered = box[3 - array.ndim :]
         found[value] = tuple(ordered[order.index(axis)] for axis in range(array.ndim))
-    return found
+    return found, seen.voxels < array.size
 
 
 class _Seen:
@@ -61,16 +76,17 @@ class _Seen:
     Args:
         shape: planes, rows, columns.
         dtype: of the values.
-        voxels: that are added together, at most.
+        most: voxels that are added together.
     """
 
-    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any], voxels: int) -> None:
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any], most: int) -> None:
         import numpy as np
 
         self.shape, self.dtype = shape, dtype
         self.codes: dict[int, int] = {}
+        self.voxels = 0  # that are not 0
         self.seen = [np.zeros((256, length), dtype=np.bool_) for length in shape]
-        self._change = np.ones(voxels, dtype=np.bool_)
+        self._change = np.ones(most, dtype=np.bool_)
 
     def add(self, rows: NDArray[np.integer[Any]], first: int) -> None:
         """Note the runs of some rows, of which the first has this number."""
@@ -87,6 +103,7 @@ class _Seen:
             row = starts // width
         if not len(starts):
             return
+        self.voxels += int((ends - starts).sum()) + len(starts)
         starts -= row * width
         ends -= row * width
         row += first

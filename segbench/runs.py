@@ -16,7 +16,7 @@ from segbench.config import RunConfig
 from segbench.errors import DataInvalid, DataMissing, SegbenchError, UsageError
 from segbench.host import Catalogue, blame
 from segbench.params import make
-from segbench.results import HISTORY, RECORD, SCORES, TRAINED, complete_runs, is_complete, read_scores
+from segbench.results import HISTORY, RECORD, SCORES, TRAINED, complete_runs, is_complete, of_decision, read_scores
 from segbench.types import Case, CaseRef, Choice, LabelMap, Task
 
 if TYPE_CHECKING:
@@ -87,8 +87,8 @@ class StoredRun:
         return rows
 
     def scores(self) -> Sequence[Mapping[str, Any]]:
-        """Return the rows of ``scores.parquet``."""
-        rows: list[dict[str, Any]] = read_scores(self.folder).to_pylist()
+        """Return the rows of ``scores.parquet`` for the run's own label maps, not those of further decisions."""
+        rows: list[dict[str, Any]] = of_decision(read_scores(self.folder)).to_pylist()
         return rows
 
     def prediction(self, case_id: str) -> LabelMap:
@@ -200,6 +200,14 @@ def known_of(record: Mapping[str, Any], folder: Path) -> Known:
     rows = read_scores(folder, ["metric", "metric_version"]).group_by(["metric", "metric_version"]).aggregate([])
     versions = {row["metric"]: str(row["metric_version"]) for row in rows.to_pylist()}
     return {"": {name: {"asked": word, "code": "", "version": word} for name, word in versions.items()}}
+
+
+def seconds_of(record: Mapping[str, Any]) -> Mapping[str, float]:
+    """Return stage -> seconds of a run; older evaluations wrote one number, which is that of scoring."""
+    seconds = record.get("seconds")
+    if isinstance(seconds, Mapping):
+        return {str(stage): float(spent) for stage, spent in seconds.items() if isinstance(spent, int | float)}
+    return {"score": float(seconds)} if isinstance(seconds, int | float) else {}
 
 
 def variant_of(record: Mapping[str, Any], folder: Path) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from segbench.errors import Incompatible
 from segbench.evaluation.declarations import Declaration
@@ -81,8 +80,3 @@ def classes_of(task: Task, declared: Declaration, pairs: Sequence[Pair]) -> Task
     if not named or regions or max(values[0] for values in named.values()) < len(task.labels) - 1:
         return task
     return replace(task_of(task.name, task.revision, named), synthetic=task.synthetic)
-
-
-def hashed_files(pair: Pair) -> list[Path]:
-    """Return the files that make a case's prediction."""
-    return list(dict.fromkeys(path for path in (pair.predicted, pair.probabilities) if path is not None))

@@ -22,12 +22,13 @@ from segbench.evaluation.identity import described, hashes_of, identity
 from segbench.evaluation.labelling import structures_found, task_of
 from segbench.evaluation.layouts import Kind, Layout, find_pairs
 from segbench.evaluation.likeness import Template, departures, grouped, restricted, template_of
-from segbench.evaluation.scope import dataset_name, metrics_of, scope_of
+from segbench.evaluation.scope import dataset_name, metrics_of, scope_of, values_of_layers
 from segbench.evaluation.selection import Selection, selected, selection_of
 from segbench.files.images import read_label_map
 from segbench.host import Catalogue, load_catalogue
+from segbench.params import to_json
 from segbench.results import run_folder
-from segbench.scoring.cases import Setting, unsettle, values_in_file
+from segbench.scoring.cases import Setting, forget, unsettle, values_in_file, values_in_kept_file
 from segbench.scoring.decisions import chain_of
 from segbench.scoring.geometry import Mode
 from segbench.scoring.metrics import prepare_metrics
@@ -42,6 +43,8 @@ from segbench.types import Choice
 OnMissing = Literal["worst", "skip", "fail"]
 SMALL = 1 << 25
 """Bytes of references below which starting processes takes longer than looking through them."""
+MANY = 4096
+"""References from which on starting processes pays however small they are."""
 
 
 def evaluate(
@@ -58,7 +61,7 @@ def evaluate(
     on_missing: OnMissing = "worst",
     geometry: Mode = "strict",
     layout: Kind = "auto",
-    decision: Sequence[Choice] | None = None,
+    decision: Sequence[Choice | Mapping[str, Any]] | None = None,
     cases: Sequence[str] | None = None,
     split: str | Path | Mapping[str, Any] | Sequence[Any] | None = None,
     network: str = "",
@@ -114,6 +117,7 @@ def evaluate(
         **{"layout": layout, "cases": cases, "split": _absolute(split) if isinstance(split, str | Path) else split},
         **{"network": network, "arm": arm, "seed": seed, "fold": fold, "supervision": supervision},
         **({"like": _absolute(like.folder)} if like else {}),
+        **({} if decision is None else {"decision": [to_json(_choice(one)) for one in decision]}),
     }
     safe_name(name, "method")
     check_choices(on_missing=(on_missing, OnMissing), geometry=(geometry, Mode), layout=(layout, Kind))
@@ -127,9 +131,10 @@ def evaluate(
     found = _pairs(Path(predictions), Path(references), layout, selection_of(cases, split, fold), fold, template)
     found = _without_missing(found, on_missing)
     found = replace(found, problems=(*notes, *found.problems))
-    chain = chain_of(decision, catalogue) if decision is not None else None
+    chain = None if decision is None else chain_of([_choice(one) for one in decision], catalogue)
     found = with_probabilities(found, chain) if chain else found
     scope = scope_of(labels, regions, ignore_label, found, template)
+    layers = values_of_layers(scope, found, labels, template)
     hashes = hashes_of(found.pairs, jobs)
     wanted: dict[str, Any] = {"name": name, "on_missing": on_missing, "geometry": geometry}
     wanted |= {"structures": list(scope.structures.items()), **said, **(template.identity if template else {})}
@@ -149,13 +154,18 @@ def evaluate(
     stamps = stamps_of(todo, catalogue, lesson)
     prepare_metrics(todo, task, template.lessons if template else lambda: iter(()), {})
     values = scope.known.union(*structures.values())
-    setting = Setting(task, tuple(todo), geometry, scope.ignore, values, scope.strict, asked=scope.by_hand)
+    setting = Setting(
+        task, tuple(todo), geometry, scope.ignore, values, scope.strict, asked=scope.by_hand, layers=layers
+    )
     design = Design(run_id, dataset, revision, name, source="external", synthetic=task.synthetic, **said)
     if chain:
         setting = replace(setting, deciding=Deciding(chain, classes_of(task, found.declaration, found.pairs)))
         design = decided(design, chain.text)
     what = (folder, scores, design, found.pairs, setting, stamps)
-    scored = add_scores(*what, jobs=jobs, catalogue=catalogue, progress=progress)
+    try:
+        scored = add_scores(*what, jobs=jobs, catalogue=catalogue, progress=progress)
+    finally:
+        forget()
     problems = (*(known.result.problems if known else found.problems), *scored.problems)
     problems += tuple(departures(template, found.pairs, scored.outcomes, todo)) if template else ()
     table, seconds = of_metrics(scored.table, chosen), time.monotonic() - begun
@@ -170,6 +180,10 @@ def evaluate(
     request |= {"like": template.run.run_id} if template else {}
     write(result, request, retry=scored.passing, catalogue=catalogue)
     return result
+
+
+def _choice(one: Choice | Mapping[str, Any]) -> Choice:
+    return one if isinstance(one, Choice) else Choice(**one)
 
 
 def _absolute(path: str | Path) -> str:
@@ -219,9 +233,11 @@ def _survey(pairs: Sequence[Pair], jobs: int) -> set[int]:
     """Return every value that occurs in the references."""
     files = sorted({pair.truth for pair in pairs if not pair.fault})
     found: set[int] = set()
-    if sum(path.stat().st_size for path in files if path.is_file()) < SMALL:
+    forget()
+    look = values_in_kept_file if jobs == 1 else values_in_file  # other processes score and could not see them
+    if len(files) < MANY and sum(path.stat().st_size for path in files if path.is_file()) < SMALL:
         jobs = 1
-    for _, values in each(values_in_file, files, jobs, unsettle, ()):
+    for _, values in each(look, files, jobs, unsettle, ()):
         found |= set() if isinstance(values, WorkerDied) else values
     if files and not found:
         read_label_map(files[0])  # raises, and so says why, if it cannot be read

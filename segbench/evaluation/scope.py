@@ -12,6 +12,7 @@ from segbench.evaluation.labelling import Structures, chosen_structures
 from segbench.evaluation.layouts import Layout
 from segbench.evaluation.likeness import Template, metrics_like
 from segbench.host import Catalogue
+from segbench.names import first_few
 from segbench.scoring.pairs import CaseProblem
 from segbench.types import Choice, Task
 
@@ -75,3 +76,22 @@ def metrics_of(
         return chosen_metrics(metrics, catalogue, may_learn=template is not None), []
     made, notes = metrics_like(template, catalogue)
     return tuple(made), notes
+
+
+def values_of_layers(scope: Scope, found: Layout, labels: object, template: Template | None) -> dict[str, int]:
+    """Return structure -> value for files that hold one structure each, {} if there are none.
+
+    Raises:
+        UsageError: if the other side has label maps, and nobody says which value is which structure.
+    """
+    layered = [pair for pair in found.pairs if pair.truth_layers or pair.predicted_layers]
+    if not layered:
+        return {}
+    mixed = [pair for pair in layered if pair.truth_layers and pair.predicted and not pair.predicted_layers]
+    if mixed and not isinstance(labels, Mapping) and template is None:
+        names = [name for name, _ in mixed[0].truth_layers]
+        raise UsageError(
+            f"The references have one file per structure ({first_few(names)}), the predictions are label maps: "
+            f"expected to be told which value is which, found no names. Say --labels {names[0]}=VALUE,..."
+        )
+    return {name: values[0] for name, values in scope.structures.items() if len(values) == 1}

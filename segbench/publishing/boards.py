@@ -28,6 +28,7 @@ from segbench.ranking.holdings import divisions
 from segbench.ranking.leaderboard import leaderboard
 from segbench.ranking.truths import RUN
 from segbench.results import RECORD, SCORES, complete_runs, read_scores, write_table
+from segbench.runs import seconds_of
 from segbench.showing.exports import markdown, markdown_table
 
 README, RUNS = "README.md", "runs.jsonl"
@@ -219,8 +220,8 @@ def _runs_table(table: pa.Table, records: Sequence[dict[str, Any]]) -> str:
         own = named[record["run_id"]]
         shown = own["method"] + (f":{own['arm']}" if own["arm"] not in ("method", "", None) else "")
         shown += f" [{own['variant']}]" if own["variant"] else ""
-        seconds, memory = record.get("seconds"), record.get("peak_memory_bytes")
-        train = f"{seconds['train']:.0f}" if isinstance(seconds, dict) and "train" in seconds else "-"
+        seconds, memory = seconds_of(record), record.get("peak_memory_bytes")
+        train = f"{seconds['train']:.0f}" if "train" in seconds else "-"
         peak = f"{memory / 2**20:.0f}" if isinstance(memory, int | float) else "-"
         count = record.get("parameters")
         size = f"{count:,}" if isinstance(count, int) else "-"

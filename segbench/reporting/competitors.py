@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 from segbench.errors import SegbenchError
 from segbench.host import Catalogue
 from segbench.ranking.grid import ENTRANT, Names
 from segbench.ranking.truths import RUN
 from segbench.results import complete_runs, read_scores
-from segbench.runs import StoredRun, open_run
+from segbench.runs import StoredRun, open_run, seconds_of
 
 _COLUMNS = (*dict.fromkeys((*RUN, *ENTRANT)), "seed")
 
@@ -93,17 +92,13 @@ def costs(runs: Runs, methods: Sequence[str]) -> list[Cost]:
     found = []
     for method in methods:
         records = [run.record for run in runs.of.get(method, ())]
-        seconds = [_seconds(one) for one in records if "train" in (one.get("seconds") or {})]
+        spent = [seconds_of(one) for one in records]
+        seconds = [one.get("prepare", 0.0) + one["train"] for one in spent if "train" in one]
         memory = [float(one["peak_memory_bytes"]) for one in records if one.get("peak_memory_bytes")]
         parameters = [float(one["parameters"]) for one in records if isinstance(one.get("parameters"), int)]
         if seconds or memory or parameters:
             found.append(Cost(method, len(records), _mean(seconds), _mean(memory), _mean(parameters)))
     return found
-
-
-def _seconds(record: Mapping[str, Any]) -> float:
-    """Return the seconds of preparing the method and training."""
-    return sum(float(record["seconds"].get(part) or 0) for part in ("prepare", "train"))
 
 
 def _mean(values: Sequence[float]) -> float | None:

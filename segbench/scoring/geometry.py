@@ -23,6 +23,8 @@ Kind = Literal["same", "reoriented", "affine", "grid"]
 
 CORNER_TOLERANCE = 0.05
 """Grids are the same if their corners coincide within this many voxels (headers keep single precision)."""
+LARGEST_BOX = float(1 << 33)
+"""Voxels of a common box above which grids are taken to have nothing to do with each other."""
 SPACING_TOLERANCE = 1e-3
 """Voxel sizes are the same within this fraction."""
 
@@ -56,6 +58,63 @@ class Aligned:
 
     predicted: LabelMap
     note: str = ""
+
+
+def on_common_box(predicted: LabelMap, truth: LabelMap) -> tuple[LabelMap, LabelMap, str]:
+    """Return maps of which one covers only the box its structures need, both on one grid that holds them.
+
+    Nothing is interpolated: the grids must coincide where they meet, up to flipped or permuted axes. Maps that cover
+    their whole image, and grids that do not coincide, are returned as they are.
+
+    Args:
+        predicted, truth: as they were read; ``cropped`` says which may be enlarged by background.
+
+    Returns:
+        Prediction and reference, the prediction in the axes of the reference, and what was done in words.
+    """
+    places = (_usable(predicted), _usable(truth))
+    if not (predicted.cropped or truth.cropped) or places[0] is None or places[1] is None or truth.array.ndim != 3:
+        return predicted, truth, ""
+    mapping = np.linalg.inv(places[1]) @ places[0]  # index of the prediction -> index of the reference
+    turn = np.rint(mapping[:3, :3])
+    whole = np.array_equal(np.abs(turn).sum(axis=0), np.ones(3)) and np.array_equal(
+        np.abs(turn).sum(axis=1), np.ones(3)
+    )
+    ideal = np.eye(4)
+    ideal[:3, :3], ideal[:3, 3] = turn, np.rint(mapping[:3, 3])
+    if not whole or _corner_distance(mapping, ideal, predicted.array.shape) > CORNER_TOLERANCE:
+        return predicted, truth, ""
+    axes = tuple(int(np.argmax(np.abs(turn[axis]))) for axis in range(3))
+    flips = tuple(axis for axis in range(3) if turn[axis, axes[axis]] < 0)
+    array = np.flip(predicted.array.transpose(axes), flips)
+    corner = np.array([shape - 1 for shape in predicted.array.shape])
+    begin = np.minimum(ideal[:3, 3], (ideal @ np.append(corner, 1))[:3]).astype(int)
+    low, high = np.zeros(3, dtype=int), np.array(truth.array.shape)
+    if truth.cropped:
+        low, high = np.minimum(low, begin), np.maximum(high, begin + array.shape)
+    if np.prod((high - low).astype(float)) > LARGEST_BOX:
+        return predicted, truth, ""
+    affine = np.array(places[1])
+    affine[:3, 3] += affine[:3, :3] @ low
+    moved = _in_box(array, begin - low, tuple(high - low))
+    lost = int(np.count_nonzero(array)) - int(np.count_nonzero(moved))
+    note = f"{lost} voxels of it lie outside the reference's image and do not count" if lost else ""
+    kept = _in_box(truth.array, -low, tuple(high - low))
+    spacing, unit = truth.spacing, truth.unit
+    return LabelMap(moved, spacing, affine, unit=unit), LabelMap(kept, spacing, affine, unit=unit), note
+
+
+def _in_box(array: NDArray[Any], begin: NDArray[np.int_], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return an array of this shape with another placed in it, background elsewhere, what lies outside left out."""
+    if array.shape == shape and not begin.any():
+        return np.ascontiguousarray(array)
+    whole = np.zeros(shape, dtype=array.dtype)
+    first, last = np.maximum(begin, 0), np.minimum(begin + array.shape, shape)
+    if (first < last).all():
+        there = tuple(slice(low, high) for low, high in zip(first, last, strict=True))
+        here = tuple(slice(low, high) for low, high in zip(first - begin, last - begin, strict=True))
+        whole[there] = array[here]
+    return whole
 
 
 def align(predicted: LabelMap, truth: LabelMap, mode: Mode = "strict") -> Aligned:

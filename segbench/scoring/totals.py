@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from segbench.errors import DataInvalid
 from segbench.names import first_few
-from segbench.scoring.cases import Outcome, Setting, why_left_out
+from segbench.scoring.cases import Outcome, Setting
 from segbench.scoring.pairs import CaseProblem
 from segbench.types import Structure
 
@@ -30,7 +30,8 @@ def in_all(outcomes: Sequence[Outcome], setting: Setting) -> tuple[list[Outcome]
     problems = []
     if left_out := sum(outcome.left_out for outcome in read):
         some = sum(outcome.left_out > 0 for outcome in read)
-        what = f"{left_out} voxels are left out ({why_left_out(setting)}) in {some} of {len(outcomes)} references"
+        why = "unknown in the dataset" if setting.ignore is None else f"ignore label {setting.ignore}"
+        what = f"{left_out} voxels are left out ({why}) in {some} of {len(outcomes)} references"
         problems.append(CaseProblem("", "note", what))
     nowhere = [one for one in setting.task.structures if not values & set(one.values)] if read else []
     if not nowhere:

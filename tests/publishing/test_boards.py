@@ -163,6 +163,21 @@ def test_command_line(tmp_path: Path, results: Path) -> None:
     assert CliRunner().invoke(app, ["leaderboard", str(boards), "--results", str(results)]).exit_code == 2
 
 
+def test_boards_are_checked_by_command(tmp_path: Path, results: Path) -> None:
+    write_run(results, "a", 0, dataset="heart")
+    boards = tmp_path / "boards"
+    write_boards(results, boards)
+    answer = CliRunner().invoke(app, ["leaderboard", "--check", str(boards), "--json"])
+    assert (answer.exit_code, [one["stale"] for one in json.loads(answer.stdout)["boards"]]) == (0, ["", ""])
+    (boards / "heart@1" / "README.md").write_text("better")
+    answer = CliRunner().invoke(app, ["leaderboard", "--check", str(boards)])
+    assert answer.exit_code == 5
+    assert "brain@1: as its files say" in answer.output
+    assert "1 of 2 boards are stale: heart@1" in answer.output
+    assert CliRunner().invoke(app, ["leaderboard", "--check", str(tmp_path / "none")]).exit_code == 3
+    assert CliRunner().invoke(app, ["leaderboard", "--check", "--write", str(boards)]).exit_code == 2
+
+
 def test_writing_boards_needs_no_torch_and_no_plugin(tmp_path: Path, results: Path) -> None:
     program = (
         "import sys; from segbench.cli import app\n"
