@@ -102,6 +102,7 @@ class BoundaryIoU(MaskMetric):
     """
 
     name = "boundary_iou"
+    version = "2"
     family = "boundary"
     preference = 1
     summary = "IoU of the bands along the inner boundaries"

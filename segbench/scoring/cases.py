@@ -190,8 +190,11 @@ def _not_predicted(pair: Pair, setting: Setting) -> Outcome:
     """Return what rows say of a reference that was not predicted; nothing if it cannot be read."""
     try:
         reference = _reference(pair, setting, _no_overlaps(setting))
-        _, truth, customs = in_one_custom(reference.labels, reference.labels, setting.known, setting.ignore)
-        return _with_values(reference.known, truth) if customs else reference.known
+        truth, known = reference.labels, reference.known
+        _, truth, task, matched = by_names(truth, truth, setting.task)
+        known = replace(known, values=_present(truth, task, setting.task)) if matched else known
+        _, truth, customs = in_one_custom(truth, truth, setting.known, setting.ignore)
+        return _with_values(known, truth) if customs else known
     except Exception:  # a missing prediction is not made worse by a broken reference
         return Outcome()
 

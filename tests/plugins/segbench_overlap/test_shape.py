@@ -109,6 +109,16 @@ def test_a_band_as_wide_as_the_mask_gives_the_iou() -> None:
     assert value(BoundaryIoU(width=99.0), predicted, truth, (1.0, 2.0, 1.0)) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("side", [0.3, 0.7, 0.8, 1.1, 2.4, 3.3])
+def test_a_band_of_whole_voxels_includes_them_whatever_they_measure(side: float) -> None:
+    mask = np.zeros((13, 13), dtype=bool)
+    mask[1:12, 1:12] = True
+    for voxels in (1, 2, 3):
+        for stored in (side, float(np.float32(side))):
+            band = inner_band(mask, (stored, stored), round(voxels * side, 3))
+            assert band.sum() == 121 - (11 - 2 * voxels) ** 2
+
+
 def test_a_flat_structure_in_a_volume_is_all_border_but_not_in_a_one_slice_volume() -> None:
     flat = np.zeros((3, 7, 7), dtype=bool)
     flat[1] = True
