@@ -11,10 +11,10 @@ from segbench.errors import SegbenchError
 from segbench.host import Catalogue
 from segbench.ranking.grid import ENTRANT, Names
 from segbench.ranking.truths import RUN
-from segbench.results import complete_runs, read_scores
+from segbench.results import complete_runs, of_decision, read_scores
 from segbench.runs import StoredRun, open_run, seconds_of
 
-_COLUMNS = (*dict.fromkeys((*RUN, *ENTRANT)), "seed")
+_COLUMNS = (*dict.fromkeys((*RUN, *ENTRANT)), "seed", "decision")
 
 
 @dataclass
@@ -63,24 +63,23 @@ def gather_runs(
     """
     boards: dict[str, Runs] = {}
     for folder in complete_runs(results) if results.is_dir() else ():
-        table = read_scores(folder, _COLUMNS)
-        first = table.slice(0, 1).to_pylist()
-        if not first:
-            continue
-        row = first[0]
-        competitor = names.get(tuple(row[column] for column in ENTRANT))
-        name = board_of.get(tuple(str(row[column]) for column in RUN))
-        if competitor is None or name is None:
-            continue
-        board = boards.setdefault(name, Runs())
-        try:
-            run = open_run(folder, catalogue)
-        except SegbenchError as error:
-            board.notes.append(str(error))
-            continue
-        board.of.setdefault(competitor, []).append(run)
-        seeds = sorted(table.column("seed").unique().to_pylist())
-        board.sources[run.run_id], board.seeds[run.run_id] = str(row["source"]), seeds
+        every = read_scores(folder, _COLUMNS)
+        for decision in sorted(every.column("decision").unique().to_pylist()):
+            table = of_decision(every, decision)
+            row = table.slice(0, 1).to_pylist()[0]
+            competitor = names.get(tuple(row[column] for column in ENTRANT))
+            name = board_of.get(tuple(str(row[column]) for column in RUN))
+            if competitor is None or name is None:
+                continue
+            board = boards.setdefault(name, Runs())
+            try:
+                run = open_run(folder, catalogue, decision)
+            except SegbenchError as error:
+                board.notes.append(str(error))
+                continue
+            board.of.setdefault(competitor, []).append(run)
+            seeds = sorted(table.column("seed").unique().to_pylist())
+            board.sources[run.run_id], board.seeds[run.run_id] = str(row["source"]), seeds
     for board in boards.values():
         for runs in board.of.values():
             runs.sort(key=lambda run: (board.seeds[run.run_id], run.run_id))
