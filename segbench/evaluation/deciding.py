@@ -59,17 +59,23 @@ def _with_archive(pair: Pair, chain: Chain) -> Pair:
     return replace(pair, fault=f"decision {chain.text} needs probabilities, and {archive.name} holds none")
 
 
-def classes_of(task: Task, declared: Declaration, pairs: Sequence[Pair]) -> Task:
+def classes_of(task: Task, declared: Declaration, pairs: Sequence[Pair], codes: Sequence[int]) -> Task:
     """Return the classes between which is decided: those declared, else those that are scored.
 
     Args:
         task: what is scored.
         declared: what the folders say.
         pairs: with their archives.
+        codes: see ``labelling.codes_of``.
 
     Raises:
-        Incompatible: if probabilities are of regions, which overlap.
+        Incompatible: if probabilities are of regions, which overlap, or label values are no positions.
     """
+    if codes:
+        raise Incompatible(
+            f"--decision: expected label values 0, 1, 2, ... as decisions make them, found values up to {max(codes)}. "
+            f"Leave it out, or renumber the label maps."
+        )
     regions = [name for name, values in declared.structures.items() if len(values) > 1]
     if regions and any(pair.probabilities for pair in pairs):
         raise Incompatible(

@@ -19,7 +19,7 @@ from segbench.evaluation.deciding import classes_of, with_probabilities
 from segbench.evaluation.finished import EvaluationResult as EvaluationResult
 from segbench.evaluation.finished import finished, of_metrics, write
 from segbench.evaluation.identity import described, hashes_of, identity
-from segbench.evaluation.labelling import structures_found, task_of
+from segbench.evaluation.labelling import codes_of, structures_found, task_of
 from segbench.evaluation.layouts import Kind, Layout, find_pairs
 from segbench.evaluation.likeness import Template, departures, grouped, restricted, template_of
 from segbench.evaluation.scope import dataset_name, metrics_of, scope_of, values_of_layers
@@ -154,12 +154,12 @@ def evaluate(
     stamps = stamps_of(todo, catalogue, lesson)
     prepare_metrics(todo, task, template.lessons if template else lambda: iter(()), {})
     values = scope.known.union(*structures.values())
-    setting = Setting(
-        task, tuple(todo), geometry, scope.ignore, values, scope.strict, asked=scope.by_hand, layers=layers
-    )
+    setting = Setting(task, tuple(todo), geometry, scope.ignore, values, scope.strict, asked=scope.by_hand)
+    setting = replace(setting, layers=layers, codes=() if scope.task else codes_of(structures))
     design = Design(run_id, dataset, revision, name, source="external", synthetic=task.synthetic, **said)
     if chain:
-        setting = replace(setting, deciding=Deciding(chain, classes_of(task, found.declaration, found.pairs)))
+        classes = classes_of(task, found.declaration, found.pairs, setting.codes)
+        setting = replace(setting, deciding=Deciding(chain, classes))
         design = decided(design, chain.text)
     what = (folder, scores, design, found.pairs, setting, stamps)
     try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from segbench.contracts import Metric
 from segbench.errors import UsageError, safe_name
 from segbench.evaluation.asked import chosen_metrics
-from segbench.evaluation.labelling import Structures, chosen_structures
+from segbench.evaluation.labelling import Structures, chosen_structures, codes_of
 from segbench.evaluation.layouts import Layout
 from segbench.evaluation.likeness import Template, metrics_like
 from segbench.host import Catalogue
@@ -51,9 +51,11 @@ def scope_of(
     ignore = next((value for value in (ignore_label, of_run, declared.ignore) if value is not None), None)
     named = frozenset(value for values in declared.structures.values() for value in values)
     if template is not None and labels is None and regions is None:
-        structures: Structures = {one.name: one.values for one in template.task.structures}
+        structures: Structures = template.structures
+        if not template.trained:
+            return Scope(structures, ignore, named.union(*structures.values()), bool(named))
         known = named | frozenset(range(1, len(template.task.labels)))
-        return Scope(structures, ignore, known, bool(named) or template.trained, template.task)
+        return Scope(structures, ignore, known, True, template.task)
     structures = chosen_structures(labels, regions, declared)
     by_hand = labels is not None or regions is not None
     known = named | {value for values in structures.values() for value in values}
@@ -94,4 +96,6 @@ def values_of_layers(scope: Scope, found: Layout, labels: object, template: Temp
             f"The references have one file per structure ({first_few(names)}), the predictions are label maps: "
             f"expected to be told which value is which, found no names. Say --labels {names[0]}=VALUE,..."
         )
+    if codes_of(scope.structures):
+        raise UsageError("Files of one structure each: expected values that are small. Number them 1, 2, ... instead.")
     return {name: values[0] for name, values in scope.structures.items() if len(values) == 1}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -61,6 +61,10 @@ class Setting:
     one_hot: bool = False
     layers: Mapping[str, int] = field(default_factory=dict)
     codes: tuple[int, ...] = ()
+
+    def stored(self, values: Iterable[int]) -> tuple[int, ...]:
+        """Return label values of the task as they are in the files."""
+        return tuple(self.codes[value - 1] for value in values) if self.codes else tuple(values)
 
 
 KEPT = 1 << 28
@@ -128,9 +132,7 @@ class _Reference:
 def _plain(scored: list[Scored], setting: Setting) -> list[PlainScore]:
     """Return scores as plain values, with labels as the files have them."""
     position = {id(metric): index for index, metric in enumerate(setting.metrics)}
-    labels = {one.name: one.label for one in setting.task.structures}
-    if setting.codes:
-        labels = {name: None if label is None else setting.codes[label - 1] for name, label in labels.items()}
+    labels = {one.name: setting.stored(one.values)[0] for one in setting.task.structures if one.label is not None}
     return [
         (
             position[id(metric)],

@@ -264,7 +264,7 @@ def test_labels_regions_and_ignored_voxels(tmp_path: Path) -> None:
     assert values(labels=["tumour"]) == {"tumour": (3, -1.0)}
     with pytest.raises(UnknownName, match="Did you mean 'tumour'"):
         values(labels=["tumor"])
-    for wrong in ({"labels": {"x": 0}}, {"labels": [70_000]}, {"regions": {"x": []}}):
+    for wrong in ({"labels": {"x": 0}}, {"labels": [2**53 + 1]}, {"regions": {"x": []}}):
         with pytest.raises(UsageError):
             values(**wrong)
 
