@@ -13,7 +13,15 @@ from scipy import ndimage
 
 from segbench import LabelMap, Metric, PluginError, Structure, Task, UsageError
 from segbench_overlap.masks import betti_numbers, count_components, euler_characteristic, inner_band, joint_masks
-from segbench_overlap.shape import BoundaryIoU, CentrelineDice, CentroidDistance, Components
+from segbench_overlap.shape import (
+    BettiOne,
+    BettiTwo,
+    BettiZero,
+    BoundaryIoU,
+    CentrelineDice,
+    CentroidDistance,
+    Components,
+)
 from segbench_overlap.skeletons import skeleton, thinned
 
 TASK = Task("test", "1", ("background", "organ"))
@@ -223,3 +231,12 @@ def test_cldice_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "skimage.morphology", None)
     with pytest.raises(PluginError, match="pip install scikit-image"):
         value(CentrelineDice(), np.ones((2, 2)), np.ones((2, 2)), (1.0, 1.0))
+
+
+@pytest.mark.parametrize("shape", [(6, 6, 6), (6, 6), (1, 6, 6)])
+def test_a_missed_structure_is_perfect_by_no_error_of_topology(shape: tuple[int, ...]) -> None:
+    organ, nothing, sides = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool), (1.0,) * len(shape)
+    organ[..., 2:4, 2:4] = True
+    for metric, missed in ((Components(), 1.0), (BettiZero(), 1.0), (BettiOne(), None), (BettiTwo(), None)):
+        assert value(metric, nothing, organ, sides) == missed == value(metric, organ, nothing, sides)
+        assert value(metric, nothing, nothing, sides) == 0.0 == value(metric, organ, organ, sides)
