@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     ("types", "errors"),
     ("boxes",),
-    ("atomic", "params", "names", "plugin_code", "provenance", "truths", "views", "padding"),
+    ("allocator", "atomic", "params", "names", "plugin_code", "provenance", "truths", "views", "padding"),
     ("config", "contracts", "losses"),
     ("hookspecs", "results"),
     ("host", "files", "ranking", "importing"),

@@ -70,6 +70,7 @@ def evaluate(
 
     Exit code 0: every case was scored; 1: some are missing, failed or odd (they are listed); 2, 3: nothing was scored.
     """
+    from segbench.allocator import keep_pages
     from segbench.evaluation.folders import evaluate as run_evaluation
     from segbench.evaluation.labelling import parse_labels, parse_regions
     from segbench.evaluation.likeness import choices_like
@@ -87,6 +88,7 @@ def evaluate(
         chosen = with_priors(prior, chosen, offered, add=metrics is None)
         if named is None and not regions and model is None and references is not None:
             named = labels_of_prior(prior[0], predictions, references, layout, offered)  # type: ignore[arg-type]
+    keep_pages()
     with CaseBar() as progress:
         result = run_evaluation(
             predictions,

@@ -116,9 +116,7 @@ def _write(folder: Path, runs: list[_Run]) -> Path:
 
 
 def board_folders(root: Path) -> list[Path]:
-    """Return the folders of boards below ``root``, sorted; ``root`` itself if it is one."""
-    if "@" in root.absolute().name and (root / SCORES).is_file():
-        return [root]
+    """Return the folders of boards below ``root``, sorted."""
     return sorted(file.parent for file in root.glob(f"*@*/{SCORES}"))
 
 
@@ -214,7 +212,8 @@ def _data(record: dict[str, Any]) -> str:
 def _runs_table(table: pa.Table, records: Sequence[dict[str, Any]]) -> str:
     columns = ["run_id", "method", "network", "arm", "variant"]
     repeated = [("seed", "distinct"), ("fold", "distinct")]
-    named = {row["run_id"]: row for row in table.group_by(columns).aggregate(repeated).to_pylist()}
+    found = table.group_by(columns).aggregate(repeated).to_pylist()
+    named = {row["run_id"]: row for row in sorted(found, key=lambda row: (-len(row["variant"]), row["variant"]))}
     rows = []
     for record in records:
         own = named[record["run_id"]]
