@@ -44,7 +44,9 @@ def evaluate(
     ] = None,
     on_missing: Annotated[str, typer.Option("--on-missing", help="worst, skip or fail.")] = "worst",
     geometry: Annotated[str, typer.Option("--geometry", help="strict, tolerant, voxels or resample.")] = "strict",
-    layout: Annotated[str, typer.Option("--layout", help="auto, plain, nnunet, msd, bids or raters.")] = "auto",
+    layout: Annotated[
+        str, typer.Option("--layout", help="auto, plain, nnunet, msd, bids, raters, cases or structures.")
+    ] = "auto",
     raters: Annotated[bool, typer.Option("--raters", help="References hold one folder per rater.")] = False,
     decision: Annotated[
         str | None, typer.Option("--decision", help="NAME or NAME+NAME, on nnU-Net's probabilities or on label maps.")

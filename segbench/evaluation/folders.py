@@ -92,7 +92,7 @@ def evaluate(
         metrics: names, choices with parameters, or metrics; by default all that are on by default.
         on_missing: "worst" writes rows of status "missing", "skip" leaves the case out, "fail" scores nothing.
         geometry: "strict", "tolerant", "voxels" or "resample"; see ``segbench.scoring.geometry``.
-        layout: "auto", "plain", "nnunet", "msd", "bids" or "raters".
+        layout: "auto", or one of ``segbench.evaluation.layouts.Kind``.
         decision: a chain of decisions that makes the label maps from nnU-Net's probabilities (``.npz`` beside or
             instead of the predictions), or refines the label maps; () = the default one; None = they are as they are.
         cases: those that are scored; by default those of ``like``, else all that have a reference.

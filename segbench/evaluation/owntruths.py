@@ -64,7 +64,8 @@ def of_dataset(predictions: Path, template: Template | None, fold: int | None) -
         there = ", ".join(files.names)[:200] or what_is_in(predictions)
         raise DataMissing(
             f"No prediction in {predictions} is named as a case of run {run} "
-            f"({first_few(sorted(template.groups), 3)}); found: {there}. Rename the predictions as the cases, or name the references."
+            f"({first_few(sorted(template.groups), 3)}); found: {there}. Rename the predictions as the cases, or name "
+            f"the references."
         )
     refs = {ref.id: ref for ref in cast("_Trained", template.run).refs(list(template.groups))}
     pairs = tuple(replace(pair, case=str(pair.truth), ref=refs[str(pair.truth)]) for pair in found.pairs)
