@@ -24,8 +24,10 @@ SHOWN = 20
 @app.command()
 def evaluate(
     predictions: Annotated[Path, typer.Argument(help="Folder of predicted label maps (or one file).")],
-    references: Annotated[Path, typer.Argument(help="Folder of reference label maps (or one file).")],
     name: Annotated[str, typer.Option("--name", help="What the leaderboard calls the method.")],
+    references: Annotated[
+        Path | None, typer.Argument(help="Folder of reference label maps (or one file); with --like RUN not needed.")
+    ] = None,
     dataset: Annotated[str | None, typer.Option("--dataset", help="What the leaderboard calls the data.")] = None,
     like: Annotated[
         str | None,
@@ -42,7 +44,9 @@ def evaluate(
     ] = None,
     on_missing: Annotated[str, typer.Option("--on-missing", help="worst, skip or fail.")] = "worst",
     geometry: Annotated[str, typer.Option("--geometry", help="strict, tolerant, voxels or resample.")] = "strict",
-    layout: Annotated[str, typer.Option("--layout", help="auto, plain, nnunet, msd, bids or raters.")] = "auto",
+    layout: Annotated[
+        str, typer.Option("--layout", help="auto, plain, nnunet, msd, bids, raters, cases or structures.")
+    ] = "auto",
     raters: Annotated[bool, typer.Option("--raters", help="References hold one folder per rater.")] = False,
     decision: Annotated[
         str | None, typer.Option("--decision", help="NAME or NAME+NAME, on nnU-Net's probabilities or on label maps.")
@@ -84,7 +88,7 @@ def evaluate(
         if chosen is None and model is not None:
             chosen = choices_like(model)
         chosen = with_priors(prior, chosen, offered, add=metrics is None)
-        if named is None and not regions and model is None:
+        if named is None and not regions and model is None and references is not None:
             named = labels_of_prior(prior[0], predictions, references, layout, offered)  # type: ignore[arg-type]
     keep_pages()
     with CaseBar() as progress:

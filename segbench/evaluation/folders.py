@@ -22,6 +22,7 @@ from segbench.evaluation.identity import described, hashes_of, identity
 from segbench.evaluation.labelling import codes_of, structures_found, task_of
 from segbench.evaluation.layouts import Kind, Layout, find_pairs
 from segbench.evaluation.likeness import Template, departures, grouped, restricted, template_of
+from segbench.evaluation.owntruths import dataset_of, of_dataset
 from segbench.evaluation.scope import dataset_name, metrics_of, scope_of, values_of_layers
 from segbench.evaluation.selection import Selection, selected, selection_of
 from segbench.files.images import read_label_map
@@ -49,7 +50,7 @@ MANY = 4096
 
 def evaluate(
     predictions: str | Path,
-    references: str | Path,
+    references: str | Path | None = None,
     *,
     name: str,
     dataset: str | None = None,
@@ -77,7 +78,8 @@ def evaluate(
     """Score predictions against references and write the scores as a run of source "external".
 
     Args:
-        predictions, references: folders (see ``segbench.evaluation.layouts``) or one file each.
+        predictions, references: folders (see ``segbench.evaluation.layouts``) or one file each. If ``like`` was
+            trained here, its dataset's truths are the references where none are named.
         name: what the leaderboard calls the method.
         dataset: what the leaderboard calls the data.
         like: a finished run beside which the predictions shall stand: its dataset's name, cases with their patients,
@@ -90,7 +92,7 @@ def evaluate(
         metrics: names, choices with parameters, or metrics; by default all that are on by default.
         on_missing: "worst" writes rows of status "missing", "skip" leaves the case out, "fail" scores nothing.
         geometry: "strict", "tolerant", "voxels" or "resample"; see ``segbench.scoring.geometry``.
-        layout: "auto", "plain", "nnunet", "msd", "bids" or "raters".
+        layout: "auto", or one of ``segbench.evaluation.layouts.Kind``.
         decision: a chain of decisions that makes the label maps from nnU-Net's probabilities (``.npz`` beside or
             instead of the predictions), or refines the label maps; () = the default one; None = they are as they are.
         cases: those that are scored; by default those of ``like``, else all that have a reference.
@@ -112,7 +114,11 @@ def evaluate(
     """
     begun = time.monotonic()
     again = {
-        **{"predictions": _absolute(predictions), "references": _absolute(references), "labels": labels},
+        **{
+            "predictions": _absolute(predictions),
+            "references": _absolute(references),
+            "labels": labels,
+        },
         **{"regions": regions, "ignore_label": ignore_label, "on_missing": on_missing, "geometry": geometry},
         **{"layout": layout, "cases": cases, "split": _absolute(split) if isinstance(split, str | Path) else split},
         **{"network": network, "arm": arm, "seed": seed, "fold": fold, "supervision": supervision},
@@ -128,7 +134,8 @@ def evaluate(
     template = template_of(like) if like is not None else None
     dataset = dataset_name(dataset, template)
     chosen, notes = metrics_of(metrics, template, catalogue)
-    found = _pairs(Path(predictions), Path(references), layout, selection_of(cases, split, fold), fold, template)
+    where = None if references is None else Path(references)
+    found = _pairs(Path(predictions), where, layout, selection_of(cases, split, fold), fold, template)
     found = _without_missing(found, on_missing)
     found = replace(found, problems=(*notes, *found.problems))
     chain = None if decision is None else chain_of([_choice(one) for one in decision], catalogue)
@@ -136,6 +143,10 @@ def evaluate(
     scope = scope_of(labels, regions, ignore_label, found, template)
     layers = values_of_layers(scope, found, labels, template)
     hashes = hashes_of(found.pairs, jobs)
+    if template and references is None:
+        hashes = [
+            (f"{template.task.revision}/{pair.case}", one) for pair, (_, one) in zip(found.pairs, hashes, strict=True)
+        ]
     wanted: dict[str, Any] = {"name": name, "on_missing": on_missing, "geometry": geometry}
     wanted |= {"structures": list(scope.structures.items()), **said, **(template.identity if template else {})}
     wanted |= {"decision": [chain.text, chain.key]} if chain else {}
@@ -157,6 +168,8 @@ def evaluate(
     setting = Setting(task, tuple(todo), geometry, scope.ignore, values, scope.strict, asked=scope.by_hand)
     setting = replace(setting, layers=layers, codes=() if scope.task else codes_of(structures))
     design = Design(run_id, dataset, revision, name, source="external", synthetic=task.synthetic, **said)
+    if template and references is None:
+        setting = replace(setting, dataset=dataset_of(template))
     if chain:
         classes = classes_of(task, found.declaration, found.pairs, setting.codes)
         setting = replace(setting, deciding=Deciding(chain, classes))
@@ -186,8 +199,8 @@ def _choice(one: Choice | Mapping[str, Any]) -> Choice:
     return one if isinstance(one, Choice) else Choice(**one)
 
 
-def _absolute(path: str | Path) -> str:
-    return str(Path(path).expanduser().absolute())
+def _absolute(path: str | Path | None) -> str | None:
+    return None if path is None else str(Path(path).expanduser().absolute())
 
 
 def _listed(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -197,13 +210,15 @@ def _listed(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]
 
 def _pairs(
     predictions: Path,
-    references: Path,
+    references: Path | None,
     layout: Kind,
     selection: Selection,
     fold: int | None,
     template: Template | None,
 ) -> Layout:
     """Return the pairs of the cases asked for, else of those that the run scored, else of all."""
+    if references is None:
+        return selected(of_dataset(predictions, template, fold), selection)
     found = find_pairs(predictions, references, layout, fold, selection.splits)
     if selection.cases is None and selection.splits is None:
         return restricted(found, template) if template else found

@@ -1,6 +1,7 @@
 """Which prediction belongs to which reference: plain folders, nnU-Net, Decathlon, BIDS, several raters, single files.
 
-Hidden files, AppleDouble files and everything that is not an image are passed over; linked folders are not entered.
+Folders of cases and of one file per structure are looked through by ``shelves``. Hidden and AppleDouble files are
+passed over, files of no format that is read are said; linked folders are not entered.
 Whatever does not fit is a named problem and never stops the others.
 """
 
