@@ -15,7 +15,7 @@ import pytest
 from segbench import results
 from segbench.completing import score
 from segbench.config import RunConfig
-from segbench.errors import DataMissing, Incompatible
+from segbench.errors import DataInvalid, DataMissing, Incompatible
 from segbench.evaluation.folders import evaluate
 from segbench.host import Catalogue, load_catalogue
 from segbench.runner import Outcome, predict
@@ -453,3 +453,19 @@ def test_older_records_stay_readable(tmp_path: Path, monkeypatch: pytest.MonkeyP
     second = predict(first.folder, [Choice("fill_holes")], metrics=[Choice("dice")], catalogue=CATALOGUE)
     assert not second.trained and {row[3] for row in rows(first.folder)} == {"", "fill_holes"}
     assert len(list((first.folder / "predictions").iterdir())) == 1, "the label maps there were are not thrown away"
+
+
+def test_a_submission_holds_one_decision(tmp_path: Path) -> None:
+    from segbench.publishing.submissions import pack
+    from segbench.publishing.verification import verify
+
+    first = run(asked(toy.configuration(), "dice"), tmp_path)
+    predict(first.folder, [Choice("threshold", {"value": 0.2})], metrics=[Choice("dice")], catalogue=CATALOGUE)
+    copy_truths(first, tmp_path / "truths")
+    for text in ("", "threshold(value=0.2)"):
+        packed = pack(first.folder, tmp_path / f"run{len(text)}.zip", enclose=True, decision=text)
+        report = verify(packed.path, references=tmp_path / "truths", catalogue=CATALOGUE)
+        assert not report.differences and report.rescored == ("dice",)
+        assert set(report.table.column("decision").to_pylist()) == {text}
+    with pytest.raises(DataInvalid, match=r"decisions: threshold\(value=0.2\)"):
+        pack(first.folder, tmp_path / "none.zip", decision="rank_dice")

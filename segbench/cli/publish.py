@@ -34,6 +34,9 @@ def submit(
         Path | None, typer.Option("--predictions", help="Folder of the predictions, if the run keeps none.")
     ] = None,
     enclose: Annotated[bool, typer.Option("--enclose", help="Put the predictions in, not only their hashes.")] = False,
+    decision: Annotated[
+        str, typer.Option("--decision", help="Whose label maps, as the leaderboard calls it.  [default: the run's own]")
+    ] = "",
     results: ResultsOnly = Path("results"),
     json: Json = False,
 ) -> None:
@@ -44,7 +47,7 @@ def submit(
     found = find_runs(run, results)
     if len(found) > 1:
         raise UsageError(f"{run} holds {len(found)} runs; a submission is one. Name one, such as {found[0]}.")
-    packed = pack(found[0], out, predictions, enclose)
+    packed = pack(found[0], out, predictions, enclose, decision)
     if json:
         print_json(asdict(packed))
         return
