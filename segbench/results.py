@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,8 +52,8 @@ class Row:
         rater: whose reference it was, where a dataset has several.
         variant: what the run's configuration changes of the defaults, e.g. "epochs=50"; another variant of a method is
             another competitor. A decision other than the default is part of it.
-        decision: how probabilities became labels, e.g. "rank_dice+fill_holes"; "" for the default, and for predictions
-            that came as label maps.
+        decision: how probabilities became labels, the names of a chain such as "one+another"; "" for the default, and
+            for predictions that came as label maps.
         truth: the truth it was scored against (see ``truths.truth_digest``); "" if it is not known.
         family: of the metric: "overlap", "boundary" or "".
         preference: of the metric within its family; the highest on a board holds the family's seat.
@@ -319,6 +319,11 @@ def _check_columns(file: Path, present: pa.Schema, names: Sequence[str]) -> None
             f"{file} is not a table of scores: it lacks {', '.join(missing)} "
             f"(found {', '.join(present.names) or 'no columns'}). A CSV of scores is brought in by `segbench import`."
         )
+
+
+def absent(present: Collection[str], names: Iterable[str]) -> dict[str, Any]:
+    """Return optional columns that a file lacks, with what stands for them: old files know fewer columns."""
+    return {name: _OPTIONAL[name] for name in names if name in _OPTIONAL and name not in present}
 
 
 def conform(table: pa.Table, names: Sequence[str]) -> pa.Table:

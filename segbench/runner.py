@@ -335,6 +335,7 @@ class _Run:
                 "best_epoch": progress.best_epoch,
                 "precision": str(plan.fabric._precision.precision),
             },
+            "training_grid": cases.kept(self.parts.task.labels),
             "unlabelled": self._lender(),
             "seconds": dict(self.seconds),
             "peak_memory_bytes": memory,

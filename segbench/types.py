@@ -265,7 +265,7 @@ class Audit:
     """What prior knowledge says of one label map.
 
     Attributes:
-        measures: name -> value over the whole map, lower is better, e.g. ``forbidden_pairs``.
+        measures: name -> value over the whole map, lower is better, e.g. a number of contacts.
         violations: the worst first.
     """
 

@@ -166,7 +166,7 @@ def _dry(cell: RunConfig, sources: Sources, as_json: bool) -> dict[str, Any]:
 
 
 def _run(cell: RunConfig, sources: Sources, as_json: bool, jobs: int) -> dict[str, Any]:
-    from segbench.cli.allocator import keep_pages
+    from segbench.allocator import keep_pages
     from segbench.cli.progress import RichReporter
     from segbench.planning import title
     from segbench.runner import run

@@ -149,7 +149,7 @@ def read_label_map(
             words = f"{len(voxels)} volumes in one file"
             raise invalid(path, "a label map of three axes", words, "Store one integer per voxel, or say --one-hot.")
         labels, rounded = whole_labels(path, voxels if len(voxels) > 1 else voxels[0], header.slope, header.intercept)
-        notes = (*found.notes, *rounded)
+        notes = (*header.notes, *found.notes, *rounded)
         if labels.ndim == 4:
             labels, note = from_one_hot(path, labels)
             notes = (*notes, note)

@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from segbench.files.headers import REPLACE, Header, bytes_of, check_size, geometry_of, invalid, shape_of
+from segbench.files.headers import REPLACE, Header, bytes_of, check_size, contradictions, geometry_of, invalid, shape_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -148,7 +148,8 @@ def _header(path: Path, block: bytearray) -> Header:
     unit = {1: 1000.0, 3: 0.001}.get(int(header["xyzt_units"]) & 7, 1.0)  # metres, micrometres
     zooms = [float(value) for value in header["pixdim"][1:4]]
     spacing, affine = geometry_of(path, dim, zooms, np.asarray(header.get_best_affine(), dtype=np.float64), unit)
-    found_header = Header(shape, spacing, affine, dtype, slope, intercept, int(offset))
+    notes = contradictions(zooms, unit, spacing)
+    found_header = Header(shape, spacing, affine, dtype, slope, intercept, int(offset), notes=notes)
     with path.open("rb") as file:
         compressed = file.read(2) == b"\x1f\x8b"
     check_size(path, bytes_of(found_header) + int(offset), path.stat().st_size, compressed)

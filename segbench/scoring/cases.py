@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -18,8 +18,9 @@ from segbench.files.images import read_label_map
 from segbench.names import first_few
 from segbench.scoring.binary import in_one_custom
 from segbench.scoring.geometry import Mode, align, on_common_box
+from segbench.scoring.layers import Overlaps, read_layers
 from segbench.scoring.metrics import Scored, missing_scores, score_case
-from segbench.scoring.naming import by_names, recoded
+from segbench.scoring.naming import by_names
 from segbench.scoring.pairs import CaseProblem, Pair
 from segbench.scoring.probabilities import Deciding, decided, refined
 from segbench.truths import truth_digest
@@ -38,11 +39,13 @@ class Setting:
         known: label values that may occur; others are reported.
         strict_labels: whether other values are a fault, or merely noted because labels were chosen by hand.
         dataset: prepared; where truths are that are no files.
+        layers: structure -> its value, where each structure has a file of its own.
+        codes: what the values 1, 2, ... of the task are in the files, where these are too large to be positions;
+            empty = the same.
         deciding: how predictions become label maps; None = they are.
         colours: red, green, blue -> label value of masks in colour; empty = values are labels.
-        one_hot: whether files may hold one binary volume per label.
-        codes: stored value -> value of the task, for values too large to be positions; empty = they are the same.
         asked: whether somebody named the structures for this scoring, so that one that is nowhere is a mistake.
+        one_hot: whether files may hold one binary volume per label.
     """
 
     task: Task
@@ -53,10 +56,15 @@ class Setting:
     strict_labels: bool = True
     dataset: Dataset | None = None
     colours: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
-    one_hot: bool = False
-    codes: Mapping[int, int] = field(default_factory=dict)
     asked: bool = False
     deciding: Deciding | None = None
+    one_hot: bool = False
+    layers: Mapping[str, int] = field(default_factory=dict)
+    codes: tuple[int, ...] = ()
+
+    def stored(self, values: Iterable[int]) -> tuple[int, ...]:
+        """Return label values of the task as they are in the files."""
+        return tuple(self.codes[value - 1] for value in values) if self.codes else tuple(values)
 
 
 KEPT = 1 << 28
@@ -122,14 +130,18 @@ class _Reference:
 
 
 def _plain(scored: list[Scored], setting: Setting) -> list[PlainScore]:
+    """Return scores as plain values, with labels as the files have them."""
     position = {id(metric): index for index, metric in enumerate(setting.metrics)}
-    labels = {one.name: one.label for one in setting.task.structures}  # a case may be scored in values of its own
+    labels = {one.name: setting.stored(one.values)[0] for one in setting.task.structures if one.label is not None}
     return [
         (
-            *(position[id(metric)], score.structure.name),
-            *(labels.get(score.structure.name, score.structure.label), score.value, score.status),
+            position[id(metric)],
+            one.structure.name,
+            labels.get(one.structure.name, one.structure.label),
+            one.value,
+            one.status,
         )
-        for metric, score in scored
+        for metric, one in scored
     ]
 
 
@@ -139,27 +151,30 @@ def score_pair(pair: Pair, setting: Setting) -> Outcome:
         status: Status = "failed" if pair.fault else "missing"
         absent = _plain(missing_scores(setting.task, setting.metrics, status), setting)
         return replace(Outcome() if pair.fault else _not_predicted(pair, setting), scores=absent)
-    known = Outcome()
+    known, overlaps = Outcome(), _no_overlaps(setting)
     try:
-        reference = _reference(pair, setting)
+        reference = _reference(pair, setting, overlaps)
         truth, known = reference.labels, reference.known
-        other = _predicted(pair, setting, reference.read)
-        notes = [f"reference {note}" for note in reference.read.notes]
-        notes += [f"prediction {note}" for note in other.notes]
-        other, truth, task, matched = by_names(other, truth, setting.task)
+        other = _predicted(pair, setting, reference.read, overlaps)
+        notes = [
+            *(f"reference {note}" for note in reference.read.notes),
+            *(f"prediction {note}" for note in other.notes),
+        ]
+        asked = overlaps.task(setting.task)
+        other, truth, task, matched = (other, truth, asked, ()) if setting.codes else by_names(other, truth, asked)
+        known = replace(known, values=_present(truth, task, setting.task)) if matched else known
         other, truth, customs = in_one_custom(other, truth, setting.known, setting.ignore)
-        known = _with_values(known, truth, task, setting) if customs or matched else known
+        known = _with_values(known, truth) if customs else known
         if setting.deciding is not None and pair.probabilities is None:
             other = refined(other, setting.deciding)
         other, truth, placed = on_common_box(other, truth)
         aligned = align(other, truth, setting.geometry)
         predicted = _without_ignored(aligned.predicted, truth) if known.left_out else aligned.predicted
-        problems = _strange_values(pair, predicted, truth, reference, setting) if task is setting.task else []
+        problems = _strange_values(pair, predicted, truth, reference, setting, overlaps) if task is asked else []
         notes += [*matched, *customs, placed and f"prediction: {placed}", aligned.note]
         problems += [CaseProblem(pair.case, "note", note, pair.rater) for note in notes if note]
         reasons: list[str] = []
-        count = len(task.labels)
-        predicted, truth = in_range(predicted, count), in_range(truth, count)
+        predicted, truth = (_positions(labels, setting.codes, len(task.labels)) for labels in (predicted, truth))
         scores = score_case(predicted, truth, task, setting.metrics, reasons)
     except SegbenchError as error:
         return failed(pair, setting, str(error), known=known)
@@ -174,32 +189,41 @@ def score_pair(pair: Pair, setting: Setting) -> Outcome:
 def _not_predicted(pair: Pair, setting: Setting) -> Outcome:
     """Return what rows say of a reference that was not predicted; nothing if it cannot be read."""
     try:
-        reference = _reference(pair, setting)
-        _, truth, task, matched = by_names(reference.labels, reference.labels, setting.task)
+        reference = _reference(pair, setting, _no_overlaps(setting))
+        truth, known = reference.labels, reference.known
+        _, truth, task, matched = by_names(truth, truth, setting.task)
+        known = replace(known, values=_present(truth, task, setting.task)) if matched else known
         _, truth, customs = in_one_custom(truth, truth, setting.known, setting.ignore)
-        return _with_values(reference.known, truth, task, setting) if customs or matched else reference.known
+        return _with_values(known, truth) if customs else known
     except Exception:  # a missing prediction is not made worse by a broken reference
         return Outcome()
 
 
-def _with_values(known: Outcome, truth: LabelMap, task: Task, setting: Setting) -> Outcome:
-    """Return what is known with the values of a reference that was brought to other ones, in those of the setting."""
-    found = values_in(truth) - {UNKNOWN}
-    if task is not setting.task:
-        there = {one.name for one in task.structures if found & set(one.values)}
-        found = {one.values[0] for one in setting.task.structures if one.name in there}
-    return replace(known, values=tuple(sorted(found)))
+def _present(truth: LabelMap, task: Task, wanted: Task) -> tuple[int, ...]:
+    """Return the values of the structures that a map has, as the wanted task numbers them."""
+    here = {one.name: one for one in task.structures}
+    found = [one.values for one in wanted.structures if truth.mask(here[one.name]).any()]
+    return tuple(sorted({0, *(value for values in found for value in values)}))
 
 
-def _reference(pair: Pair, setting: Setting) -> _Reference:
+def _with_values(known: Outcome, truth: LabelMap) -> Outcome:
+    return replace(known, values=tuple(sorted(values_in(truth) - {UNKNOWN})))
+
+
+def _no_overlaps(setting: Setting) -> Overlaps:
+    return Overlaps(max((len(setting.task.labels) - 1, *setting.known)) + 1)
+
+
+def _reference(pair: Pair, setting: Setting, overlaps: Overlaps) -> _Reference:
     """Read the reference of a case from its file or its dataset, whose ``UNKNOWN`` is no file's -1.
 
     In a file only the ignore label is left out; other negative values are background.
     """
     ignore = setting.ignore
-    if pair.ref is None:
-        kept = _kept.pop(pair.truth, None)
-        kept = None if setting.colours or setting.one_hot or setting.codes else kept
+    if pair.truth_layers:
+        read = read_layers(pair.truth_layers, setting.layers, overlaps, "reference")
+    elif pair.ref is None:
+        kept = None if setting.colours or setting.one_hot else _kept.pop(pair.truth, None)
         read = _read(pair.truth, "reference", setting) if kept is None else kept
     else:
         truth = setting.dataset.load_truth(pair.ref) if setting.dataset is not None else None
@@ -216,15 +240,18 @@ def _reference(pair: Pair, setting: Setting) -> _Reference:
         if ignore is not None:
             wide[array == ignore] = UNKNOWN
         labels = replace(read.with_array(wide), names=read.names, cropped=read.cropped)
+    counted |= {one for value in counted for one in overlaps.members(value)} if overlaps.sets else set()
     values = tuple(sorted(value for value in counted | ({0} if negative else set()) if value >= 0 and value != ignore))
     flat = array.ndim == 2 or array.shape[0] == 1
     known = Outcome(truth=truth_digest(labels), unit=labels.unit, flat=flat, values=values, left_out=left_out)
     return _Reference(labels, read, known, (negative, strays))
 
 
-def _predicted(pair: Pair, setting: Setting, truth: LabelMap) -> LabelMap:
+def _predicted(pair: Pair, setting: Setting, truth: LabelMap, overlaps: Overlaps) -> LabelMap:
     """Read the prediction of a case, or decide it from its probabilities."""
     assert pair.predicted is not None
+    if pair.predicted_layers:
+        return read_layers(pair.predicted_layers, setting.layers, overlaps, "prediction")
     if pair.probabilities is None or setting.deciding is None:
         return _read(pair.predicted, "prediction", setting, truth)
     beside = None if pair.probabilities == pair.predicted else _read(pair.predicted, "prediction", setting, truth)
@@ -233,8 +260,7 @@ def _predicted(pair: Pair, setting: Setting, truth: LabelMap) -> LabelMap:
 
 def _read(path: Path, role: str, setting: Setting, like: LabelMap | None = None) -> LabelMap:
     try:
-        found = read_label_map(path, like, setting.colours, one_hot=setting.one_hot)
-        return replace(recoded(found, setting.codes), notes=found.notes) if setting.codes else found
+        return read_label_map(path, like, setting.colours, one_hot=setting.one_hot)
     except SegbenchError as error:
         raise type(error)(f"{role} {error}") from error
     except OSError as error:
@@ -258,14 +284,25 @@ def in_range(labels: LabelMap, count: int) -> LabelMap:
     return labels.with_array(np.where(labels.array < count, labels.array, 0))
 
 
+def _positions(labels: LabelMap, codes: tuple[int, ...], count: int) -> LabelMap:
+    """Return values as positions among a task's labels; what is none of them is background."""
+    if not codes:
+        return in_range(labels, count)
+    known = np.array(codes, dtype=np.int64)
+    order = known.argsort()
+    place = np.searchsorted(known, labels.array, sorter=order).clip(max=len(codes) - 1)
+    found = np.where(known[order[place]] == labels.array, order[place] + 1, 0)
+    return labels.with_array(np.where(labels.array == UNKNOWN, UNKNOWN, found).astype(np.int32))
+
+
 def _strange_values(
-    pair: Pair, predicted: LabelMap, truth: LabelMap, reference: _Reference, setting: Setting
+    pair: Pair, predicted: LabelMap, truth: LabelMap, reference: _Reference, setting: Setting, overlaps: Overlaps
 ) -> list[CaseProblem]:
     """Name values that the task does not know; they are scored as what they are: nothing it asks for."""
     problems = []
     known_values = set(reference.known.values or ())
     true_values = known_values if truth is reference.labels else values_in(truth) - {UNKNOWN}
-    known = setting.known | {0}
+    known = setting.known | {0} | set(overlaps.sets.values())
     kind: Any = "labels" if setting.strict_labels else "note"
 
     def say(kind: Any, what: str) -> None:

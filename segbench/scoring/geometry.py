@@ -1,8 +1,9 @@
 """Do a prediction and its reference lie on the same grid, and if not, what may be done about it.
 
 ``strict`` accepts the same physical grid only (flipped or permuted axes are put back exactly, without interpolation),
-``tolerant`` also accepts maps whose affines alone differ, with a warning, and ``resample`` brings the prediction onto
-the reference's grid by nearest neighbour. What was done is always said.
+``tolerant`` also accepts maps whose affines alone differ, with a warning, ``voxels`` takes a prediction of the
+reference's shape as it lies in memory, whatever the headers say, and ``resample`` brings the prediction onto the
+reference's grid by nearest neighbour. What was done is always said.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from segbench.errors import DataInvalid, UsageError
 from segbench.types import LabelMap
 
-Mode = Literal["strict", "tolerant", "resample"]
+Mode = Literal["strict", "tolerant", "voxels", "resample"]
 Kind = Literal["same", "reoriented", "affine", "grid"]
 
 CORNER_TOLERANCE = 0.05
@@ -134,22 +135,51 @@ def align(predicted: LabelMap, truth: LabelMap, mode: Mode = "strict") -> Aligne
         raise UsageError(f"geometry {mode!r}: expected one of {', '.join(get_args(Mode))}.")
     predicted = _same_rank(predicted, truth)
     found = compare(predicted, truth)
+    if mode == "voxels" and found.kind != "same":
+        return _voxel_by_voxel(predicted, truth, found)
     if found.kind in ("same", "reoriented"):
         array = predicted.array.transpose(found.axes)
         array = np.ascontiguousarray(np.flip(array, found.flips)) if found.kind == "reoriented" else array
         return Aligned(truth.with_array(array), found.words)
     if mode == "resample":
         note = f"resampled onto the reference's grid by nearest neighbour ({found.words})"
+        if found.kind == "grid" and predicted.array.shape == truth.array.shape:
+            note += f". The shapes are equal{_suspicion(predicted, truth)}: if voxels correspond, say --geometry voxels"
         return Aligned(_resample(predicted, truth), note)
     if found.kind == "affine" and mode == "tolerant":
-        note = f"compared voxel by voxel although {found.words}"
-        return Aligned(truth.with_array(predicted.array), note)
-    advice = (
-        "If the voxels do correspond, say --geometry tolerant; if the headers are right, --geometry resample."
-        if found.kind == "affine"
-        else "Export it on the grid of the reference, or say --geometry resample."
-    )
+        return _voxel_by_voxel(predicted, truth, found)
+    if predicted.array.shape != truth.array.shape:
+        advice = "Export it on the grid of the reference, or say --geometry resample."
+    else:
+        other = "tolerant" if found.kind == "affine" else "voxels"
+        advice = f"If the voxels do correspond{_suspicion(predicted, truth)}, say --geometry {other}; "
+        advice += "if the headers are right, --geometry resample."
     raise DataInvalid(f"the prediction is not on the grid of its reference: {found.words}. {advice}")
+
+
+def _voxel_by_voxel(predicted: LabelMap, truth: LabelMap, found: Comparison) -> Aligned:
+    """Take the prediction as it lies in memory, if its shape allows that.
+
+    Raises:
+        DataInvalid: if the shapes differ.
+    """
+    if predicted.array.shape != truth.array.shape:
+        raise DataInvalid(
+            f"the prediction cannot be compared voxel by voxel: {found.words}. Export it in the shape of the "
+            f"reference, or say --geometry strict or --geometry resample, which go by the headers."
+        )
+    words = f"the headers ask for it to be {found.words}" if found.kind == "reoriented" else found.words
+    return Aligned(truth.with_array(predicted.array), f"compared voxel by voxel although {words}")
+
+
+def _suspicion(predicted: LabelMap, truth: LabelMap) -> str:
+    """Return in words which of two maps seems to have been saved without its affine, "" if neither does."""
+    names = [
+        name
+        for name, labels in (("prediction", predicted), ("reference", truth))
+        if labels.affine is not None and np.array_equal(np.abs(labels.affine[:3, :3]) @ np.ones(3), np.ones(3))
+    ]
+    return f" (the {names[0]}'s affine is the identity, as of a map saved without one)" if len(names) == 1 else ""
 
 
 def compare(predicted: LabelMap, truth: LabelMap) -> Comparison:
@@ -277,9 +307,10 @@ def _resample(predicted: LabelMap, truth: LabelMap) -> LabelMap:
     corners = np.array([(*corner, 1) for corner in itertools.product(*((0, size - 1) for size in truth.array.shape))])
     reached = (corners @ mapping.T)[:, :dims]
     if (reached.max(axis=0) < -0.5).any() or (reached.min(axis=0) > np.array(predicted.array.shape) - 0.5).any():
+        equal = predicted.array.shape == truth.array.shape
         raise DataInvalid(
             "the prediction and its reference do not overlap in space, so resampling would leave nothing. "
-            "Correct the affines, or say --geometry tolerant if the voxels correspond."
+            f"Correct the affines{', or say --geometry voxels if the voxels correspond' if equal else ''}."
         )
     array: NDArray[np.integer[Any]] = ndimage.affine_transform(
         predicted.array,

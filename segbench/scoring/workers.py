@@ -14,6 +14,8 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from segbench.allocator import keep_pages
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 AHEAD = 2
@@ -128,6 +130,7 @@ def _begin(prepare: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     """Set a worker up: it leaves interrupts to the parent and does not outlive it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    keep_pages()
     prepare(*arguments)
 
 
