@@ -72,8 +72,10 @@ def on_common_box(predicted: LabelMap, truth: LabelMap) -> tuple[LabelMap, Label
     Returns:
         Prediction and reference, the prediction in the axes of the reference, and what was done in words.
     """
+    if not (predicted.cropped or truth.cropped):
+        return predicted, truth, ""
     places = (_usable(predicted), _usable(truth))
-    if not (predicted.cropped or truth.cropped) or places[0] is None or places[1] is None or truth.array.ndim != 3:
+    if places[0] is None or places[1] is None or truth.array.ndim != 3:
         return predicted, truth, ""
     mapping = np.linalg.inv(places[1]) @ places[0]  # index of the prediction -> index of the reference
     turn = np.rint(mapping[:3, :3])
