@@ -111,15 +111,17 @@ def is_map(name: str, case: str = "") -> bool:
 
 def leaves_of(folder: Path) -> list[Leaf]:
     """Return the folders below one that hold label maps; linked ones are not entered."""
-    found: list[tuple[Path, Leaf, bool]] = []
+    found: list[tuple[Path, Leaf]] = []
+    settled: set[Path] = set()
     for path in _walk(folder):
-        if any(path.is_relative_to(above) for above, _, settled in found if settled):
+        if not settled.isdisjoint(path.parents):
             continue  # the case has its label map; what is deeper made it
         files = files_in(path)
         if files.names:
-            leaf, settled = _leaf(path, folder, files)
-            found.append((path, leaf, settled))
-    return _apart([(path, leaf) for path, leaf, _ in found if leaf.files.names], folder)
+            leaf, by_name = _leaf(path, folder, files)
+            found.append((path, leaf))
+            settled |= {path} if by_name else set()
+    return _apart([(path, leaf) for path, leaf in found if leaf.files.names], folder)
 
 
 def _apart(found: Sequence[tuple[Path, Leaf]], root: Path) -> list[Leaf]:
