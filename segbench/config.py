@@ -173,7 +173,8 @@ class RunConfig:
 
         Args:
             data: what the configuration does not know: the revision of the data (where its files lie does not matter,
-                what they hold does), versions and edited code of the parts, precision and kind of device as resolved.
+                what they hold does), the split as it fell out, versions and edited code of the parts, precision and
+                kind of device as resolved.
         """
         return {"config": changes(self)[0], "recipe": Recipe.version, **data}
 

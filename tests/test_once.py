@@ -308,6 +308,17 @@ def test_mixed_precision_never_shares_a_name(tmp_path: Path) -> None:
     assert (identity["precision"], identity["device"]) == ("bf16-mixed", "cpu")
 
 
+def test_another_split_is_another_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where nobody asked for it: a list of folds appeared beside the data."""
+    first = run(asked(toy.configuration(), "dice"), tmp_path)
+    names = [f"toy_{index}" for index in range(6)]
+    folds = [{"train": names[2:], "val": names[:2]}]
+    monkeypatch.setattr(toy.Toy, "folds", lambda self: folds)
+    second = run(asked(toy.configuration(), "dice"), tmp_path)
+    assert second.trained and second.run_id != first.run_id
+    assert {row[0] for row in rows(second.folder)} == {"toy_0", "toy_1"}
+
+
 # ------------------------------------------------------------------------------------------------------------ decisions
 
 
