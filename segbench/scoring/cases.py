@@ -191,7 +191,8 @@ def _not_predicted(pair: Pair, setting: Setting) -> Outcome:
     try:
         reference = _reference(pair, setting, _no_overlaps(setting))
         truth, known = reference.labels, reference.known
-        _, truth, task, matched = by_names(truth, truth, setting.task)
+        asked = setting.task
+        _, truth, task, matched = (truth, truth, asked, ()) if setting.codes else by_names(truth, truth, asked)
         known = replace(known, values=_present(truth, task, setting.task)) if matched else known
         _, truth, customs = in_one_custom(truth, truth, setting.known, setting.ignore)
         return _with_values(known, truth) if customs else known
