@@ -16,8 +16,8 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from segbench import runner
-from segbench.cli import allocator, app
+from segbench import allocator, runner
+from segbench.cli import app
 from segbench.errors import PluginError
 from segbench.host import load_catalogue
 from segbench.training import memory
