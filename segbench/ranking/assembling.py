@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segbench.ranking.boards import Board, Entry, Place, Request, SeedStanding, Standing, Summary, TaskBoard
 from segbench.ranking.chunks import Scores
-from segbench.ranking.grid import Floats, Grid, Names
-from segbench.ranking.grouping import attainable_notes, groups_of, mean_case_ranks, smallest_adjusted_p
+from segbench.ranking.grid import Floats, Grid, Measure, Names
+from segbench.ranking.grouping import MeanRanks, attainable_notes, groups_of, mean_case_ranks, smallest_adjusted_p
 from segbench.ranking.ranked import Ranked, firm_places, places_of
 from segbench.ranking.robustness import (
     SeedView,
@@ -41,7 +42,6 @@ def board_of(item: Ranked, scores: Scores, names: Names, request: Request) -> Bo
     """
     grid = item.grid
     facts = _facts(grid, request)
-    cases = facts.scored.sum(axis=1)
     views = seed_views(scores, names, item, request)
     letters = _Letters(item, views, request)
     others, taus = agreement(item, request)
@@ -55,7 +55,7 @@ def board_of(item: Ranked, scores: Scores, names: Names, request: Request) -> Bo
         metrics={m.metric: m for m in sorted(grid.measures, key=lambda m: m.metric not in item.headline)},
         entries=_entries(item, places, facts, views, letters.of_board()),
         tasks=_tasks(item, facts, views, letters, request),
-        notes=(*grid.notes, *_changed_metrics(grid), *_attainable(grid, cases, request)),
+        notes=(*grid.notes, *_changed_metrics(grid), *_attainable(grid, facts.cases, request)),
         agreement=others,
         headline=item.headline,
         taus=taus,
@@ -82,54 +82,93 @@ def _attainable(grid: Grid, cases: NDArray[np.int_], request: Request) -> list[s
 
 @dataclass(frozen=True)
 class _Facts:
-    """Of a grid: which cases count ``(T, n)``; values shown, values without a number and absent rows ``(T, n, K)``.
+    """What a grid says apart from ranks.
 
-    ``skips`` ``(T,)`` says whether the mean of the values shown leaves out those without a number.
+    Attributes:
+        cases: ``(T,)`` how many count.
+        summaries: T lists of K, of the values shown.
+        missing: ``(T, K)`` how many values are missing.
+        columns: metric -> K summaries of the means over labels.
+        missed: ``(K,)`` structures that were missed: once, however many metrics say so.
     """
 
-    scored: NDArray[np.bool_]
-    shown: Floats
-    undefined: NDArray[np.int_]
-    absent: NDArray[np.bool_]
-    skips: NDArray[np.bool_]
+    cases: NDArray[np.int_]
+    summaries: list[list[Summary]]
+    missing: NDArray[np.int_]
+    columns: dict[str, list[Summary]]
+    missed: NDArray[np.int_]
+
+
+@dataclass
+class _Column:
+    """Of a metric: the sum over labels of the values shown, how many there are ``(n, K)``, values without a number."""
+
+    skips: bool
+    total: Floats | float = 0.0
+    count: NDArray[np.int_] | int = 0
+    undefined: NDArray[np.int_] | int = 0
+
+    def add(self, shown: Floats, undefined: NDArray[np.int_]) -> None:
+        """Add some labels ``(T, n, K)``."""
+        gaps = np.isnan(shown)
+        self.total = self.total + (np.where(gaps, 0.0, shown) if gaps.any() else shown).sum(axis=0)
+        self.count = self.count + (~gaps).sum(axis=0)
+        self.undefined = self.undefined + undefined.sum(axis=(0, 1))
+
+    def summaries(self) -> list[Summary]:
+        """Return the summary of every competitor over cases."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            averaged = np.asarray(self.total / self.count)
+        return _summaries(averaged[None], np.asarray(self.undefined)[None], np.array([self.skips]))[0]
 
 
 def _facts(grid: Grid, request: Request) -> _Facts:
-    scored = grid.scored()
-    absent = (grid.rows == 0) & scored[:, :, None]
-    shown, skips = shown_values(grid, request.missing), leaves_out(grid, request.missing)
-    return _Facts(scored, shown, grid.undefined + absent, absent, skips)
+    cases, summaries, missing = [], [], []
+    columns: dict[str, _Column] = {}
+    missed: dict[str, Any] = {}
+    for _, part in grid.blocks():
+        scored = part.scored()
+        absent = (part.rows == 0) & scored[:, :, None]
+        shown, skips = shown_values(part, request.missing), leaves_out(part, request.missing)
+        undefined = part.undefined + absent
+        cases.append(scored.sum(axis=1))
+        summaries += _summaries(shown, undefined.sum(axis=1), skips)
+        missing.append(np.maximum(part.missed, undefined).sum(axis=1))
+        for metric, its in _tasks_by(part, lambda measure: measure.metric).items():
+            columns.setdefault(metric, _Column(bool(skips[its[0]]))).add(shown[its], undefined[its])
+        for label, its in _tasks_by(part, lambda measure: measure.label).items():
+            most = np.maximum(part.missed[its], absent[its]).max(axis=0)
+            missed[label] = np.maximum(missed.get(label, 0), most)
+    return _Facts(
+        cases=np.concatenate(cases),
+        summaries=summaries,
+        missing=np.concatenate(missing),
+        columns={metric: column.summaries() for metric, column in columns.items()},
+        missed=np.sum([most.sum(axis=0) for most in missed.values()], axis=0),
+    )
 
 
 def _entries(
     item: Ranked, places: Sequence[Place], facts: _Facts, views: list[SeedView], groups: list[str]
 ) -> tuple[Entry, ...]:
     grid = item.grid
-    missed = np.zeros(len(grid.competitors), dtype=int)
-    for label in {measure.label for measure in grid.measures}:  # missed once, however many metrics say so
-        its = [t for t, measure in enumerate(grid.measures) if measure.label == label]
-        missed += np.maximum(grid.missed[its], facts.absent[its]).max(axis=0).sum(axis=0)
-    columns: dict[str, list[Summary]] = {}
-    for metric, its in _tasks_of_metrics(grid).items():
-        averaged = mean_over_cases(facts.shown[its], axis=0)[None]  # (1, n, K)
-        columns[metric] = _summaries(averaged, facts.undefined[its].sum(axis=(0, 1))[None], facts.skips[its[:1]])[0]
     by_seed = _places_by_seed(views)
     spreads = _seed_spreads(grid, views)
     entries = []
     for place in places:
         k = grid.competitors.index(place.method)
-        summaries = {metric: column[k] for metric, column in columns.items()}
+        summaries = {metric: column[k] for metric, column in facts.columns.items()}
         seeds = tuple(by_seed.get(place.method, ()))
         own = spreads.get(place.method, {})
-        entries.append(Entry(place, grid.seeds[k], int(missed[k]), summaries, groups[k], seeds, own))
+        entries.append(Entry(place, grid.seeds[k], int(facts.missed[k]), summaries, groups[k], seeds, own))
     return tuple(entries)
 
 
-def _tasks_of_metrics(grid: Grid) -> dict[str, list[int]]:
-    """Return the indices of each metric's tasks."""
+def _tasks_by(grid: Grid, name_of: Callable[[Measure], str]) -> dict[str, list[int]]:
+    """Return the indices of the tasks of each metric or label."""
     found: dict[str, list[int]] = {}
     for t, measure in enumerate(grid.measures):
-        found.setdefault(measure.metric, []).append(t)
+        found.setdefault(name_of(measure), []).append(t)
     return found
 
 
@@ -145,7 +184,7 @@ def _seed_spreads(grid: Grid, views: list[SeedView]) -> dict[str, dict[str, floa
     """Return method -> metric -> sd over seeds of the mean over cases and labels."""
     means: dict[str, dict[str, list[float]]] = {}
     for view in views:
-        for metric, its in _tasks_of_metrics(view.ranked.grid).items():
+        for metric, its in _tasks_by(view.ranked.grid, lambda measure: measure.metric).items():
             over_labels = mean_over_cases(view.means[its], axis=0)
             for method, mean in zip(view.ranked.grid.competitors, over_labels.tolist(), strict=True):
                 means.setdefault(method, {}).setdefault(metric, []).append(mean)
@@ -190,14 +229,28 @@ class _Letters:
         used = np.flatnonzero(item.weights)
         if used.size == 1:
             return self.of_task(int(used[0]), order)
-        ranks = mean_case_ranks(self.ranks, item.weights)
+        ranks = self._board_ranks()
         return groups_of(ranks, -1, order, self.request.decimals, self._doubt(None, ranks) if self.means else None)
+
+    def _board_ranks(self) -> Floats:
+        """Return every case's mean rank over the headline ``(n, K)``."""
+        item = self.item
+        if item.case_means is not None:
+            return item.case_means
+        if item.case_ranks is not None:
+            return mean_case_ranks(item.case_ranks, item.weights)
+        means = MeanRanks()
+        for block, part in item.grid.blocks():
+            means.add(_ranks_of(part, self.request), item.weights[block])
+        result = means.result()
+        return np.full((len(item.grid.cases), len(self.names)), np.nan) if result is None else result
 
     def of_task(self, t: int, order: NDArray[np.intp]) -> list[str]:
         """Return the letters of one task; what is missing is worse than every value, unless it is dropped."""
         grid, missing = self.item.grid, self.request.missing
-        measure, scored = grid.measures[t], grid.scored()[t]
-        values = grid.values("worst" if missing is None else missing)[t][scored]
+        alone = grid.part(slice(t, t + 1))
+        measure, scored = grid.measures[t], alone.scored()[0]
+        values = alone.values("worst" if missing is None else missing)[0][scored]
         if missing != "drop":
             values = np.where(np.isnan(values), worst_for_tests(values, measure.direction), values)
         doubt = self._doubt((measure.label, measure.metric), self.ranks[t][scored]) if self.means else None
@@ -206,9 +259,11 @@ class _Letters:
 
 def _case_ranks(item: Ranked, request: Request) -> Floats:
     """Return ranks within cases ``(T, n, K)``, NaN where a case does not count; the scheme's own if it made them."""
-    if item.case_ranks is not None:
-        return item.case_ranks
-    grid = item.grid
+    return _ranks_of(item.grid, request) if item.case_ranks is None else item.case_ranks
+
+
+def _ranks_of(grid: Grid, request: Request) -> Floats:
+    """Return ranks within cases ``(T, n, K)``, NaN where a case does not count."""
     direction = np.array([measure.direction for measure in grid.measures])[:, None, None]
     values = grid.values("worst" if request.missing is None else request.missing) * direction
     ranks = case_ranks(values, 1, "drop" if request.missing == "drop" else None, "average")
@@ -220,9 +275,8 @@ def _tasks(
     item: Ranked, facts: _Facts, views: list[SeedView], letters: _Letters, request: Request
 ) -> tuple[TaskBoard, ...]:
     """Return the standings of every task."""
-    grid, names, cases = item.grid, item.grid.competitors, facts.scored.sum(axis=1)
-    missing = np.maximum(grid.missed, facts.undefined).sum(axis=1)
-    summaries = _summaries(facts.shown, facts.undefined.sum(axis=1), facts.skips)
+    grid, names, cases = item.grid, item.grid.competitors, facts.cases
+    missing, summaries = facts.missing, facts.summaries
     lettered = tests_are_cheap(grid, request)
     by_seed = _standings_by_seed(views)
     smallest = {
@@ -258,10 +312,15 @@ def _standings_by_seed(views: list[SeedView]) -> dict[tuple[str, str, str], list
 
 def _summaries(values: Floats, undefined: NDArray[np.int_], skips: NDArray[np.bool_]) -> list[list[Summary]]:
     """Summarise ``(T, n, K)`` values over cases, given counts of undefined ones ``(T, K)``, skipped or not ``(T,)``."""
-    mean = mean_over_cases(values, axis=1)
-    count = (~np.isnan(values)).sum(axis=1)
+    gaps = np.isnan(values)
+    count = values.shape[1] - gaps.sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        squares = np.nansum((values - mean[:, None]) ** 2, axis=1)
+        if gaps.any():
+            mean = np.where(gaps, 0.0, values).sum(axis=1) / count
+            squares = np.nansum((values - mean[:, None]) ** 2, axis=1)
+        else:
+            mean = values.mean(axis=1)
+            squares = ((values - mean[:, None]) ** 2).sum(axis=1)
         sd = np.where(count > 1, np.sqrt(squares / (count - 1)), np.nan)
     left_out = np.where(skips[:, None], undefined, 0)
     return [
