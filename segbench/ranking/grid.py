@@ -120,22 +120,18 @@ class Grid:
         return dataclasses.replace(self, notes=list(self.notes), **changes)
 
     def blocks(self) -> Iterator[tuple[slice, Grid]]:
-        """Yield the measures a few at a time, as grids whose arrays are views: what is made of them stays small.
-
-        A small grid is one block.
-        """
+        """Yield the measures a few at a time, as grids: what is made of them stays small. A small grid is one block."""
         step = max(1, _BLOCK // max(1, len(self.cases) * len(self.competitors)))
-        if step >= len(self.measures):
-            yield slice(0, len(self.measures)), self
-            return
         for start in range(0, len(self.measures), step):
             which = slice(start, start + step)
             yield which, self.part(which)
 
     def part(self, which: slice) -> Grid:
-        """Return the grid of consecutive measures; its arrays are views."""
-        names = ("measures", "total", "rows", "undefined", "missed", "absent", "lowest", "largest")
-        return dataclasses.replace(self, **{name: getattr(self, name)[which] for name in names})
+        """Return the grid of consecutive measures, in memory by competitor, measure and case."""
+        changes = {name: getattr(self, name)[which] for name in ("measures", "lowest", "largest")}
+        for name in ("total", "rows", "undefined", "missed", "absent"):
+            changes[name] = np.ascontiguousarray(getattr(self, name)[which].transpose(2, 0, 1)).transpose(1, 2, 0)
+        return dataclasses.replace(self, **changes)
 
     def penalty(self, measure: int) -> float:
         """Return what a missing value is worth in a mean: never better than a value that was observed.
@@ -160,7 +156,9 @@ class Grid:
 
     def observed(self) -> Floats:
         """Return the mean of the defined values ``(T, n, K)``, NaN where there is none."""
-        gaps = self._gaps()
+        return self._observed(self._gaps())
+
+    def _observed(self, gaps: tuple[NDArray[np.intp], ...]) -> Floats:
         result = self._mean()
         defined = self.rows[gaps] - self.undefined[gaps]
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -193,9 +191,9 @@ class Grid:
 
     def shown_worst(self) -> Floats:
         """Return ``observed`` with 0 for what is missing where ``zero_is_worst``, substituted before averaging."""
-        result = self.observed()
-        zero = np.array([self.zero_is_worst(t) for t in range(len(self.measures))], dtype=bool)
         gaps = self._gaps()
+        result = self._observed(gaps)
+        zero = np.array([self.zero_is_worst(t) for t in range(len(self.measures))], dtype=bool)
         here = tuple(index[zero[gaps[0]]] for index in gaps)
         rows = self.rows[here]
         means = self.total[here] / np.maximum(rows, 1)
@@ -206,7 +204,9 @@ class Grid:
 
     def _gaps(self) -> tuple[NDArray[np.intp], ...]:
         """Return the places (three index arrays) where not every repetition has a value."""
-        return np.nonzero((self.undefined > 0) | (self.rows == 0))
+        odd = (self.undefined > 0) | (self.rows == 0)
+        k, t, c = np.nonzero(odd.transpose(2, 0, 1))  # the order in memory
+        return t, c, k
 
     def _mean(self) -> Floats:
         """Return the mean over repetitions where all have values ``(T, n, K)``; anything elsewhere."""
@@ -223,8 +223,11 @@ def _steady(means: Floats, rows: Counts) -> Floats:
     several = rows > 1
     if several.any():
         bits = means.view(np.int64)
-        half = (1 << (_DROPPED - 1)) - 1 + ((bits >> _DROPPED) & 1)  # halves to even
-        np.copyto(bits, (bits + half) & (-1 << _DROPPED), where=several)
+        rounded = (bits >> _DROPPED) & 1
+        rounded += (1 << (_DROPPED - 1)) - 1  # halves to even
+        rounded += bits
+        rounded &= -1 << _DROPPED
+        np.copyto(bits, rounded, where=several)
     return means
 
 

@@ -125,7 +125,7 @@ def _by_run(chunk: Chunk, scores: Scores) -> Iterator[tuple[tuple[int, ...], Chu
     for rows in np.split(order, edges):
         unit = tuple(code if isinstance(code, int) else int(code[rows[0]]) for code in codes)
         part = {name: code if isinstance(code, int) else code[rows] for name in _TRUTH for code in [chunk.codes[name]]}
-        yield unit, Chunk(len(rows), part, chunk.value[rows])
+        yield unit, Chunk(len(rows), part, np.empty(0))  # only codes are looked at
 
 
 def _truths_in(chunk: Chunk, scores: Scores) -> NDArray[np.int64]:
