@@ -306,7 +306,7 @@ def test_a_prior_that_fails_is_named(data: Path) -> None:
         (("bare", "--prior", "prior.csv"), 3, "predictions: expected label maps (.nii.gz, say) in bare, found none"),
         (("p", "--prior", "prior.csv", "--csv", "bare"), 2, "found a folder. Say --csv bare/audit.csv"),
         (("p", "--prior", "prior.csv", "--csv", "prior.csv/a.csv"), 2, "expected prior.csv to be a folder"),
-        (("p", "--prior", "prior.csv", "--geometry", "loose"), 2, "expected one of strict, tolerant, resample"),
+        (("p", "--prior", "prior.csv", "--geometry", "loose"), 2, "expected one of strict, tolerant, voxels, resample"),
         (("p", "--prior", "prior.csv", "--labels", "no.csv"), 3, "--labels no.csv: expected a file"),
         (("p", "--prior", "prior.csv", "--labels", "bare"), 3, "found a folder"),
         (("p", "--prior", "prior.csv", "--labels", "LV"), 2, "give the value too, such as LV=1"),
