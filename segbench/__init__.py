@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from segbench.atomic import atomically as atomically
+    from segbench.boxes import memory_order as memory_order
     from segbench.boxes import value_boxes as value_boxes
     from segbench.config import Augmentation as Augmentation
     from segbench.config import Recipe as Recipe
@@ -94,7 +95,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "segbench.atomic": ("atomically",),
-    "segbench.boxes": ("value_boxes",),
+    "segbench.boxes": ("memory_order", "value_boxes"),
     "segbench.config": ("Augmentation", "Recipe", "RunConfig"),
     "segbench.contracts": (
         "FIXED_SAMPLES",

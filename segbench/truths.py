@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
+
+from segbench.boxes import value_boxes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,25 +29,34 @@ def truth_digest(labels: LabelMap) -> str:
     Equal for equal values on equal grids whatever their dtype and memory order; a slice stored as a volume of one
     slice is that slice; a spacing counts with four digits, because headers keep single precision. Where the label is
     unknown (-1) is part of it; where the patient lay in the scanner is not. Where nothing says what a pixel
-    measures the spacing is ``px``.
+    measures the spacing is ``px``. Of the values only the box outside which all is background is read.
 
     Args:
         labels: integer ``(D, H, W)`` or ``(H, W)``.
     """
     array, spacing = labels.array, labels.spacing
+    sides = [slice(min(one.start for one in side), max(one.stop for one in side)) for side in _sides(labels)]
+    box = sides or [slice(0, 0)] * array.ndim
     if array.ndim == 3 and array.shape[0] == 1:
-        array, spacing = array[0], spacing[-2:]
-    digest = hashlib.sha256(_canonical(array).data).hexdigest()[:DIGITS]
+        array, spacing, box = array[0], spacing[-2:], box[-2:]
+    where = ",".join(f"{side.start}-{side.stop}" for side in box)
+    digest = hashlib.sha256(where.encode())
+    digest.update(_canonical(array[tuple(box)], value_boxes(labels)).data)
     shape = "x".join(map(str, array.shape))
-    sides = "px" if labels.unit == "px" else ",".join(f"{side:.4g}" for side in spacing)
-    return f"{shape}@{sides}:{digest}"
+    size = "px" if labels.unit == "px" else ",".join(f"{side:.4g}" for side in spacing)
+    return f"{shape}@{size}:{digest.hexdigest()[:DIGITS]}"
 
 
-def _canonical(array: NDArray[np.integer[Any]]) -> NDArray[Any]:
-    """Return the values in C order and in a dtype that depends on the values alone."""
+def _sides(labels: LabelMap) -> list[tuple[slice, ...]]:
+    """Return the sides of the boxes of all values, axis by axis; [] if all is background."""
+    return list(zip(*value_boxes(labels).values(), strict=True))
+
+
+def _canonical(array: NDArray[np.integer[Any]], values: Iterable[int]) -> NDArray[Any]:
+    """Return the array in C order and in a dtype that depends on its values alone."""
     import numpy as np
 
-    low, high = (int(array.min()), int(array.max())) if array.size else (0, 0)
+    low, high = min(values, default=0), max(values, default=0)
     kind = np.uint8 if low >= 0 and high < 256 else np.int16 if low >= -(2**15) and high < 2**15 else np.int64
     return np.ascontiguousarray(array, dtype=kind)
 

@@ -16,8 +16,8 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from segbench import runner
-from segbench.cli import allocator, app
+from segbench import allocator, runner
+from segbench.cli import app
 from segbench.errors import PluginError
 from segbench.host import load_catalogue
 from segbench.training import memory
@@ -118,7 +118,7 @@ def test_the_host_of_a_run_draws_on_where_it_was(tmp_path: Path) -> None:
 
 def test_only_the_command_line_tunes_the_allocator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     naming = [path for path in (ROOT / "segbench").rglob("*.py") if "mallopt" in path.read_text()]
-    assert [path.relative_to(ROOT / "segbench").as_posix() for path in naming] == ["cli/allocator.py"]
+    assert [path.relative_to(ROOT / "segbench").as_posix() for path in naming] == ["allocator.py"]
     calls: list[str] = []
     monkeypatch.setattr(allocator, "keep_pages", lambda: calls.append("tuned"))
     toy.go(tmp_path, CATALOGUE)

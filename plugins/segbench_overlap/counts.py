@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench import LabelMap, Structure, value_boxes
+from segbench import LabelMap, Structure, memory_order, value_boxes
 
 MEMO = "segbench_overlap.counts"
 _CHUNK = 1 << 18
@@ -156,7 +156,7 @@ def _runs(
     """Yield the values of both arrays where one of them changes and how many voxels they stay so; None = one each."""
     if not truth.size:
         return
-    order = sorted(range(truth.ndim), key=lambda axis: -abs(truth.strides[axis]))  # memory order is fastest
+    order = memory_order(truth)
     predicted, truth = predicted.transpose(order), truth.transpose(order)
     slices = max(1, _CHUNK // max(1, truth[0].size))
     change = np.ones(min(slices, len(truth)) * truth[0].size, dtype=np.bool_)

@@ -102,6 +102,7 @@ class BoundaryIoU(MaskMetric):
     """
 
     name = "boundary_iou"
+    version = "2"
     family = "boundary"
     preference = 1
     summary = "IoU of the bands along the inner boundaries"
@@ -178,7 +179,8 @@ class BettiDifference(MaskMetric):
     The mask is the union of its closed voxels: foreground connected over faces, edges and corners (26 neighbours in 3D,
     8 in 2D), background over faces. b0 counts components, b1 tunnels (holes in 2D), b2 cavities (0 in 2D); they obey
     b0 − b1 + b2 = χ with the Euler characteristic χ = vertices − edges + faces − cubes of that union. Empty masks have
-    Betti numbers 0; the value is always defined.
+    Betti numbers 0: the error of b0 is always defined; those of b1 and b2 have no value where one mask is empty,
+    because a missed structure without tunnels or cavities would be perfect.
     """
 
     source = "https://doi.org/10.1109/TPAMI.2020.3013679"
@@ -229,6 +231,10 @@ class BettiOne(BettiDifference):
     """Error of b1, the number of tunnels through the structure (of holes in 2D); see ``BettiDifference``."""
 
     name = "betti_1"
+    version = "2"
+    asks_always = False
+    both_empty = 0.0
+    one_empty = None
     summary = "Error of Betti number 1: tunnels (holes in 2D)"
     order = 1
 
@@ -242,6 +248,10 @@ class BettiTwo(BettiDifference):
     """Error of b2, the number of closed cavities (0 in 2D); see ``BettiDifference``."""
 
     name = "betti_2"
+    version = "2"
+    asks_always = False
+    both_empty = 0.0
+    one_empty = None
     summary = "Error of Betti number 2: cavities"
     order = 2
 

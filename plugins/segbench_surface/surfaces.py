@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench import LabelMap, Structure, value_boxes
+from segbench import LabelMap, Structure, memory_order, value_boxes
 from segbench_surface.distances import SurfaceDistances, check, distances_each
 from segbench_surface.packing import Words, pack_aligned
 from segbench_surface.surfels import SurfelDistances, surfel_distances
 
 if TYPE_CHECKING:
-    from segbench.types import Status
+    from segbench import Status
 
 MEMO = "segbench_surface.surfaces"
 _CHUNK = 1 << 19
@@ -107,8 +107,7 @@ class _Places:
 
     def __init__(self, predicted: LabelMap, truth: LabelMap) -> None:
         check(predicted.array.shape, truth.array.shape, truth.spacing)
-        strides = truth.array.strides
-        self._order = sorted(range(len(strides)), key=lambda axis: -abs(strides[axis]))  # memory order is fastest
+        self._order = memory_order(truth.array)
         self.arrays = predicted.array.transpose(self._order), truth.array.transpose(self._order)
         self.spacing = [truth.spacing[axis] for axis in self._order]
         self.axes = list(range(truth.array.ndim))

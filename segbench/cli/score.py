@@ -88,7 +88,7 @@ def predict_command(
 
     The label maps stand on the board beside the run's own, as a variant.
     """
-    from segbench.cli.allocator import keep_pages
+    from segbench.allocator import keep_pages
     from segbench.cli.progress import RichReporter
     from segbench.cli.run import document, tell
     from segbench.runner import predict

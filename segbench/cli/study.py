@@ -148,7 +148,7 @@ def _look(cells: list[tuple[str, Cell]], sources: Sources, *, say: bool) -> list
 
 def _run(cells: list[tuple[str, Cell]], sources: Sources) -> list[Attempt]:
     """Run cell after cell; what fails is said once, and the next one goes on."""
-    from segbench.cli.allocator import keep_pages
+    from segbench.allocator import keep_pages
     from segbench.cli.progress import RichReporter
     from segbench.studies.running import attempt
 

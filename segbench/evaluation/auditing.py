@@ -149,7 +149,7 @@ def _cleaned(
 
 def _status(maps: Mapping[str, LabelMap], task: Task, problems: list[str]) -> Status:
     """Return whether something is segmented, and say which labels of the reference the prediction lacks."""
-    present = {role: {value for value in values_in(labels.array) if value > 0} for role, labels in maps.items()}
+    present = {role: {value for value in values_in(labels) if value > 0} for role, labels in maps.items()}
     if not present["prediction"]:
         problems.append("the prediction is empty: background everywhere; it is not in the means")
         return "both_empty" if present.get("reference") == set() else "pred_empty"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from segbench.errors import Incompatible
 from segbench.evaluation.declarations import Declaration
@@ -60,17 +59,23 @@ def _with_archive(pair: Pair, chain: Chain) -> Pair:
     return replace(pair, fault=f"decision {chain.text} needs probabilities, and {archive.name} holds none")
 
 
-def classes_of(task: Task, declared: Declaration, pairs: Sequence[Pair]) -> Task:
+def classes_of(task: Task, declared: Declaration, pairs: Sequence[Pair], codes: Sequence[int]) -> Task:
     """Return the classes between which is decided: those declared, else those that are scored.
 
     Args:
         task: what is scored.
         declared: what the folders say.
         pairs: with their archives.
+        codes: see ``labelling.codes_of``.
 
     Raises:
-        Incompatible: if probabilities are of regions, which overlap.
+        Incompatible: if probabilities are of regions, which overlap, or label values are no positions.
     """
+    if codes:
+        raise Incompatible(
+            f"--decision: expected label values 0, 1, 2, ... as decisions make them, found values up to {max(codes)}. "
+            f"Leave it out, or renumber the label maps."
+        )
     regions = [name for name, values in declared.structures.items() if len(values) > 1]
     if regions and any(pair.probabilities for pair in pairs):
         raise Incompatible(
@@ -81,8 +86,3 @@ def classes_of(task: Task, declared: Declaration, pairs: Sequence[Pair]) -> Task
     if not named or regions or max(values[0] for values in named.values()) < len(task.labels) - 1:
         return task
     return replace(task_of(task.name, task.revision, named), synthetic=task.synthetic)
-
-
-def hashed_files(pair: Pair) -> list[Path]:
-    """Return the files that make a case's prediction."""
-    return list(dict.fromkeys(path for path in (pair.predicted, pair.probabilities) if path is not None))

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from segbench.contracts import Metric
-from segbench.evaluation.deciding import hashed_files
 from segbench.evaluation.layouts import Layout
 from segbench.files.filenames import content_hash
 from segbench.params import fingerprint, to_json
@@ -18,15 +17,26 @@ from segbench.scoring.pairs import Pair
 def hashes_of(pairs: Sequence[Pair], jobs: int) -> list[tuple[str, str | None]]:
     """Return the content hashes of reference and prediction of every pair."""
     with ThreadPoolExecutor(jobs) as threads:  # hashing releases the interpreter
-        truths = threads.map(lambda pair: content_hash(pair.truth), pairs)
+        truths = threads.map(_reference, pairs)
         predicted = threads.map(_prediction, pairs)
         return list(zip(truths, predicted, strict=True))
 
 
+def _reference(pair: Pair) -> str:
+    return _layered(pair.truth_layers) if pair.truth_layers else content_hash(pair.truth)
+
+
 def _prediction(pair: Pair) -> str | None:
     """Return the hash of the files that make a prediction."""
-    files = [content_hash(path) for path in hashed_files(pair)]
-    return files[0] if len(files) == 1 else fingerprint(files) if files else None
+    if pair.predicted_layers:
+        return _layered(pair.predicted_layers)
+    found = list(dict.fromkeys(path for path in (pair.predicted, pair.probabilities) if path is not None))
+    hashes = [content_hash(path) for path in found]
+    return hashes[0] if len(hashes) == 1 else fingerprint(hashes) if hashes else None
+
+
+def _layered(layers: Sequence[tuple[str, Path]]) -> str:
+    return fingerprint(sorted((name, content_hash(path)) for name, path in layers))
 
 
 def identity(

@@ -44,6 +44,13 @@ class Template:
         return self.run.task
 
     @property
+    def structures(self) -> dict[str, tuple[int, ...]]:
+        """Structure -> its values in the files."""
+        if self.trained:
+            return {one.name: one.values for one in self.task.structures}
+        return {str(name): tuple(values) for name, values in self.run.record["structures"]}
+
+    @property
     def trained(self) -> bool:
         """Whether it was trained here, so that its task names every label value there is."""
         return "task" in self.run.record

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from segbench.errors import DataInvalid
-from segbench.results import SCHEMA, conform, open_scores
+from segbench.results import SCHEMA, absent, conform, open_scores
 
 Codes = int | NDArray[np.int32]
 Stamp = tuple[int, int]
@@ -63,7 +63,7 @@ def read_group(
             return None
         group = reader.metadata.row_group(index)
         stored = {column.path_in_schema: column for column in map(group.column, range(group.num_columns))}
-        constants = _constants(stored, group.num_rows, columns)
+        constants = _constants(stored, group.num_rows, columns) | absent(stored, columns)
         later = () if kept else _NUMBERS
         wanted = [name for name in (*columns, "value") if name not in constants and name not in later]
         keys = _keys(file, stored, group.num_rows, set(wanted) - set(_NUMBERS), reader.schema_arrow)

@@ -33,13 +33,13 @@ def in_all(outcomes: Sequence[Outcome], setting: Setting) -> tuple[list[Outcome]
         why = "unknown in the dataset" if setting.ignore is None else f"ignore label {setting.ignore}"
         what = f"{left_out} voxels are left out ({why}) in {some} of {len(outcomes)} references"
         problems.append(CaseProblem("", "note", what))
-    nowhere = [one for one in setting.task.structures if not values & set(one.values)] if read else []
+    nowhere = [one for one in setting.task.structures if not values & set(setting.stored(one.values))] if read else []
     if not nowhere:
         return list(outcomes), tuple(problems)
     nothing_left = len(nowhere) == len(setting.task.structures)
     shown = f"their label values are {first_few(sorted(values), 12)}"
     if nothing_left and setting.dataset is None:  # else nobody named values
-        wanted = ", ".join(_named(one) for one in nowhere[:8])
+        wanted = ", ".join(_named(one, setting) for one in nowhere[:8])
         raise DataInvalid(
             f"None of the structures asked for ({wanted}) is in any of {len(read)} references; {shown}. "
             f"Correct --labels or the file that names them."
@@ -48,13 +48,13 @@ def in_all(outcomes: Sequence[Outcome], setting: Setting) -> tuple[list[Outcome]
     for one in nowhere:
         predicted = sum(_predicted(outcome, one.name) for outcome in outcomes)
         falsely = f", although {predicted} predictions have it" if predicted else ""
-        what = f"{_named(one)} is in none of {len(read)} references and is not scored{falsely}; {shown}"
+        what = f"{_named(one, setting)} is in none of {len(read)} references and is not scored{falsely}; {shown}"
         problems.append(CaseProblem("", "labels" if setting.asked or predicted or nothing_left else "note", what))
     return kept, tuple(problems)
 
 
-def _named(structure: Structure) -> str:
-    return f"{structure.name} = {', '.join(map(str, structure.values))}"
+def _named(structure: Structure, setting: Setting) -> str:
+    return f"{structure.name} = {', '.join(map(str, setting.stored(structure.values)))}"
 
 
 def _without(outcome: Outcome, names: set[str]) -> Outcome:

@@ -264,7 +264,7 @@ def test_labels_regions_and_ignored_voxels(tmp_path: Path) -> None:
     assert values(labels=["tumour"]) == {"tumour": (3, -1.0)}
     with pytest.raises(UnknownName, match="Did you mean 'tumour'"):
         values(labels=["tumor"])
-    for wrong in ({"labels": {"x": 0}}, {"labels": [70_000]}, {"regions": {"x": []}}):
+    for wrong in ({"labels": {"x": 0}}, {"labels": [2**53 + 1]}, {"regions": {"x": []}}):
         with pytest.raises(UsageError):
             values(**wrong)
 
@@ -336,6 +336,17 @@ def test_a_structure_that_no_reference_has_is_named_not_perfect(tmp_path: Path, 
     assert "apex" not in result.table["label_name"].to_pylist()
 
 
+def test_white_masks_have_their_structure_whether_predicted_or_not(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        save(tmp_path / "truth", name, 255, 255, 0)
+    save(tmp_path / "pred", "a", 1, 0, 0)
+    options: dict[str, Any] = {"metrics": ["dice"], "catalogue": load_catalogue(), "labels": {"polyp": 1}}
+    result = run(tmp_path, tmp_path / "pred", tmp_path / "truth", **options)
+    assert result.table["value"].to_pylist() == [pytest.approx(2 / 3), None]
+    save(tmp_path / "truth", "a", 0)
+    assert statuses(run(tmp_path, tmp_path / "pred", tmp_path / "truth", **options))["b"] == {"missing"}
+
+
 def test_other_names_for_the_same_values_are_another_revision(tmp_path: Path) -> None:
     predicted, truth = folders(tmp_path)
 
@@ -367,6 +378,21 @@ def test_negative_reference_values_are_background_and_said_to_be(tmp_path: Path,
     assert f"{48 * slices} voxels are left out" in what(left_out, "")
     truths = {one.table["truth"].to_pylist()[0] for one in (result, left_out)}
     assert len(truths) == 2  # scored against another truth
+
+
+def test_distances_are_symmetric_where_a_header_contradicts_itself(tmp_path: Path) -> None:
+    affine, mask = np.diag([0.8, 0.8, 2.5, 1.0]), np.zeros((24, 24, 24), np.uint8)
+    mask[5:15, 6:16, 8:18] = 1
+    odd = nibabel.Nifti1Image(mask, affine)
+    odd.header["pixdim"][1:4], odd.header["qform_code"] = 1, 0
+    for part, image in (("a", odd), ("b", nibabel.Nifti1Image(np.roll(mask, 2, 2), affine))):
+        (tmp_path / part).mkdir()
+        nibabel.save(image, tmp_path / part / "c.nii.gz")
+    for first, second, who in (("a", "b", "prediction"), ("b", "a", "reference")):
+        options: dict[str, Any] = {"metrics": ["hd"], "catalogue": load_catalogue()}
+        result = run(tmp_path, tmp_path / first, tmp_path / second, **options)
+        assert result.table["value"].to_pylist() == pytest.approx([5.0])  # two slices of 2.5 mm
+        assert what(result, "c").startswith(f"{who} contradicts itself") and result.complete
 
 
 def test_only_the_ignore_label_is_left_out(tmp_path: Path) -> None:

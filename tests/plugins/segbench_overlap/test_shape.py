@@ -13,7 +13,15 @@ from scipy import ndimage
 
 from segbench import LabelMap, Metric, PluginError, Structure, Task, UsageError
 from segbench_overlap.masks import betti_numbers, count_components, euler_characteristic, inner_band, joint_masks
-from segbench_overlap.shape import BoundaryIoU, CentrelineDice, CentroidDistance, Components
+from segbench_overlap.shape import (
+    BettiOne,
+    BettiTwo,
+    BettiZero,
+    BoundaryIoU,
+    CentrelineDice,
+    CentroidDistance,
+    Components,
+)
 from segbench_overlap.skeletons import skeleton, thinned
 
 TASK = Task("test", "1", ("background", "organ"))
@@ -107,6 +115,16 @@ def test_a_band_as_wide_as_the_mask_gives_the_iou() -> None:
     predicted, truth = random.random((2, 9, 9, 9)) < 0.5
     expected = (predicted & truth).sum() / (predicted | truth).sum()
     assert value(BoundaryIoU(width=99.0), predicted, truth, (1.0, 2.0, 1.0)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("side", [0.3, 0.7, 0.8, 1.1, 2.4, 3.3])
+def test_a_band_of_whole_voxels_includes_them_whatever_they_measure(side: float) -> None:
+    mask = np.zeros((13, 13), dtype=bool)
+    mask[1:12, 1:12] = True
+    for voxels in (1, 2, 3):
+        for stored in (side, float(np.float32(side))):
+            band = inner_band(mask, (stored, stored), round(voxels * side, 3))
+            assert band.sum() == 121 - (11 - 2 * voxels) ** 2
 
 
 def test_a_flat_structure_in_a_volume_is_all_border_but_not_in_a_one_slice_volume() -> None:
@@ -213,3 +231,12 @@ def test_cldice_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "skimage.morphology", None)
     with pytest.raises(PluginError, match="pip install scikit-image"):
         value(CentrelineDice(), np.ones((2, 2)), np.ones((2, 2)), (1.0, 1.0))
+
+
+@pytest.mark.parametrize("shape", [(6, 6, 6), (6, 6), (1, 6, 6)])
+def test_a_missed_structure_is_perfect_by_no_error_of_topology(shape: tuple[int, ...]) -> None:
+    organ, nothing, sides = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool), (1.0,) * len(shape)
+    organ[..., 2:4, 2:4] = True
+    for metric, missed in ((Components(), 1.0), (BettiZero(), 1.0), (BettiOne(), None), (BettiTwo(), None)):
+        assert value(metric, nothing, organ, sides) == missed == value(metric, organ, nothing, sides)
+        assert value(metric, nothing, nothing, sides) == 0.0 == value(metric, organ, organ, sides)

@@ -1,4 +1,4 @@
-"""How the command line's own process keeps its memory; a library must not decide this for its host."""
+"""How the command line's own process and workers keep their memory; a library must not decide this for its host."""
 
 from __future__ import annotations
 
