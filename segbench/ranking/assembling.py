@@ -38,7 +38,7 @@ def board_of(item: Ranked, scores: Scores, names: Names, request: Request) -> Bo
         request: see ``boards.Request``.
     """
     grid = item.grid
-    facts = facts_of(grid, request)
+    facts = facts_of(grid, request.missing)
     views = seed_views(scores, names, item, request)
     letters = _Letters(item, views, request)
     others, taus = agreement(item, request)

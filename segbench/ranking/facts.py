@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench.ranking.boards import Request, Summary
+from segbench.ranking.boards import Summary
 from segbench.ranking.grid import Floats, Grid, Measure
 from segbench.ranking.robustness import leaves_out, shown_values
 
@@ -56,19 +56,19 @@ class _Column:
         return _summaries(averaged[None], np.asarray(self.undefined)[None], np.array([self.skips]))[0]
 
 
-def facts_of(grid: Grid, request: Request) -> Facts:
-    """Summarise a grid, a few measures at a time."""
-    cases, summaries, missing = [], [], []
+def facts_of(grid: Grid, missing: float | Literal["drop", "worst"] | None = None) -> Facts:
+    """Summarise a grid, a few measures at a time; arguments as ``robustness.shown_values``."""
+    cases, summaries, gone = [], [], []
     columns: dict[str, _Column] = {}
     missed: dict[str, Any] = {}
     for _, part in grid.blocks():
         scored = part.scored()
         absent = (part.rows == 0) & scored[:, :, None]
-        shown, skips = shown_values(part, request.missing), leaves_out(part, request.missing)
+        shown, skips = shown_values(part, missing), leaves_out(part, missing)
         undefined = part.undefined + absent
         cases.append(scored.sum(axis=1))
         summaries += _summaries(shown, undefined.sum(axis=1), skips)
-        missing.append(np.maximum(part.missed, undefined).sum(axis=1))
+        gone.append(np.maximum(part.missed, undefined).sum(axis=1))
         for metric, its in tasks_by(part, lambda measure: measure.metric).items():
             columns.setdefault(metric, _Column(bool(skips[its[0]]))).add(shown[its], undefined[its])
         for label, its in tasks_by(part, lambda measure: measure.label).items():
@@ -77,7 +77,7 @@ def facts_of(grid: Grid, request: Request) -> Facts:
     return Facts(
         cases=np.concatenate(cases),
         summaries=summaries,
-        missing=np.concatenate(missing),
+        missing=np.concatenate(gone),
         columns={metric: column.summaries() for metric, column in columns.items()},
         missed=np.sum([most.sum(axis=0) for most in missed.values()], axis=0),
     )

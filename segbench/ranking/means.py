@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from segbench.errors import DataInvalid
-from segbench.ranking.boards import Request, Summary
+from segbench.ranking.boards import Summary
 from segbench.ranking.chunks import chunks_of_table
 from segbench.ranking.facts import facts_of, tasks_by
 from segbench.ranking.grid import COLUMNS, Floats, Grid, competitor_names
@@ -94,8 +94,9 @@ def means_of_run(scores: pa.Table | Path) -> RunMeans:
         )
     (division, part), *_ = parts
     grid = grid_of(part, division, names)
-    facts, shown, scored = facts_of(grid, Request()), shown_values(grid), grid.scored()
+    facts = facts_of(grid)
     counts = _statuses(table)
+    shown, counted = shown_values(grid), grid.scored()
     metrics = []
     for metric, its in tasks_by(grid, lambda measure: measure.metric).items():
         values = mean_over_cases(shown[its], axis=0)[:, 0]
@@ -103,10 +104,10 @@ def means_of_run(scores: pa.Table | Path) -> RunMeans:
         for t in its:
             for status, count in counts[grid.measures[t].label, metric].items():
                 statuses[status] = statuses.get(status, 0) + count
-        there = scored[its].any(axis=0)
-        metrics.append(_mean(grid, its[0], "", facts.columns[metric][0], values[there], statuses))
+        scored = counted[its].any(axis=0)
+        metrics.append(_mean(grid, its[0], "", facts.columns[metric][0], values[scored], statuses))
     structures = [
-        _mean(grid, t, one.label, summary[0], shown[t, :, 0][scored[t]], counts[one.label, one.metric])
+        _mean(grid, t, one.label, summary[0], shown[t, :, 0][counted[t]], counts[one.label, one.metric])
         for t, (one, summary) in enumerate(zip(grid.measures, facts.summaries, strict=True))
     ]
     return RunMeans(grid.dataset, grid.revision, grid.synthetic, len(grid.cases), tuple(metrics), tuple(structures))

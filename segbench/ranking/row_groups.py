@@ -63,7 +63,7 @@ def read_group(
             return None
         group = reader.metadata.row_group(index)
         stored = {column.path_in_schema: column for column in map(group.column, range(group.num_columns))}
-        constants = _constants(stored, group.num_rows, columns) | absent(reader.schema_arrow.names, columns)
+        constants = _constants(stored, group.num_rows, columns) | absent(stored, columns)
         later = () if kept else _NUMBERS
         wanted = [name for name in (*columns, "value") if name not in constants and name not in later]
         keys = _keys(file, stored, group.num_rows, set(wanted) - set(_NUMBERS), reader.schema_arrow)
