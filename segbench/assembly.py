@@ -17,9 +17,9 @@ from segbench.config import RunConfig
 from segbench.contracts import UNLABELLED, Dataset, Method, Metric, Network
 from segbench.errors import Incompatible
 from segbench.host import Catalogue, Origin, blame
-from segbench.params import has_parameter
+from segbench.params import fingerprint, has_parameter
 from segbench.scoring.decisions import Chain, chain_of
-from segbench.training.sampling import Splits, split_cases
+from segbench.training.sampling import ROLES, Splits, split_cases
 from segbench.types import CaseRef, Choice, Task
 
 METHOD_ARM = "method"
@@ -152,7 +152,9 @@ def _data(config: RunConfig, parts: Parts, catalogue: Catalogue) -> dict[str, An
         versions["unlabelled"] = f"{other.dataset.version}@{other.task.revision}"
         codes["unlabelled"] = catalogue.code("datasets", other.dataset.name)
     device, precision = resolved(config.device, config.precision)
+    cases = {role: [ref.id for ref in getattr(parts.splits, role)] for role in ROLES}
     return {
+        "cases": fingerprint(cases)[:12],
         **{"revision": parts.task.revision, "versions": versions, "device": device, "precision": precision},
         "code": {role: code for role, code in codes.items() if code},
     }

@@ -55,6 +55,9 @@ class Recipe:
     warmup: int = parameter(20, "steps of linear warm-up", low=0)
     clip: float = parameter(12.0, "largest gradient norm; 0 = no clipping", low=0)
     spacing: str = parameter("native", "training grid: native, median, or mm such as 3,1,1 (D,H,W)")
+    label_resampling: Literal["nearest", "area"] = parameter(
+        "nearest", "labels onto the training grid: nearest, or area = the label with the largest share; none vanishes"
+    )
     crop: tuple[int, int, int] | None = parameter(
         None, "centre crop D,H,W, voxels of the training grid; 0, or more than a case has = its whole axis", low=0
     )
@@ -170,7 +173,8 @@ class RunConfig:
 
         Args:
             data: what the configuration does not know: the revision of the data (where its files lie does not matter,
-                what they hold does), versions and edited code of the parts, precision and kind of device as resolved.
+                what they hold does), the split as it fell out, versions and edited code of the parts, precision and
+                kind of device as resolved.
         """
         return {"config": changes(self)[0], "recipe": Recipe.version, **data}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib.metadata
 import importlib.util
@@ -85,6 +86,8 @@ class Catalogue:
     problems: list[Problem] = field(default_factory=list)
     origins: list[Origin] = field(default_factory=list)
     clashes: dict[tuple[str, str], str] = field(default_factory=dict)
+    _settled: dict[Any, Choice] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _waiting: dict[Any, Part] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def names(self, kind: str) -> list[str]:
         """Return the sorted names of a kind."""
@@ -117,16 +120,25 @@ class Catalogue:
         return entry.origin.code or plugin_code.editable_code(entry.origin.distribution, entry.cls.__module__)
 
     def make(self, kind: str, choice: Choice) -> Part:
-        """Construct the part a choice names, with its parameters checked."""
+        """Construct the part a choice names, with its parameters checked; nobody else is given the same one."""
         entry = self.entry(kind, choice.name)
+        if (waiting := self._waiting.pop(_key(entry, choice), None)) is not None:
+            return waiting
         with blame(entry.origin, f"constructing {choice.name}"):
             return make(entry.cls, {**choice.parameters, **choice.local}, f"{_singular(kind)} {choice.name}")
 
     def settle(self, kind: str, choice: Choice) -> Choice:
         """Return the same choice in canonical form: checked, without defaults, and what is local to a machine apart."""
+        entry = self.entry(kind, choice.name)
+        if (known := self._settled.get(_key(entry, choice))) is not None:
+            return known
         part = self.make(kind, choice)
-        with blame(self.entry(kind, choice.name).origin, f"reading the parameters of {choice.name}"):
-            return Choice(choice.name, *changes(part))
+        with blame(entry.origin, f"reading the parameters of {choice.name}"):
+            settled = Choice(choice.name, *changes(part))
+        self._waiting[_key(entry, settled)] = part  # whoever makes it next need not construct it again
+        if not _names_files(part):  # which may change meanwhile
+            self._settled |= {_key(entry, choice): settled, _key(entry, settled): settled}
+        return settled
 
     def dataset(self, choice: Choice) -> Dataset:
         """Construct a dataset."""
@@ -331,6 +343,20 @@ def _admit(kind: str, cls: Any, origin: Origin, catalogue: Catalogue) -> None:
         catalogue.problems += [Problem(one, message) for one in dict.fromkeys((other.origin, origin))]
     else:
         names[cls.name] = Entry(cls, origin)
+
+
+def _key(entry: Entry, choice: Choice) -> tuple[type[Part], str]:
+    """Return what tells choices of a part apart."""
+    return entry.cls, repr((choice.parameters, choice.local))
+
+
+def _names_files(value: Any) -> bool:
+    """Say whether a part's parameters name files or folders."""
+    if dataclasses.is_dataclass(value):
+        return any(_names_files(getattr(value, one.name, None)) for one in dataclasses.fields(value) if one.init)
+    if isinstance(value, Mapping):
+        return any(map(_names_files, value.values()))
+    return isinstance(value, Path) or (isinstance(value, list | tuple) and any(map(_names_files, value)))
 
 
 def _unfit(kind: str, cls: Any) -> str | None:

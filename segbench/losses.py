@@ -84,7 +84,10 @@ def soft_dice(
     """Return the soft Dice coefficient of every label, over the batch as one volume or per sample.
 
     Equation: ``(2 sum_x p_k(x) y_k(x) + s) / (sum_x p_k(x) + sum_x y_k(x) + s)``, x over the known voxels: the form of
-    Drozdzal et al. 2016 with a linear denominator. A label absent from truth and prediction scores 1.
+    Drozdzal et al. 2016 with a linear denominator. A label that the truth lacks scores ``s / (sum_x p_k(x) + s)``: 1
+    only if hardly any of it is predicted, since s is far less than a voxel; a probability of 5e-5 in each of 64³ voxels
+    makes 8e-7 of it. One minus this is no loss for such labels: it is about 1 whatever is predicted, with hardly a
+    gradient. ``soft_dice_loss`` leaves them out.
 
     Args:
         probabilities: ``(B, K, *S)``, softmax output.
@@ -115,8 +118,9 @@ def soft_dice_loss(
     """Return one minus the mean soft Dice of the labels that the truth shows.
 
     The batch is one volume by default ("batch Dice"), which is stabler for labels that are small or missing from some
-    samples. Labels without a known voxel in the truth are left out of the mean, so that they neither reward nor punish;
-    0 with zero gradient where there is none.
+    samples. Labels without a known voxel in the truth are left out of the mean, so that they neither reward nor punish,
+    whatever is predicted of them: 0 with zero gradient where there is none. False positives of an absent label are left
+    to the labels they displace, and to a cross-entropy beside this loss.
 
     Args:
         logits: ``(B, K, *S)``; half precision is raised to float32.
@@ -130,7 +134,8 @@ def soft_dice_loss(
 
     Source: Isensee et al. 2021, 10.1038/s41592-020-01008-z (nnU-Net: foreground, softmax, optional batch Dice).
 
-    Differences: nnU-Net keeps absent labels in the mean, where their Dice is a constant of about 0.
+    Differences: nnU-Net and MONAI keep absent labels in the mean, where their Dice is a constant of about 0, as if they
+    were missed.
     """
     terms = pixel_terms(logits, target)
     return terms.dice_loss(background=background, per_sample=per_sample, smooth=smooth)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from segbench.assembly import Parts, Source
 from segbench.config import RunConfig
 from segbench.errors import Incompatible
 from segbench.host import blame
 from segbench.training.cache import Cache, StoredCase, geometry_of
+from segbench.training.label_grids import kept_on_grid, losses_in_words
 from segbench.training.sampling import ROLES
 from segbench.types import CaseRef
 
@@ -27,6 +28,10 @@ class Cases:
     val: list[StoredCase]
     test: list[StoredCase]
     unlabelled: list[StoredCase]
+
+    def kept(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return what the training grid leaves of each structure of training and validation; see ``kept_on_grid``."""
+        return kept_on_grid([*self.train, *self.val], names)
 
 
 def preprocess(parts: Parts, config: RunConfig, reporter: Reporter) -> Cases:
@@ -61,7 +66,10 @@ def preprocess(parts: Parts, config: RunConfig, reporter: Reporter) -> Cases:
         if not config.smoke:
             _refuse_held_out(stored, [*val, *test], other.task.name)
         unlabelled = [replace(case, ref=ref) for case, ref in zip(stored, borrowed, strict=True)] + unlabelled
-    return Cases(cache, train, val, test, unlabelled)
+    cases = Cases(cache, train, val, test, unlabelled)
+    for sentence in losses_in_words(cases.kept(parts.task.labels)):
+        reporter.note(sentence)
+    return cases
 
 
 def _refuse_held_out(lent: Sequence[StoredCase], held: Sequence[StoredCase], name: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +13,8 @@ from segbench.atomic import atomically
 from segbench.config import Recipe, RunConfig
 from segbench.contracts import Dataset, Metric, Prior
 from segbench.errors import DataInvalid, DataMissing, UsageError
+from segbench.evaluation.asked import chosen_metrics
+from segbench.evaluation.layouts import Kind, find_pairs
 from segbench.host import Catalogue, blame
 from segbench.training.sampling import split_cases
 from segbench.types import Case, CaseRef, Choice, Task
@@ -159,3 +161,61 @@ def metrics_reading(kinds: Sequence[str], catalogue: Catalogue) -> list[str]:
         name: entry.cls for name, entry in catalogue.entries["metrics"].items() if issubclass(entry.cls, Metric)
     }
     return sorted(name for name, cls in metrics.items() if cls.prior_kind and cls.prior_kind in kinds)
+
+
+def with_priors(
+    files: Sequence[Path], metrics: Sequence[Choice] | None, catalogue: Catalogue, *, add: bool
+) -> list[Choice]:
+    """Return metrics for ``evaluate`` with each prior given to those that read its kind.
+
+    Args:
+        files: of prior knowledge.
+        metrics: chosen ones; None = those that are on by default.
+        catalogue: the parts on offer.
+        add: whether metrics that read these priors are computed besides.
+
+    Raises:
+        DataMissing, DataInvalid: as ``recognised_kinds``.
+        UsageError: if no metric reads one of them.
+    """
+    chosen = [Choice(one.name) for one in chosen_metrics(None, catalogue)] if metrics is None else list(metrics)
+    for file in files:
+        kinds = recognised_kinds(file, catalogue)
+        readers = metrics_reading(kinds, catalogue)
+        if add:
+            known = {choice.name for choice in chosen}
+            chosen += [Choice(name) for name in readers if name not in known]
+        if not any(choice.name in readers for choice in chosen):
+            names = ", ".join(readers) or "there is none; see `segbench audit`"
+            raise UsageError(
+                f"--prior {file}: no metric computed here reads a prior of {kinds[0]} (they are: {names})."
+            )
+        chosen = [
+            replace(choice, parameters={"prior": str(file), **choice.parameters}) if choice.name in readers else choice
+            for choice in chosen
+        ]
+    return chosen
+
+
+def labels_of_prior(
+    prior: Path, predictions: Path, references: Path, layout: Kind, catalogue: Catalogue
+) -> dict[str, int] | None:
+    """Return the labels whose values a prior records, unless the folders declare theirs.
+
+    Args:
+        prior: the file.
+        predictions, references, layout: as for ``evaluate``.
+        catalogue: the kinds on offer.
+
+    Raises:
+        DataInvalid: neither says which value is what.
+    """
+    if find_pairs(predictions, references, layout).declaration.structures:
+        return None
+    values = prior_of(prior, catalogue, recognised_kinds(prior, catalogue)[0]).values(prior)
+    if not values:
+        raise DataInvalid(
+            f"--prior {prior}: expected to be told which label value is what, found no --labels, no dataset.json or "
+            f"BIDS table beside the label maps, and no values in the prior. Say --labels NAME=VALUE,... or FILE."
+        )
+    return {name: value for name, value in values.items() if value > 0}

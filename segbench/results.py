@@ -11,12 +11,13 @@ import dataclasses
 import json
 import math
 import operator
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from segbench.atomic import atomically
@@ -52,8 +53,8 @@ class Row:
         rater: whose reference it was, where a dataset has several.
         variant: what the run's configuration changes of the defaults, e.g. "epochs=50"; another variant of a method is
             another competitor. A decision other than the default is part of it.
-        decision: how probabilities became labels, e.g. "rank_dice+fill_holes"; "" for the default, and for predictions
-            that came as label maps.
+        decision: how probabilities became labels, the names of a chain such as "one+another"; "" for the default, and
+            for predictions that came as label maps.
         truth: the truth it was scored against (see ``truths.truth_digest``); "" if it is not known.
         family: of the metric: "overlap", "boundary" or "".
         preference: of the metric within its family; the highest on a board holds the family's seat.
@@ -242,6 +243,15 @@ def read_scores(path: str | Path, columns: Sequence[str] | None = None) -> pa.Ta
     return (tables[0] if len(tables) == 1 else pa.concat_tables(tables)).unify_dictionaries()
 
 
+def of_decision(table: pa.Table, decision: str = "") -> pa.Table:
+    """Return the rows of a run's label maps by one decision: its own, "", unless another is named.
+
+    All rows where none are of this decision: predictions made elsewhere have one only.
+    """
+    rows = table.filter(pc.equal(table.column("decision").cast(pa.string()), decision))
+    return rows if rows.num_rows or decision else table
+
+
 def score_files(path: Path) -> list[Path]:
     """Return the Parquet files ``read_scores`` reads for a path; raises DataMissing and DataInvalid as it does."""
     if path.is_file():
@@ -311,6 +321,11 @@ def _check_columns(file: Path, present: pa.Schema, names: Sequence[str]) -> None
             f"{file} is not a table of scores: it lacks {', '.join(missing)} "
             f"(found {', '.join(present.names) or 'no columns'}). A CSV of scores is brought in by `segbench import`."
         )
+
+
+def absent(present: Collection[str], names: Iterable[str]) -> dict[str, Any]:
+    """Return optional columns that a file lacks, with what stands for them: old files know fewer columns."""
+    return {name: _OPTIONAL[name] for name in names if name in _OPTIONAL and name not in present}
 
 
 def conform(table: pa.Table, names: Sequence[str]) -> pa.Table:

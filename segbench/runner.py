@@ -62,6 +62,7 @@ class Outcome:
         trained: whether it was trained now.
         predicted: number of label maps that were predicted now.
         added: metrics that were computed now.
+        decision: text of the chain, "" for the default one.
         failed: number of scores with status failed.
         seconds: stage -> seconds, of this call.
     """
@@ -73,6 +74,7 @@ class Outcome:
     trained: bool = False
     predicted: int = 0
     added: tuple[str, ...] = ()
+    decision: str = ""
     failed: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -207,14 +209,14 @@ class _Run:
         text = self.parts.chain.text
         wanted = lacking(known, text, self.parts.metrics, self.catalogue)
         if finished and not waiting and not wanted:
-            return Outcome(self.config, self.folder.name, self.folder, fresh=False)
+            return Outcome(self.config, self.folder.name, self.folder, fresh=False, decision=text)
         if trained and (changed := edited_since(self.config, self.parts, self.folder)):
             self.reporter.note(changed)
         if trained or waiting:
             self._train_and_predict(waiting)
         scoring = self._score({**known, text: {}} if waiting else known)
         failed = self._write(scoring)
-        counts = (trained, len(waiting), scoring.added if scoring else ())
+        counts = (trained, len(waiting), scoring.added if scoring else (), text)
         return Outcome(self.config, self.folder.name, self.folder, True, *counts, failed, self.seconds)
 
     def _file(self, ref: CaseRef) -> Path:
@@ -333,6 +335,7 @@ class _Run:
                 "best_epoch": progress.best_epoch,
                 "precision": str(plan.fabric._precision.precision),
             },
+            "training_grid": cases.kept(self.parts.task.labels),
             "unlabelled": self._lender(),
             "seconds": dict(self.seconds),
             "peak_memory_bytes": memory,

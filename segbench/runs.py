@@ -16,7 +16,7 @@ from segbench.config import RunConfig
 from segbench.errors import DataInvalid, DataMissing, SegbenchError, UsageError
 from segbench.host import Catalogue, blame
 from segbench.params import make
-from segbench.results import HISTORY, RECORD, SCORES, TRAINED, complete_runs, is_complete, read_scores
+from segbench.results import HISTORY, RECORD, SCORES, TRAINED, complete_runs, is_complete, of_decision, read_scores
 from segbench.types import Case, CaseRef, Choice, LabelMap, Task
 
 if TYPE_CHECKING:
@@ -31,11 +31,12 @@ FEWEST_DIGITS = 4
 
 @dataclass(frozen=True, eq=False)
 class StoredRun:
-    """See ``segbench.FinishedRun``; made by ``open_run``."""
+    """See ``segbench.FinishedRun``; made by ``open_run``. Its label maps and scores are those of ``decision``."""
 
     folder: Path
     record: Mapping[str, Any]
     catalogue: Catalogue = field(repr=False)
+    decision: str = ""
 
     @property
     def run_id(self) -> str:
@@ -45,7 +46,8 @@ class StoredRun:
     @cached_property
     def title(self) -> str:
         """Method, arm if it is not the method itself, and in brackets what was changed of the defaults."""
-        columns = read_scores(self.folder, ["method", "arm", "variant"]).slice(0, 1).to_pydict()
+        table = read_scores(self.folder, ["method", "arm", "variant", "decision"])
+        columns = of_decision(table, self.decision).slice(0, 1).to_pydict()
         if not columns["method"]:
             return self.folder.parent.name
         method, arm, variant = (columns[name][0] for name in ("method", "arm", "variant"))
@@ -87,8 +89,8 @@ class StoredRun:
         return rows
 
     def scores(self) -> Sequence[Mapping[str, Any]]:
-        """Return the rows of ``scores.parquet``."""
-        rows: list[dict[str, Any]] = read_scores(self.folder).to_pylist()
+        """Return the rows of ``scores.parquet`` for the label maps of the decision."""
+        rows: list[dict[str, Any]] = of_decision(read_scores(self.folder), self.decision).to_pylist()
         return rows
 
     def prediction(self, case_id: str) -> LabelMap:
@@ -99,7 +101,8 @@ class StoredRun:
         """
         from segbench.files.images import read_label_map
 
-        return read_label_map(self.folder / "predictions" / f"{case_id}.nii.gz")
+        key = str(self.record.get("decisions", {}).get(self.decision, ""))
+        return read_label_map(predictions_folder(self.folder, self.decision, key) / f"{case_id}.nii.gz")
 
     def case(self, case_id: str) -> Case:
         """Load one case from its dataset, with image and truth.
@@ -202,6 +205,14 @@ def known_of(record: Mapping[str, Any], folder: Path) -> Known:
     return {"": {name: {"asked": word, "code": "", "version": word} for name, word in versions.items()}}
 
 
+def seconds_of(record: Mapping[str, Any]) -> Mapping[str, float]:
+    """Return stage -> seconds of a run; older evaluations wrote one number, which is that of scoring."""
+    seconds = record.get("seconds")
+    if isinstance(seconds, Mapping):
+        return {str(stage): float(spent) for stage, spent in seconds.items() if isinstance(spent, int | float)}
+    return {"score": float(seconds)} if isinstance(seconds, int | float) else {}
+
+
 def variant_of(record: Mapping[str, Any], folder: Path) -> str:
     """Return what a training changes of the defaults; older records leave that to their rows."""
     if "variant" in record:
@@ -228,12 +239,13 @@ def config_of(record: Mapping[str, Any], folder: Path) -> RunConfig:
         raise DataInvalid(f"{folder / RECORD}: its configuration cannot be read: {error}") from error
 
 
-def open_run(folder: Path, catalogue: Catalogue) -> StoredRun:
+def open_run(folder: Path, catalogue: Catalogue, decision: str = "") -> StoredRun:
     """Open one finished run.
 
     Args:
         folder: holds ``run.json`` and ``scores.parquet``.
         catalogue: where the run's dataset is found when a case is asked for.
+        decision: text of the chain whose label maps and scores are meant, "" for the run's own.
 
     Raises:
         DataMissing: if there is no finished run.
@@ -244,7 +256,7 @@ def open_run(folder: Path, catalogue: Catalogue) -> StoredRun:
     record = read_facts(folder)
     if not (folder / SCORES).is_file():
         raise DataInvalid(f"{folder} is not whole ({SCORES} is missing). Delete it and run it again.")
-    return StoredRun(folder, record, catalogue)
+    return StoredRun(folder, record, catalogue, decision)
 
 
 def find_runs(text: str, results: Path) -> list[Path]:

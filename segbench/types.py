@@ -102,6 +102,8 @@ class LabelMap:
         memo: values that several metrics derive from this map (surfaces, say); keyed by the deriving plugin.
         notes: what a reader of its scores must know of how it was read; sentences.
         unit: of lengths: "mm", or "px" where nothing says what a pixel measures (its sides are 1 then).
+        names: structure -> its values, where the file names them; values of overlapping ones stand for combinations.
+        cropped: whether the map covers only the box its structures need; outside is background.
     """
 
     array: NDArray[np.integer[Any]]
@@ -110,6 +112,8 @@ class LabelMap:
     memo: dict[Any, Any] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = ()
     unit: Unit = "mm"
+    names: Mapping[str, tuple[int, ...]] = field(default_factory=dict, repr=False)
+    cropped: bool = False
 
     def with_array(self, array: NDArray[np.integer[Any]]) -> LabelMap:
         """Return other values of the same shape on the same grid, without memo and notes."""
@@ -261,7 +265,7 @@ class Audit:
     """What prior knowledge says of one label map.
 
     Attributes:
-        measures: name -> value over the whole map, lower is better, e.g. ``forbidden_pairs``.
+        measures: name -> value over the whole map, lower is better, e.g. a number of contacts.
         violations: the worst first.
     """
 

@@ -15,10 +15,10 @@ import pytest
 from typer.testing import CliRunner
 
 from segbench.cli import app
-from segbench.contracts import Metric
+from segbench.contracts import Method, Metric
 from segbench.errors import DataMissing, PluginError, UnknownName, UsageError
 from segbench.hookspecs import hookimpl
-from segbench.host import GROUP, KINDS, Catalogue, blame, load_catalogue
+from segbench.host import GROUP, KINDS, Catalogue, Entry, Origin, blame, load_catalogue
 from segbench.params import parameter
 from segbench.types import Choice, LabelMap, Score, Task
 
@@ -430,3 +430,49 @@ def test_lists_fit_the_terminal(monkeypatch: pytest.MonkeyPatch, width: str) -> 
     monkeypatch.setenv("COLUMNS", width)
     for arguments in (("list",), ("info", "method", "nonadj"), ("info", "dataset", "brain")):
         assert max(len(line.rstrip()) for line in segbench(*arguments).stdout.splitlines()) <= int(width)
+
+
+# ------------------------------------------------------------------------------------------------ constructed once
+
+
+@dataclass
+class Counted(Method):
+    """Counts its instances."""
+
+    name = "counted"
+    made: ClassVar[int] = 0
+    weight: float = parameter(1.0, "weight")
+    prior: Path | None = parameter(None, "file")
+
+    def __post_init__(self) -> None:
+        type(self).made += 1
+
+
+def counting() -> Catalogue:
+    catalogue = Catalogue()
+    catalogue.entries["methods"]["counted"] = Entry(Counted, Origin("test", "tests", "1"))
+    Counted.made = 0
+    return catalogue
+
+
+def test_a_part_is_not_constructed_to_be_thrown_away() -> None:
+    catalogue = counting()
+    settled = catalogue.settle("methods", Choice("counted", {"weight": "2"}))
+    assert settled == Choice("counted", {"weight": 2.0}) == catalogue.settle("methods", settled)
+    assert Counted.made == 1
+    parts = [catalogue.method(settled) for _ in range(3)]
+    assert Counted.made == 3 and len({id(part) for part in parts}) == 3, "everyone gets a part of their own"
+    assert {part.weight for part in parts} == {2.0}  # type: ignore[attr-defined]
+    assert catalogue.method(Choice("counted")).weight == 1.0  # type: ignore[attr-defined]
+    assert catalogue.settle("methods", Choice("counted", {"weight": 3})).parameters == {"weight": 3.0}
+
+
+def test_a_file_that_changed_is_settled_anew(tmp_path: Path) -> None:
+    catalogue, file = counting(), tmp_path / "prior.csv"
+    choice = Choice("counted", {"prior": str(file)})
+    found = [catalogue.settle("methods", choice)]
+    for text in ("a", "b"):
+        file.write_text(text)
+        found.append(catalogue.settle("methods", choice))
+    assert len({str(one.parameters) for one in found}) == 3
+    assert catalogue.method(found[-1]).prior == file  # type: ignore[attr-defined]

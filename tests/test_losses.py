@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -141,3 +143,23 @@ def test_median_frequency_weights_by_hand():
     frequencies = [5 / 7, 1 / 4, 1 / 3]  # the median is that of label 2; label 3 is never seen
     expected = [(1 / 3) / frequency for frequency in frequencies] + [1.0]
     torch.testing.assert_close(weights, torch.tensor(expected))
+
+
+@pytest.mark.parametrize("size", [(64, 64, 64), (64, 64), (1, 64, 64)])
+@pytest.mark.parametrize("per_sample", [False, True])
+@pytest.mark.parametrize("probability", [5e-5, 1e-2, 0.5])
+def test_a_label_that_the_truth_lacks_neither_rewards_nor_punishes(size, per_sample, probability):
+    target = torch.zeros(2, *size, dtype=torch.long)
+    absent = torch.full((2, *size), probability).logit()
+    logits = torch.stack([torch.zeros_like(absent), absent, torch.full_like(absent, -20.0)], 1).requires_grad_()
+    loss = soft_dice_loss(logits, target, per_sample=per_sample)
+    loss.backward()
+    assert loss == 0 and not logits.grad.any()
+    value = float(soft_dice(logits.detach().softmax(1), target)[1])
+    mass = 2 * math.prod(size) * probability
+    assert value == pytest.approx(1e-5 / (mass + 1e-5), rel=0.05)  # one minus this would be about 1
+    target[0].view(-1)[:9] = 2  # beside a label that is there, the absent one changes nothing
+    other = logits.detach().clone()
+    other[:, 1] = -20.0
+    there = [soft_dice_loss(some, target, per_sample=per_sample) for some in (logits.detach(), other)]
+    assert all(value > 0.9 for value in there) and there[0] == pytest.approx(float(there[1]), abs=1e-3)

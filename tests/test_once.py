@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from segbench import results
 from segbench.completing import score
 from segbench.config import RunConfig
-from segbench.errors import DataMissing, Incompatible
+from segbench.errors import DataInvalid, DataMissing, Incompatible
 from segbench.evaluation.folders import evaluate
 from segbench.host import Catalogue, load_catalogue
 from segbench.runner import Outcome, predict
@@ -169,12 +170,36 @@ def test_score_adds_what_is_lacking(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     first = run(asked(toy.configuration(), "dice"), tmp_path)
     fresh = run(asked(toy.configuration(), "dice", "hd95", "volume_error"), tmp_path / "fresh")
     forbid(monkeypatch, "train", "predict")
-    for jobs, name in ((1, "hd95"), (2, "volume_error")):
-        done = score(first.folder, [Choice("dice"), Choice(name)], catalogue=CATALOGUE, jobs=jobs)
+    for name in ("hd95", "volume_error"):
+        done = score(first.folder, [Choice("dice"), Choice(name)], catalogue=CATALOGUE)
         assert done.added == (name,) and done.run_id == first.run_id
     assert rows(first.folder) == rows(fresh.folder)
     assert score(first.folder, [Choice("dice")], catalogue=CATALOGUE).added == ()
     assert not (first.folder / "journal.jsonl").exists()
+
+
+@pytest.mark.slow
+def test_the_command_line_scores_and_predicts_in_processes(tmp_path: Path) -> None:
+    def segbench(*arguments: str) -> tuple[int, str]:
+        command = [sys.executable, "-m", "segbench", *arguments, "--plugin", str(TOY), "--results", str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    small = ("--set", "recipe.steps_per_epoch=2", "--epochs", "1", "--set", "dataset.cases=12", "--network", "toy2d")
+    code, text = segbench("run", "--method", "other", "--dataset", "toy", "--metric", "dice", *small)
+    assert code == 0, text
+    (folder,) = (path.parent for path in tmp_path.rglob("run.json"))
+    code, text = segbench("score", "--metric", "hd95", "--jobs", "2")
+    assert code == 0 and "added hd95" in text, text
+    assert "nothing lacking" in segbench("score", folder.name[:6], "--metric", "hd95")[1]
+    code, text = segbench("predict", str(folder), "--decision", "rank_dice+fill_holes", "--metric", "dice", "-j", "2")
+    assert code == 0 and "predicted 2 cases" in text, text
+    code, text = segbench("run", "--method", "other", "--dataset", "toy", "--decision", "rank_dice+fill_holes", *small)
+    assert code == 0 and "Trained before" in text, text
+    code, text = segbench("score", "--set", "decision.x.y=1")
+    assert code == 2 and "expected metric.NAME.KEY=VALUE" in text
+    code, text = segbench("predict", str(folder), "--decision", "nothing")
+    assert code == 2 and "No decision is called 'nothing'" in text
 
 
 def test_a_full_disk_while_scoring_leaves_the_scores_there_were(
@@ -268,6 +293,7 @@ def test_an_edited_decision_predicts_again(tmp_path: Path, monkeypatch: pytest.M
     second = run(config, root, plugin(tmp_path, step=1))
     assert not second.trained and second.run_id == first.run_id and second.predicted == 1
     assert rows(second.folder) != made and len(rows(second.folder)) == len(made)
+    monkeypatch.undo()
     plain = run(asked(toy.configuration(), "dice"), tmp_path / "plain")
     assert [row[4] for row in rows(second.folder)] == [row[4] for row in rows(plain.folder)]
 
@@ -280,6 +306,17 @@ def test_mixed_precision_never_shares_a_name(tmp_path: Path) -> None:
     assert run(auto, tmp_path).run_id in (full.run_id, half.run_id)
     identity = json.loads((half.folder / "run.json").read_text())["identity"]
     assert (identity["precision"], identity["device"]) == ("bf16-mixed", "cpu")
+
+
+def test_another_split_is_another_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where nobody asked for it: a list of folds appeared beside the data."""
+    first = run(asked(toy.configuration(), "dice"), tmp_path)
+    names = [f"toy_{index}" for index in range(6)]
+    folds = [{"train": names[2:], "val": names[:2]}]
+    monkeypatch.setattr(toy.Toy, "folds", lambda self: folds)
+    second = run(asked(toy.configuration(), "dice"), tmp_path)
+    assert second.trained and second.run_id != first.run_id
+    assert {row[0] for row in rows(second.folder)} == {"toy_0", "toy_1"}
 
 
 # ------------------------------------------------------------------------------------------------------------ decisions
@@ -355,3 +392,91 @@ def test_outside_predictions_stand_beside_the_run_and_are_scored_further(tmp_pat
     (truths / next(iter(truths.iterdir())).name).unlink()
     with pytest.raises(DataMissing):
         score(outside.folder, [Choice("iou")], catalogue=CATALOGUE)
+
+
+# ------------------------------------------------------------------------------------------------- what metrics know
+
+
+@pytest.mark.parametrize("recipe", [{"crop": (0, 7, 9)}, {"labelled": 1}, {"spacing": "6,2,2"}], ids=str)
+def test_a_metrics_prior_does_not_depend_on_the_recipe(tmp_path: Path, recipe: dict[str, Any]) -> None:
+    """It is learnt from the native truths of all training cases of the split, and its digest is in the version."""
+    outcomes = [
+        run(asked(toy.configuration(recipe=one), "forbidden_pairs"), tmp_path / str(index))
+        for index, one in enumerate(({}, recipe))
+    ]
+    found = [results.read_scores(one.folder, ["metric_version"]).to_pydict()["metric_version"] for one in outcomes]
+    assert found[0] == found[1] and set(found[0]) == set(found[1])
+    assert all(" prior=" in version for version in found[0])
+    record = json.loads((outcomes[1].folder / "run.json").read_text())
+    assert len(record["splits"]["pool"]) == 4
+
+
+def test_a_prior_that_was_learnt_is_the_same_prior_from_a_file(tmp_path: Path) -> None:
+    from segbench.priors import Source, learn_prior, write_prior
+
+    config = toy.configuration()
+    learnt = run(asked(config, "forbidden_pairs"), tmp_path / "learnt")
+    prior = learn_prior(Choice("adjacency"), Source(config.dataset, config.recipe), CATALOGUE, tmp_path)
+    write_prior(prior.prior, tmp_path / "prior.csv", CATALOGUE)
+    given = dataclasses.replace(config, metrics=(Choice("forbidden_pairs", {"prior": str(tmp_path / "prior.csv")}),))
+    read = run(given, tmp_path / "read")
+    first, second = (results.read_scores(one.folder).to_pylist() for one in (learnt, read))
+    assert [row["metric_version"] for row in first] == [row["metric_version"] for row in second]
+    assert [row["value"] for row in first] == [row["value"] for row in second]
+
+
+def test_other_training_cases_are_another_prior(tmp_path: Path) -> None:
+    split = {"train": ("toy_0",), "val": ("toy_1",), "test": ("toy_5",)}
+    other = {**split, "train": ("toy_0", "toy_2", "toy_3")}
+    found = []
+    for index, lists in enumerate((split, other)):
+        config = dataclasses.replace(asked(toy.configuration(), "signature_distance"), split=lists)
+        config = dataclasses.replace(
+            config, metrics=(Choice("signature_distance", {"pretraining": {"iterations": 2}}),)
+        )
+        table = results.read_scores(run(config, tmp_path / str(index)).folder, ["metric_version"]).to_pydict()
+        found.append(set(table["metric_version"]))
+    assert found[0] != found[1] and all("prior=" in version for versions in found for version in versions)
+
+
+# ----------------------------------------------------------------------------------------------------- older records
+
+
+def aged(folder: Path) -> None:
+    """Make a run what it was before trainings, predictions and scores were told apart."""
+    record = json.loads((folder / "run.json").read_text())
+    for key in ("identity", "variant", "supervision", "decisions", "scores", "problems"):
+        record.pop(key, None)
+    del record["splits"]["pool"], record["config"]["decision"]
+    (folder / "run.json").write_text(json.dumps(record))
+    table = results.read_scores(folder)
+    results.write_table(folder / "scores.parquet", table.drop_columns(["decision", "truth", "family", "preference"]))
+
+
+def test_older_records_stay_readable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = run(asked(toy.configuration(seed=1), "dice"), tmp_path)
+    made = rows(first.folder)
+    aged(first.folder)
+    forbid(monkeypatch, "train")
+    assert rows(first.folder) == made
+    assert "hd95" in score(first.folder, [Choice("hd95")], catalogue=CATALOGUE).added
+    assert rows(first.folder, metric="dice") == made
+    second = predict(first.folder, [Choice("fill_holes")], metrics=[Choice("dice")], catalogue=CATALOGUE)
+    assert not second.trained and {row[3] for row in rows(first.folder)} == {"", "fill_holes"}
+    assert len(list((first.folder / "predictions").iterdir())) == 1, "the label maps there were are not thrown away"
+
+
+def test_a_submission_holds_one_decision(tmp_path: Path) -> None:
+    from segbench.publishing.submissions import pack
+    from segbench.publishing.verification import verify
+
+    first = run(asked(toy.configuration(), "dice"), tmp_path)
+    predict(first.folder, [Choice("threshold", {"value": 0.2})], metrics=[Choice("dice")], catalogue=CATALOGUE)
+    copy_truths(first, tmp_path / "truths")
+    for text in ("", "threshold(value=0.2)"):
+        packed = pack(first.folder, tmp_path / f"run{len(text)}.zip", enclose=True, decision=text)
+        report = verify(packed.path, references=tmp_path / "truths", catalogue=CATALOGUE)
+        assert not report.differences and report.rescored == ("dice",)
+        assert set(report.table.column("decision").to_pylist()) == {text}
+    with pytest.raises(DataInvalid, match=r"decisions: threshold\(value=0.2\)"):
+        pack(first.folder, tmp_path / "none.zip", decision="rank_dice")

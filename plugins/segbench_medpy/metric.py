@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from segbench.types import Status
+    from segbench import Status
 
 Examples = Sequence[tuple[LabelMap, LabelMap, Sequence[float | None]]]
 

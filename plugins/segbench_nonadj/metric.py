@@ -27,6 +27,7 @@ class _AgainstPrior(Metric):
 
     source: ClassVar[str] = DOI
     bibtex: ClassVar[str] = BIBTEX
+    version: ClassVar[str] = "2"
     better: ClassVar[Literal["higher", "lower"]] = "lower"
     default: ClassVar[bool] = True
     needs_training: ClassVar[bool] = True

@@ -16,7 +16,7 @@ from segbench import LabelMap, Metric, Peer, Score, Structure, Task
 from segbench_overlap import citation
 
 if TYPE_CHECKING:
-    from segbench.types import Status
+    from segbench import Status
     from segbench_overlap.counts import Counts
 
 _DICE = "https://doi.org/10.2307/1932409"

@@ -6,13 +6,12 @@ of one slice is a 2D image.
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from segbench import LabelMap, Metric, Peer, PluginError, Score, Task, UsageError, parameter
+from segbench import LabelMap, Metric, Peer, Score, Task, UsageError, parameter
 from segbench_overlap import citation
 from segbench_overlap.metric import Examples, line, ratio, status_of
 
@@ -103,6 +102,7 @@ class BoundaryIoU(MaskMetric):
     """
 
     name = "boundary_iou"
+    version = "2"
     family = "boundary"
     preference = 1
     summary = "IoU of the bands along the inner boundaries"
@@ -179,7 +179,8 @@ class BettiDifference(MaskMetric):
     The mask is the union of its closed voxels: foreground connected over faces, edges and corners (26 neighbours in 3D,
     8 in 2D), background over faces. b0 counts components, b1 tunnels (holes in 2D), b2 cavities (0 in 2D); they obey
     b0 − b1 + b2 = χ with the Euler characteristic χ = vertices − edges + faces − cubes of that union. Empty masks have
-    Betti numbers 0; the value is always defined.
+    Betti numbers 0: the error of b0 is always defined; those of b1 and b2 have no value where one mask is empty,
+    because a missed structure without tunnels or cavities would be perfect.
     """
 
     source = "https://doi.org/10.1109/TPAMI.2020.3013679"
@@ -230,6 +231,10 @@ class BettiOne(BettiDifference):
     """Error of b1, the number of tunnels through the structure (of holes in 2D); see ``BettiDifference``."""
 
     name = "betti_1"
+    version = "2"
+    asks_always = False
+    both_empty = 0.0
+    one_empty = None
     summary = "Error of Betti number 1: tunnels (holes in 2D)"
     order = 1
 
@@ -243,6 +248,10 @@ class BettiTwo(BettiDifference):
     """Error of b2, the number of closed cavities (0 in 2D); see ``BettiDifference``."""
 
     name = "betti_2"
+    version = "2"
+    asks_always = False
+    both_empty = 0.0
+    one_empty = None
     summary = "Error of Betti number 2: cavities"
     order = 2
 
@@ -257,11 +266,13 @@ class CentrelineDice(MaskMetric):
 
     2 · a · b / (a + b) with a = |S(P)∩T| / |S(P)| and b = |S(T)∩P| / |S(T)|, S the skeleton by scikit-image's
     ``skeletonize`` (Zhang 1984 in 2D, Lee 1994 in 3D), as in the authors' evaluation. Skeletons ignore the spacing.
-    Empty masks: both empty 1, one empty 0. Needs scikit-image. Differences: the paper's training loss and MONAI's
-    ``SoftclDiceLoss`` use soft skeletons by pooling, which differ from these.
+    Empty masks: both empty 1, one empty 0. Needs scikit-image. Differences: scikit-image erases 3D components and
+    branches of even width; those are thinned anew (see ``segbench_overlap.skeletons``), so that every component has a
+    skeleton. The paper's training loss and MONAI's ``SoftclDiceLoss`` use soft skeletons by pooling, which differ.
     """
 
     name = "cldice"
+    version = "2"
     summary = "Centre-line Dice of skeletons, for tubular structures (needs scikit-image)"
     source = "https://doi.org/10.1109/CVPR46437.2021.01629"
     bibtex = citation.CENTRELINE_DICE
@@ -272,6 +283,8 @@ class CentrelineDice(MaskMetric):
         Raises:
             PluginError: if scikit-image is not installed.
         """
+        from segbench_overlap.skeletons import skeleton
+
         skeletons = skeleton(predicted), skeleton(truth)
         precision = ratio(int((skeletons[0] & truth).sum()), int(skeletons[0].sum()), 0.0)
         sensitivity = ratio(int((skeletons[1] & predicted).sum()), int(skeletons[1].sum()), 0.0)
@@ -282,26 +295,7 @@ class CentrelineDice(MaskMetric):
         return [(*line([1, 1, 1, 1, 0], [0, 1, 1, 1, 0]), [6 / 7]), (*line([0, 0], [1, 0]), [0.0])]
 
     def peers(self) -> Sequence[Peer]:
-        """The authors' formula with scikit-image."""
+        """The authors' formula with scikit-image; bars, whose centre lines are known."""
         from segbench_overlap import peers
 
-        return [peers.authors_centre_line_dice()]
-
-
-def skeleton(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the skeleton of a mask ``(D, H, W)`` or ``(H, W)``.
-
-    Raises:
-        PluginError: if scikit-image is not installed.
-    """
-    try:
-        morphology = importlib.import_module("skimage.morphology")
-    except ImportError as error:
-        raise PluginError(
-            f"metric cldice needs scikit-image, which could not be imported ({error}). Install it with: "
-            "pip install scikit-image; or leave cldice out."
-        ) from error
-    import numpy as np
-
-    padded: NDArray[np.bool_] = np.asarray(morphology.skeletonize(np.pad(mask, 1)), dtype=np.bool_)
-    return padded[(slice(1, -1),) * mask.ndim]
+        return [peers.authors_centre_line_dice(), peers.centre_lines_of_bars()]

@@ -17,7 +17,7 @@ from segbench import LabelMap, Metric, Score, Structure, Task, parameter
 from segbench_shape_descriptors.method import BIBTEX
 
 if TYPE_CHECKING:
-    from segbench.types import Status
+    from segbench import Status
     from segbench_shape_descriptors.measures import Measures
     from segbench_shape_descriptors.prior_part import DescriptorPrior
 

@@ -32,6 +32,7 @@ class SignatureDistance(Metric):
     summary: ClassVar[str] = "distance between learnt shape signatures; 0.4 = as far as two training subjects"
     source: ClassVar[str] = DOI
     bibtex: ClassVar[str] = BIBTEX
+    version: ClassVar[str] = "2"
     better: ClassVar[Literal["higher", "lower"]] = "lower"
     needs_training: ClassVar[bool] = True
 

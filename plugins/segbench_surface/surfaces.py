@@ -16,7 +16,7 @@ from segbench_surface.packing import Words, pack_aligned
 from segbench_surface.surfels import SurfelDistances, surfel_distances
 
 if TYPE_CHECKING:
-    from segbench.types import Status
+    from segbench import Status
 
 MEMO = "segbench_surface.surfaces"
 _CHUNK = 1 << 19

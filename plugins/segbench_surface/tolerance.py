@@ -13,6 +13,8 @@ from segbench import LabelMap, Metric, Peer, Score, Task, UsageError, parameter
 from segbench_surface import citation
 from segbench_surface.metric import Examples, by_hand
 
+SLACK = 1e-6
+"""Fraction by which a distance may exceed a tolerance: headers keep 0.8 mm in single precision as 0.800000012."""
 _SURFACE_DICE = "https://doi.org/10.2196/26151"
 
 
@@ -52,11 +54,13 @@ class NormalisedSurfaceDistance(ToleranceMetric):
 
     (|{d in D(P→T): d ≤ τ}| + |{d in D(T→P): d ≤ τ}|) / (|∂P| + |∂T|).
 
-    Distances of whole voxels are exact, so that τ = 2 mm includes two voxels of 1 mm. Differences: MONAI and
+    A tolerance of whole voxels includes them whatever a voxel measures: distances may exceed τ by a millionth of it,
+    because spacings are rounded. Differences: MONAI and
     MetricsReloaded agree; surface-distance weights border elements by their area (here ``nsd_surfel``).
     """
 
     name = "nsd"
+    version = "2"
     family = "boundary"
     preference = 10
     summary = "Normalised surface distance: share of the border voxels within a tolerance (surface Dice)"
@@ -73,7 +77,7 @@ class NormalisedSurfaceDistance(ToleranceMetric):
         for structure, surface, tolerance in zip(task.structures, surfaces, tolerances, strict=True):
             value = 1.0 if surface.status == "both_empty" else 0.0
             if surface.status == "ok":
-                within = sum(int((some <= tolerance).sum()) for some in surface.distances)
+                within = sum(int((some <= tolerance * (1 + SLACK)).sum()) for some in surface.distances)
                 value = within / sum(len(some) for some in surface.distances)
             yield Score(structure, value, surface.status)
 
@@ -102,11 +106,13 @@ class NormalisedSurfaceDistanceSurfel(ToleranceMetric):
     (area of {elements of P within τ of T} + area of {elements of T within τ of P}) / (area of both surfaces).
 
     Elements lie at the corners of the voxel grid (2 × 2 × 2 voxels, some inside and some outside the mask), their areas
-    are those of marching cubes; in 2D lengths of marching squares. Differences: equals surface-distance, which leaves
-    empty masks undefined; MONAI's surface Dice with ``use_subvoxels`` follows the same definition.
+    are those of marching cubes; in 2D lengths of marching squares. Distances may exceed τ by a millionth of it, because
+    spacings are rounded. Differences: equals surface-distance otherwise, which leaves empty masks undefined; MONAI's
+    surface Dice with ``use_subvoxels`` follows the same definition.
     """
 
     name = "nsd_surfel"
+    version = "2"
     family = "boundary"
     preference = 9
     summary = "Normalised surface distance weighted by surface area (surface-distance's surface Dice)"
@@ -123,8 +129,9 @@ class NormalisedSurfaceDistanceSurfel(ToleranceMetric):
             value = 1.0 if status == "both_empty" else 0.0
             if surfels is not None:
                 total = float(surfels.predicted_areas.sum()) + float(surfels.truth_areas.sum())
-                within = float(surfels.predicted_areas[surfels.predicted <= tolerance].sum())
-                within += float(surfels.truth_areas[surfels.truth <= tolerance].sum())
+                far = tolerance * (1 + SLACK)
+                within = float(surfels.predicted_areas[surfels.predicted <= far].sum())
+                within += float(surfels.truth_areas[surfels.truth <= far].sum())
                 value = within / total
             yield Score(structure, value, status)
 

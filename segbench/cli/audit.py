@@ -33,7 +33,7 @@ def audit_command(
         typer.Option("--labels", help="LV=1,RV=2; dataset.json or a table of index and name; prior: as it records."),
     ] = None,
     ignore_label: Annotated[int | None, typer.Option("--ignore-label", help="Reference voxels left out.")] = None,
-    geometry: Annotated[str, typer.Option("--geometry", help="strict, tolerant or resample.")] = "strict",
+    geometry: Annotated[str, typer.Option("--geometry", help="strict, tolerant, voxels or resample.")] = "strict",
     kind: Annotated[str | None, typer.Option("--kind", help="Kind of prior, if several know the file.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="prior.KEY=VALUE; repeatable.")] = None,
     layout: Annotated[str, typer.Option("--layout", help="auto, plain, nnunet, msd or bids.")] = "auto",

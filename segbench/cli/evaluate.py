@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,8 +24,10 @@ SHOWN = 20
 @app.command()
 def evaluate(
     predictions: Annotated[Path, typer.Argument(help="Folder of predicted label maps (or one file).")],
-    references: Annotated[Path, typer.Argument(help="Folder of reference label maps (or one file).")],
     name: Annotated[str, typer.Option("--name", help="What the leaderboard calls the method.")],
+    references: Annotated[
+        Path | None, typer.Argument(help="Folder of reference label maps (or one file); with --like RUN not needed.")
+    ] = None,
     dataset: Annotated[str | None, typer.Option("--dataset", help="What the leaderboard calls the data.")] = None,
     like: Annotated[
         str | None,
@@ -40,9 +43,14 @@ def evaluate(
         typer.Option("--prior", help="File of prior knowledge; the metrics that read it are computed too; repeatable."),
     ] = None,
     on_missing: Annotated[str, typer.Option("--on-missing", help="worst, skip or fail.")] = "worst",
-    geometry: Annotated[str, typer.Option("--geometry", help="strict, tolerant or resample.")] = "strict",
-    layout: Annotated[str, typer.Option("--layout", help="auto, plain, nnunet, msd, bids or raters.")] = "auto",
+    geometry: Annotated[str, typer.Option("--geometry", help="strict, tolerant, voxels or resample.")] = "strict",
+    layout: Annotated[
+        str, typer.Option("--layout", help="auto, plain, nnunet, msd, bids, raters, cases or structures.")
+    ] = "auto",
     raters: Annotated[bool, typer.Option("--raters", help="References hold one folder per rater.")] = False,
+    decision: Annotated[
+        str | None, typer.Option("--decision", help="NAME or NAME+NAME, on nnU-Net's probabilities or on label maps.")
+    ] = None,
     cases: Annotated[str | None, typer.Option("--cases", help="Score these only: a,b,c or a file of names.")] = None,
     split: Annotated[
         Path | None, typer.Option("--split", help="JSON: test cases of a run's split, or nnU-Net's splits_final.json.")
@@ -75,11 +83,13 @@ def evaluate(
     chosen = _choices(metrics, settings or [], offered)
     named = parse_labels(labels) if labels is not None else None
     if prior:
+        from segbench.priors import labels_of_prior, with_priors
+
         if chosen is None and model is not None:
             chosen = choices_like(model)
-        chosen = _with_priors(prior, chosen, metrics, offered)
-        if named is None and not regions and model is None:
-            named = _labels_of(prior[0], predictions, references, layout, offered)
+        chosen = with_priors(prior, chosen, offered, add=metrics is None)
+        if named is None and not regions and model is None and references is not None:
+            named = labels_of_prior(prior[0], predictions, references, layout, offered)  # type: ignore[arg-type]
     keep_pages()
     with CaseBar() as progress:
         result = run_evaluation(
@@ -95,6 +105,7 @@ def evaluate(
             on_missing=on_missing,  # type: ignore[arg-type]  # checked there
             geometry=geometry,  # type: ignore[arg-type]
             layout="raters" if raters else layout,  # type: ignore[arg-type]
+            decision=_decision(decision, settings or []),
             cases=parse_cases(cases) if cases is not None else None,
             split=split,
             network=network,
@@ -140,8 +151,10 @@ def _choices(names: str | None, settings: list[str], offered: Catalogue) -> list
 
     nested = parse_assignments(settings)
     values: Any = nested.get("metric", {})
-    if set(nested) - {"metric"} or not all(isinstance(one, dict) for one in values.values()):
-        raise UsageError("--set: expected metric.NAME.KEY=VALUE here, such as metric.nsd.tolerance=2.")
+    if set(nested) - {"metric", "decision"} or not all(isinstance(one, dict) for one in values.values()):
+        raise UsageError(
+            "--set: expected metric.NAME.KEY=VALUE (or decision.NAME.KEY=VALUE) here, such as metric.nsd.tolerance=2."
+        )
     if names is None and not values:
         return None
     if names is None:
@@ -153,89 +166,41 @@ def _choices(names: str | None, settings: list[str], offered: Catalogue) -> list
     return [Choice(one, values.get(one, {})) for one in dict.fromkeys([*chosen, *values])]
 
 
-def _with_priors(files: list[Path], chosen: list[Choice] | None, asked: str | None, offered: Catalogue) -> list[Choice]:
-    """Return the metrics with each prior given to those that read its kind.
+def _decision(text: str | None, settings: list[str]) -> tuple[Choice, ...] | None:
+    """Return the chain of decisions named, with the parameters set for them; None if none is."""
+    from segbench.params import parse_assignments
+    from segbench.scoring.decisions import parse_chain
 
-    Without ``--metrics`` these are computed besides the metrics that are on by default; with it, only if named there.
-    """
-    from dataclasses import replace
-
-    from segbench.evaluation.asked import chosen_metrics
-    from segbench.priors import metrics_reading, recognised_kinds
-    from segbench.types import Choice
-
-    if chosen is None:
-        chosen = [Choice(metric.name) for metric in chosen_metrics(None, offered)]
-    for file in files:
-        kinds = recognised_kinds(file, offered)
-        readers = metrics_reading(kinds, offered)
-        if asked is None:
-            known = {choice.name for choice in chosen}
-            chosen += [Choice(name) for name in readers if name not in known]
-        if not any(choice.name in readers for choice in chosen):
-            names = ", ".join(readers) or "there is none; see `segbench audit`"
-            raise UsageError(
-                f"--prior {file}: no metric computed here reads a prior of {kinds[0]} (they are: {names})."
-            )
-        chosen = [
-            replace(choice, parameters={"prior": str(file), **choice.parameters}) if choice.name in readers else choice
-            for choice in chosen
-        ]
-    return chosen
-
-
-def _labels_of(
-    prior: Path, predictions: Path, references: Path, layout: str, offered: Catalogue
-) -> dict[str, int] | None:
-    """Return the labels whose values a prior records, unless the folders declare theirs."""
-    from segbench.errors import DataInvalid
-    from segbench.evaluation.layouts import find_pairs
-    from segbench.priors import prior_of, recognised_kinds
-
-    if find_pairs(predictions, references, layout).declaration.structures:  # type: ignore[arg-type]  # checked there
+    given = parse_assignments(settings).get("decision", {})
+    if text is None:
+        if given:
+            raise UsageError("--set decision.…: of which chain? Name it with --decision.")
         return None
-    values = prior_of(prior, offered, recognised_kinds(prior, offered)[0]).values(prior)
-    if not values:
-        raise DataInvalid(
-            f"--prior {prior}: expected to be told which label value is what, found no --labels, no dataset.json or "
-            f"BIDS table beside the label maps, and no values in the prior. Say --labels NAME=VALUE,... or FILE."
-        )
-    return {name: value for name, value in values.items() if value > 0}
+    return parse_chain(text, given)
 
 
 def _summary(result: EvaluationResult) -> list[dict[str, Any]]:
-    """Return one entry per structure and metric, in the order of the task.
+    """Return one entry per structure and metric, in the order of the task, as the leaderboard counts.
 
     A case without a value counts as 0 where higher is better; where lower is better it counts as infinite in the
     median, and the mean, which would be infinite too, is that of the other cases: ``mean_over`` says how many.
     """
-    import math
-    import statistics
+    from segbench.ranking.means import means_of_run
 
-    columns = result.table.select(["label_name", "metric", "unit", "better", "value", "status"]).to_pydict()
-    groups: dict[tuple[str, ...], tuple[list[float], dict[str, int]]] = {}
-    for label, metric, unit, better, value, status in zip(*columns.values(), strict=True):
-        values, statuses = groups.setdefault((label, metric, unit, better), ([], {}))
-        statuses[status] = statuses.get(status, 0) + 1
-        worst = 0.0 if better == "higher" else math.inf
-        values.append(worst if value is None else value)
     order = {one.name: position for position, one in enumerate(result.task.structures)}
-    entries = []
-    for key in sorted(groups, key=lambda key: (order.get(key[0], len(order)), key[0])):
-        values, statuses = groups[key]
-        finite = [value for value in values if math.isfinite(value)]
-        entries.append(
-            {
-                **dict(zip(("structure", "metric", "unit", "better"), key, strict=True)),
-                "mean": statistics.fmean(finite) if finite else None,
-                "sd": statistics.stdev(finite) if len(finite) > 1 else None,
-                "median": statistics.median(values),
-                "mean_over": len(finite),
-                "cases": len(values),
-                "statuses": statuses,
-            }
-        )
-    return entries
+    means = means_of_run(result.table).structures
+    return [
+        {
+            **{"structure": one.structure, "metric": one.metric, "unit": one.unit, "better": one.better},
+            "mean": None if math.isnan(one.mean) else one.mean,
+            "sd": None if math.isnan(one.sd) else one.sd,
+            "median": one.median,
+            "mean_over": one.counted,
+            "cases": one.cases,
+            "statuses": one.statuses,
+        }
+        for one in sorted(means, key=lambda one: (order.get(one.structure, len(order)), one.structure))
+    ]
 
 
 _WORDS = {"pred_empty": "missed", "truth_empty": "not there", "missing": "missing", "failed": "failed"}

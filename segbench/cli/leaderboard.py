@@ -11,7 +11,8 @@ import typer
 from segbench.cli import options
 from segbench.cli.application import app
 from segbench.cli.console import Json, Plugins, Results, catalogue, print_json, stdout
-from segbench.errors import UsageError
+from segbench.errors import DataMissing, UsageError, VerificationError
+from segbench.names import first_few
 
 if TYPE_CHECKING:
     from segbench.ranking.boards import Leaderboard
@@ -44,7 +45,8 @@ class Adjust(StrEnum):
 @app.command("leaderboard")
 def leaderboard(
     folder: Annotated[
-        Path | None, typer.Argument(help="With --write: folder of boards.  [default: leaderboards]", show_default=False)
+        Path | None,
+        typer.Argument(help="With --write or --check: folder of boards.  [default: leaderboards]", show_default=False),
     ] = None,
     dataset: options.Datasets = None,
     metric: options.Metrics = None,
@@ -82,15 +84,23 @@ def leaderboard(
     write: Annotated[
         bool, typer.Option("--write", help="Publish all finished runs: one folder of DIR per board.")
     ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Say whether each published board in DIR is what its own files give.")
+    ] = False,
     results: Results = Path("results"),
 ) -> None:
     """Rank what has been run, evaluated or imported: per dataset, label and metric."""
+    if write and check:
+        raise UsageError("--write and --check exclude each other: a board that was just written is not stale.")
+    if check:
+        _check(folder or Path("leaderboards"), json)
+        return
     if write:
         _publish(folder or Path("leaderboards"), results, dataset or [], without or [], json)
         return
     if folder is not None:
         raise UsageError(
-            f"{folder}: a folder of boards is only named with --write. Results are named by --results DIR."
+            f"{folder}: a folder of boards is only named with --write or --check. Results are named by --results DIR."
         )
     from segbench.ranking.chunks import load_chunks
     from segbench.ranking.grid import COLUMNS
@@ -124,6 +134,26 @@ def _publish(folder: Path, results: Path, datasets: list[str], without: list[str
         return
     for path in written:
         stdout().print(f"Written: {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _check(folder: Path, json: bool) -> None:
+    """Say of every published board whether its README belongs to its scores and runs."""
+    from segbench.publishing.boards import board_folders, staleness
+
+    reasons = {path: staleness(path) for path in board_folders(folder)}
+    if not reasons:
+        raise DataMissing(f"{folder} holds no published board (no NAME@REVISION/scores.parquet).")
+    if json:
+        print_json({"boards": [{"board": str(path), "stale": reason} for path, reason in reasons.items()]})
+    else:
+        for path, reason in reasons.items():
+            stdout().print(f"{path}: {reason or 'as its files say'}", markup=False, highlight=False, soft_wrap=True)
+    stale = [path.name for path, reason in reasons.items() if reason]
+    if stale:
+        raise VerificationError(
+            f"{len(stale)} of {len(reasons)} boards are stale: {first_few(stale)}. Write them again with "
+            f"`segbench leaderboard --write`, from the runs, or restore their files."
+        )
 
 
 def _show(board: Leaderboard, wanted: Format, by_label: bool, by_seed: bool) -> None:

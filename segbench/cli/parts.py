@@ -103,7 +103,7 @@ def info_command(
 
 @app.command("check")
 def check_command(
-    plugin: Annotated[str, typer.Argument(help="Plugin (e.g. segbench_nonadj), part (method:nonadj), or FILE.py.")],
+    plugin: Annotated[str, typer.Argument(help="Plugin by its module, part as method:NAME, or FILE.py.")],
     as_json: console.Json = False,
     plugins: console.Plugins = None,
 ) -> None:

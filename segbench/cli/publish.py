@@ -34,6 +34,9 @@ def submit(
         Path | None, typer.Option("--predictions", help="Folder of the predictions, if the run keeps none.")
     ] = None,
     enclose: Annotated[bool, typer.Option("--enclose", help="Put the predictions in, not only their hashes.")] = False,
+    decision: Annotated[
+        str, typer.Option("--decision", help="Whose label maps, as the leaderboard calls it.  [default: the run's own]")
+    ] = "",
     results: ResultsOnly = Path("results"),
     json: Json = False,
 ) -> None:
@@ -44,7 +47,7 @@ def submit(
     found = find_runs(run, results)
     if len(found) > 1:
         raise UsageError(f"{run} holds {len(found)} runs; a submission is one. Name one, such as {found[0]}.")
-    packed = pack(found[0], out, predictions, enclose)
+    packed = pack(found[0], out, predictions, enclose, decision)
     if json:
         print_json(asdict(packed))
         return
@@ -62,7 +65,7 @@ def submit(
 
 @app.command("verify")
 def verify(
-    submission: Annotated[Path, typer.Argument(help="File of `segbench submit`, or a folder of boards.")],
+    submission: Annotated[Path, typer.Argument(help="File written by `segbench submit`.")],
     predictions: Annotated[
         Path | None, typer.Option("--predictions", help="Folder of the predictions, if none are enclosed.")
     ] = None,
@@ -78,13 +81,8 @@ def verify(
 ) -> None:
     """Check hashes and structure of a submission, and score it again; mark what is self-reported and re-scored.
 
-    Of published boards: does each README say what the scores and runs beside it say?
-
     Exit code 0: nothing differs; 5: something does (a table says what).
     """
-    if submission.is_dir():
-        _verify_boards(submission, json)
-        return
     from segbench.publishing.admission import add_to_results
     from segbench.publishing.verification import verify as check
 
@@ -96,25 +94,6 @@ def verify(
     else:
         _print(report, added)
     if report.differences:
-        raise typer.Exit(EXIT_VERIFICATION)
-
-
-def _verify_boards(root: Path, json: bool) -> None:
-    """Say of every published board in a folder, or of the folder itself, whether it is stale."""
-    from segbench.publishing.boards import board_folders, staleness
-
-    folders = board_folders(root)
-    if not folders:
-        raise UsageError(
-            f"{root}: expected a file of `segbench submit` or a folder of boards (DATASET@REVISION), found neither."
-        )
-    found = {str(folder): staleness(folder) for folder in folders}
-    if json:
-        print_json({"boards": [{"folder": folder, "stale": reason} for folder, reason in found.items()]})
-    else:
-        for folder, reason in found.items():
-            stdout().print(f"{folder}: {reason or 'up to date'}", markup=False, highlight=False, soft_wrap=True)
-    if any(found.values()):
         raise typer.Exit(EXIT_VERIFICATION)
 
 

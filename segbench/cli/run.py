@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import tomllib
 from collections.abc import Mapping
@@ -214,30 +215,21 @@ def document(outcome: Outcome) -> dict[str, Any]:
 
 
 def _summary(outcome: Outcome) -> None:
-    """Print the run's mean per metric over labels and cases, and where everything is."""
+    """Print the run's mean of each metric, as the leaderboard has it, and where everything is."""
     from rich.table import Table
 
-    from segbench.results import read_scores
+    from segbench.ranking.means import means_of_run
+    from segbench.results import of_decision, read_scores
 
-    scores = read_scores(outcome.folder)
-    rows: dict[str, list[float]] = {}
-    undefined: dict[str, int] = {}
-    units: dict[str, str] = {}
-    columns = (scores.column(name).to_pylist() for name in ("metric", "value", "unit", "better"))
-    for metric, value, unit, better in zip(*columns, strict=True):
-        units[metric] = f"{unit} {'↑' if better == 'higher' else '↓'}".strip()
-        rows.setdefault(metric, [])
-        if value is None:
-            undefined[metric] = undefined.get(metric, 0) + 1
-        else:
-            rows[metric].append(value)
-    table = Table("metric", "mean over cases and labels", "undefined", "unit", box=None, padding=(0, 2, 0, 0))
-    for metric, values in rows.items():
-        mean = f"{sum(values) / len(values):.4f}" if values else "-"
-        table.add_row(metric, mean, str(undefined.get(metric, 0) or ""), units[metric])
+    means = means_of_run(of_decision(read_scores(outcome.folder), outcome.decision))
+    table = Table("metric", "mean over cases", "undefined", "unit", box=None, padding=(0, 2, 0, 0))
+    for one in means.metrics:
+        unit = f"{one.unit} {'↑' if one.better == 'higher' else '↓'}".strip()
+        mean = "-" if math.isnan(one.mean) else f"{one.mean:.4f}"
+        table.add_row(one.metric, mean, str(one.undefined or ""), unit)
     shown = console.stdout()
     shown.print(table)
-    if any(scores.column("synthetic").to_pylist()[:1]):
+    if means.synthetic:
         shown.print("[yellow]synthetic phantom[/]: these numbers say nothing about patients", highlight=False)
     seconds = ", ".join(f"{name} {value:.1f} s" for name, value in outcome.seconds.items())
     shown.print(f"{seconds}\n{outcome.folder}", highlight=False, markup=False, soft_wrap=True)

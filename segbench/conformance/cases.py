@@ -93,7 +93,7 @@ class FakeRun:
         fixed = {
             **{"run_id": self.run_id, "dataset": TASK.name, "dataset_revision": TASK.revision, "network": "network"},
             **{"method": f"method{self.number}", "arm": "control", "seed": self.number, "fold": 0, "source": "trained"},
-            **{"metric": "dice", "metric_version": "1", "unit": "", "better": "higher", "synthetic": True},
+            **{"metric": "agreement", "metric_version": "1", "unit": "", "better": "higher", "synthetic": True},
             **{"supervision": "masks", "rater": None, "variant": ""},
         }
         rows = []

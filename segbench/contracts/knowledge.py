@@ -92,7 +92,7 @@ class FinishedRun(Protocol):
         ...
 
     def scores(self) -> Sequence[Mapping[str, Any]]:
-        """Return the rows of scores.parquet."""
+        """Return the rows of scores.parquet for the run's own label maps, not those of further decisions."""
         ...
 
     def prediction(self, case_id: str) -> LabelMap:

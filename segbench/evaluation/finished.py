@@ -98,7 +98,7 @@ def write(result: EvaluationResult, request: dict[str, Any], *, retry: bool, cat
     libraries = ("segbench", "numpy", "scipy", "nibabel", "pyarrow")
     record = {
         **{"run_id": result.run_id, "source": "external", "method": request["name"], "retry": retry},
-        **{"dataset_revision": result.task.revision, "seconds": result.seconds, **request},
+        **{"dataset_revision": result.task.revision, "seconds": {"score": result.seconds}, **request},
         "problems": [asdict(problem) for problem in result.problems],
         "versions": {"python": platform.python_version(), **{name: version(name) for name in libraries}},
         "plugins": {origin.plugin: f"{origin.distribution} {origin.version}" for origin in catalogue.origins},

@@ -15,24 +15,29 @@ from typing import Any, Literal
 from segbench.contracts import FinishedRun, Metric
 from segbench.errors import DataMissing, UsageError, safe_name
 from segbench.evaluation.asked import Arm, Supervision, check_choices, design_of
+from segbench.evaluation.deciding import classes_of, with_probabilities
 from segbench.evaluation.finished import EvaluationResult as EvaluationResult
 from segbench.evaluation.finished import finished, of_metrics, write
 from segbench.evaluation.identity import described, hashes_of, identity
-from segbench.evaluation.labelling import structures_found, task_of
+from segbench.evaluation.labelling import codes_of, structures_found, task_of
 from segbench.evaluation.layouts import Kind, Layout, find_pairs
 from segbench.evaluation.likeness import Template, departures, grouped, restricted, template_of
-from segbench.evaluation.scope import dataset_name, metrics_of, scope_of
+from segbench.evaluation.owntruths import dataset_of, of_dataset
+from segbench.evaluation.scope import dataset_name, metrics_of, scope_of, values_of_layers
 from segbench.evaluation.selection import Selection, selected, selection_of
 from segbench.files.images import read_label_map
 from segbench.host import Catalogue, load_catalogue
+from segbench.params import to_json
 from segbench.results import run_folder
 from segbench.scoring.cases import Setting, forget, unsettle, values_in_file, values_in_kept_file
+from segbench.scoring.decisions import chain_of
 from segbench.scoring.geometry import Mode
 from segbench.scoring.metrics import prepare_metrics
 from segbench.scoring.pairs import Pair
 from segbench.scoring.pipeline import Progress
+from segbench.scoring.probabilities import Deciding
 from segbench.scoring.rows import Design
-from segbench.scoring.stored import Known, add_scores, lacking, stamps_of
+from segbench.scoring.stored import Known, add_scores, decided, lacking, stamps_of
 from segbench.scoring.workers import WorkerDied, each
 from segbench.types import Choice
 
@@ -45,7 +50,7 @@ MANY = 1000
 
 def evaluate(
     predictions: str | Path,
-    references: str | Path,
+    references: str | Path | None = None,
     *,
     name: str,
     dataset: str | None = None,
@@ -57,6 +62,7 @@ def evaluate(
     on_missing: OnMissing = "worst",
     geometry: Mode = "strict",
     layout: Kind = "auto",
+    decision: Sequence[Choice | Mapping[str, Any]] | None = None,
     cases: Sequence[str] | None = None,
     split: str | Path | Mapping[str, Any] | Sequence[Any] | None = None,
     network: str = "",
@@ -72,7 +78,8 @@ def evaluate(
     """Score predictions against references and write the scores as a run of source "external".
 
     Args:
-        predictions, references: folders (see ``segbench.evaluation.layouts``) or one file each.
+        predictions, references: folders (see ``segbench.evaluation.layouts``) or one file each. If ``like`` was
+            trained here, its dataset's truths are the references where none are named.
         name: what the leaderboard calls the method.
         dataset: what the leaderboard calls the data.
         like: a finished run beside which the predictions shall stand: its dataset's name, cases with their patients,
@@ -84,8 +91,10 @@ def evaluate(
         ignore_label: value in the references of voxels that do not count; by default what ``dataset.json`` declares.
         metrics: names, choices with parameters, or metrics; by default all that are on by default.
         on_missing: "worst" writes rows of status "missing", "skip" leaves the case out, "fail" scores nothing.
-        geometry: "strict", "tolerant" or "resample"; see ``segbench.scoring.geometry``.
-        layout: "auto", "plain", "nnunet", "msd", "bids" or "raters".
+        geometry: "strict", "tolerant", "voxels" or "resample"; see ``segbench.scoring.geometry``.
+        layout: "auto", or one of ``segbench.evaluation.layouts.Kind``.
+        decision: a chain of decisions that makes the label maps from nnU-Net's probabilities (``.npz`` beside or
+            instead of the predictions), or refines the label maps; () = the default one; None = they are as they are.
         cases: those that are scored; by default those of ``like``, else all that have a reference.
         split: a split list instead, or a file of it: a run's ``{"train", "val", "test"}``, of which the test cases are
             scored, or nnU-Net's list of folds, of which the val cases of ``fold``.
@@ -105,11 +114,16 @@ def evaluate(
     """
     begun = time.monotonic()
     again = {
-        **{"predictions": _absolute(predictions), "references": _absolute(references), "labels": labels},
+        **{
+            "predictions": _absolute(predictions),
+            "references": _absolute(references),
+            "labels": labels,
+        },
         **{"regions": regions, "ignore_label": ignore_label, "on_missing": on_missing, "geometry": geometry},
         **{"layout": layout, "cases": cases, "split": _absolute(split) if isinstance(split, str | Path) else split},
         **{"network": network, "arm": arm, "seed": seed, "fold": fold, "supervision": supervision},
         **({"like": _absolute(like.folder)} if like else {}),
+        **({} if decision is None else {"decision": [to_json(_choice(one)) for one in decision]}),
     }
     safe_name(name, "method")
     check_choices(on_missing=(on_missing, OnMissing), geometry=(geometry, Mode), layout=(layout, Kind))
@@ -120,24 +134,28 @@ def evaluate(
     template = template_of(like) if like is not None else None
     dataset = dataset_name(dataset, template)
     chosen, notes = metrics_of(metrics, template, catalogue)
-    found = _pairs(Path(predictions), Path(references), layout, selection_of(cases, split, fold), fold, template)
+    where = None if references is None else Path(references)
+    found = _pairs(Path(predictions), where, layout, selection_of(cases, split, fold), fold, template)
     found = _without_missing(found, on_missing)
     found = replace(found, problems=(*notes, *found.problems))
+    chain = None if decision is None else chain_of([_choice(one) for one in decision], catalogue)
+    found = with_probabilities(found, chain) if chain else found
     scope = scope_of(labels, regions, ignore_label, found, template)
+    layers = values_of_layers(scope, found, labels, template)
     hashes = hashes_of(found.pairs, jobs)
-    wanted = {
-        "name": name,
-        "on_missing": on_missing,
-        "geometry": geometry,
-        "structures": list(scope.structures.items()),
-    }
-    wanted |= {**said, **(template.identity if template else {})}
+    if template and references is None:
+        hashes = [
+            (f"{template.task.revision}/{pair.case}", one) for pair, (_, one) in zip(found.pairs, hashes, strict=True)
+        ]
+    wanted: dict[str, Any] = {"name": name, "on_missing": on_missing, "geometry": geometry}
+    wanted |= {"structures": list(scope.structures.items()), **said, **(template.identity if template else {})}
+    wanted |= {"decision": [chain.text, chain.key]} if chain else {}
     revision, run_id, request = identity(dataset, wanted, scope.ignore, found, hashes)
     folder = run_folder(Path(results).expanduser(), dataset, name, run_id)
     known = finished(folder, dataset, found)
     scores: Known = known.scores if known else {}
     lesson = template.lesson if template else ""
-    todo = lacking(scores, "", chosen, catalogue, lesson)
+    todo = lacking(scores, chain.text if chain else "", chosen, catalogue, lesson)
     if known and not todo:
         table = of_metrics(known.result.table, chosen)
         return replace(known.result, table=table, seconds=time.monotonic() - begun)
@@ -145,10 +163,17 @@ def evaluate(
     task = scope.task or task_of(dataset, revision, structures)
     task = replace(task, name=dataset, revision=revision)
     stamps = stamps_of(todo, catalogue, lesson)
-    prepare_metrics(todo, task, template.run.truths if template else lambda: iter(()), {})
+    prepare_metrics(todo, task, template.lessons if template else lambda: iter(()), {})
     values = scope.known.union(*structures.values())
-    setting = Setting(task, tuple(todo), geometry, scope.ignore, values, scope.strict)
+    setting = Setting(task, tuple(todo), geometry, scope.ignore, values, scope.strict, asked=scope.by_hand)
+    setting = replace(setting, layers=layers, codes=() if scope.task else codes_of(structures))
     design = Design(run_id, dataset, revision, name, source="external", synthetic=task.synthetic, **said)
+    if template and references is None:
+        setting = replace(setting, dataset=dataset_of(template))
+    if chain:
+        classes = classes_of(task, found.declaration, found.pairs, setting.codes)
+        setting = replace(setting, deciding=Deciding(chain, classes))
+        design = decided(design, chain.text)
     what = (folder, scores, design, found.pairs, setting, stamps)
     try:
         scored = add_scores(*what, jobs=jobs, catalogue=catalogue, progress=progress)
@@ -170,8 +195,12 @@ def evaluate(
     return result
 
 
-def _absolute(path: str | Path) -> str:
-    return str(Path(path).expanduser().absolute())
+def _choice(one: Choice | Mapping[str, Any]) -> Choice:
+    return one if isinstance(one, Choice) else Choice(**one)
+
+
+def _absolute(path: str | Path | None) -> str | None:
+    return None if path is None else str(Path(path).expanduser().absolute())
 
 
 def _listed(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -181,13 +210,15 @@ def _listed(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]
 
 def _pairs(
     predictions: Path,
-    references: Path,
+    references: Path | None,
     layout: Kind,
     selection: Selection,
     fold: int | None,
     template: Template | None,
 ) -> Layout:
     """Return the pairs of the cases asked for, else of those that the run scored, else of all."""
+    if references is None:
+        return selected(of_dataset(predictions, template, fold), selection)
     found = find_pairs(predictions, references, layout, fold, selection.splits)
     if selection.cases is None and selection.splits is None:
         return restricted(found, template) if template else found

@@ -17,9 +17,26 @@ from segbench.scoring.pairs import Pair
 def hashes_of(pairs: Sequence[Pair], jobs: int) -> list[tuple[str, str | None]]:
     """Return the content hashes of reference and prediction of every pair."""
     with ThreadPoolExecutor(jobs) as threads:  # hashing releases the interpreter
-        truths = threads.map(lambda pair: content_hash(pair.truth), pairs)
-        predicted = threads.map(lambda pair: content_hash(pair.predicted) if pair.predicted else None, pairs)
+        truths = threads.map(_reference, pairs)
+        predicted = threads.map(_prediction, pairs)
         return list(zip(truths, predicted, strict=True))
+
+
+def _reference(pair: Pair) -> str:
+    return _layered(pair.truth_layers) if pair.truth_layers else content_hash(pair.truth)
+
+
+def _prediction(pair: Pair) -> str | None:
+    """Return the hash of the files that make a prediction."""
+    if pair.predicted_layers:
+        return _layered(pair.predicted_layers)
+    found = list(dict.fromkeys(path for path in (pair.predicted, pair.probabilities) if path is not None))
+    hashes = [content_hash(path) for path in found]
+    return hashes[0] if len(hashes) == 1 else fingerprint(hashes) if hashes else None
+
+
+def _layered(layers: Sequence[tuple[str, Path]]) -> str:
+    return fingerprint(sorted((name, content_hash(path)) for name, path in layers))
 
 
 def identity(
@@ -39,7 +56,8 @@ def identity(
         hashes: of each pair, see ``hashes_of``.
     """
     truths = [(pair.case, pair.rater, truth) for pair, (truth, _) in zip(found.pairs, hashes, strict=True)]
-    revision = "ref-" + fingerprint([truths, ignore])[:8]
+    named = sorted(wanted["structures"])  # which value is what; none if the files alone decide
+    revision = "ref-" + fingerprint([truths, ignore, *([named] if named else [])])[:8]
     request = {
         **wanted,
         "dataset": dataset,

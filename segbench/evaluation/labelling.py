@@ -10,8 +10,12 @@ from segbench.errors import DataInvalid, DataMissing, UnknownName, UsageError, d
 from segbench.evaluation.declarations import Declaration, read_label_file
 from segbench.types import Task
 
-LARGEST = 65_535
-"""Largest label value; names are kept in a list as long as the largest value."""
+LARGEST = 2**53
+"""Largest label value: whole numbers up to it are exact in every format."""
+POSITIONS = 65_535
+"""Largest value that is a position among a task's labels; larger ones (of atlases, say) are numbered instead."""
+MOST = 5_000
+"""Most label values that are taken for labels unless they are named."""
 LABEL_FILES = (".json", ".csv", ".tsv", ".txt")
 """Endings by which ``--labels`` is taken for a file even if there is none."""
 Structures = dict[str, tuple[int, ...]]
@@ -149,7 +153,7 @@ def structures_found(values: Iterable[int]) -> Structures:
     """Return one structure per foreground value found in the references.
 
     Raises:
-        DataInvalid: if there is none, or values are too large to be labels.
+        DataInvalid: if there is none, or so many that they are no labels.
     """
     found = sorted(value for value in set(values) if value > 0)
     if not found:
@@ -157,24 +161,35 @@ def structures_found(values: Iterable[int]) -> Structures:
             "No reference has any label but background (or none can be read), so there is nothing to score. "
             "Say which labels there are with --labels."
         )
-    if found[-1] > LARGEST:
+    if len(found) > MOST:
         raise DataInvalid(
-            f"The references have label values up to {found[-1]}; expected at most {LARGEST}. Are they label maps? "
-            f"Choose the values to score with --labels."
+            f"The references have {len(found)} different values, up to {found[-1]}; expected at most {MOST}. Are they "
+            f"label maps? Choose the values to score with --labels."
         )
     return {str(value): (value,) for value in found}
 
 
+def codes_of(structures: Structures) -> tuple[int, ...]:
+    """Return the values in the files behind the values 1, 2, ... of ``task_of``; () if they are the same."""
+    values = sorted({value for group in structures.values() for value in group})
+    return tuple(values) if values[-1] > POSITIONS else ()
+
+
 def task_of(dataset: str, revision: str, structures: Structures) -> Task:
     """Return the task that scores exactly these structures, in this order.
+
+    Its label values are those of the files, unless these are too large to be positions: see ``codes_of``.
 
     Args:
         dataset: its name.
         revision: identity of the references.
         structures: name -> label values.
     """
+    place = {code: position for position, code in enumerate(codes_of(structures), 1)}
+    structures = {name: tuple(place.get(one, one) for one in values) for name, values in structures.items()}
+    true = {position: code for code, position in place.items()}
     single = {values[0]: name for name, values in structures.items() if len(values) == 1}
     largest = max(value for values in structures.values() for value in values)
-    names = ("background", *(single.get(value, str(value)) for value in range(1, largest + 1)))
+    names = ("background", *(single.get(value, str(true.get(value, value))) for value in range(1, largest + 1)))
     plain = list(structures.values()) == [(value,) for value in range(1, largest + 1)]
     return Task(dataset, revision, names, regions={} if plain else structures)

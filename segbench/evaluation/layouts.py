@@ -1,6 +1,7 @@
 """Which prediction belongs to which reference: plain folders, nnU-Net, Decathlon, BIDS, several raters, single files.
 
-Hidden files, AppleDouble files and everything that is not an image are passed over; linked folders are not entered.
+Folders of cases and of one file per structure are looked through by ``shelves``. Hidden and AppleDouble files are
+passed over, files of no format that is read are said; linked folders are not entered.
 Whatever does not fit is a named problem and never stops the others.
 """
 
@@ -14,12 +15,16 @@ from typing import Any, Literal, get_args
 from segbench.errors import DataInvalid, DataMissing, UsageError
 from segbench.evaluation.declarations import Declaration, find_declaration, read_label_table
 from segbench.evaluation.folds import find_folds, within_folds
+from segbench.evaluation.layered import match_layers
 from segbench.evaluation.matching import Layout as Layout
 from segbench.evaluation.matching import match, ordered
+from segbench.evaluation.overlooked import overlooked, what_is_in
+from segbench.evaluation.shelves import Shelf, shelf_of
 from segbench.files.filenames import Files, bare, case_name, entities, files_in, stem
 from segbench.scoring.pairs import CaseProblem, Pair
 
-Kind = Literal["auto", "plain", "nnunet", "msd", "bids", "raters"]
+Kind = Literal["auto", "plain", "nnunet", "msd", "bids", "raters", "cases", "structures"]
+"""How folders are laid out: "cases" has one label map per case, "structures" one file per structure of a case."""
 
 
 def find_pairs(
@@ -56,12 +61,13 @@ def find_pairs(
     elif layout == "raters":
         found = _raters(predictions, references)
     else:
-        kind = (declaration.style or "plain") if layout == "auto" else layout
-        found = _folders(
-            predictions, references, replace(declaration, style="" if kind == "plain" else kind), fold, splits
-        )
+        told = declaration.style if layout == "auto" else layout if layout in ("nnunet", "msd") else ""
+        declared = replace(declaration, style=told)
+        found = _folders(predictions, references, declared, layout, fold, splits)
     if not found.declaration.structures:
         found = replace(found, declaration=declaration)
+    for role, folder in (("predictions", predictions), ("references", references)):
+        notes += overlooked(folder, role)
     found = replace(found, problems=(*notes, *found.problems))
     _require_pairs(found, predictions, references)
     return found
@@ -80,8 +86,16 @@ def _declaration(predictions: Path, references: Path, notes: list[CaseProblem]) 
 
 
 def _require_pairs(found: Layout, predictions: Path, references: Path) -> None:
+    advice = "Name the folder that holds them."
+    predicted = any(pair.predicted or pair.fault for pair in found.pairs)
+    if not predicted and not any(problem.kind == "extra" for problem in found.problems):
+        raise DataMissing(
+            f"No predictions: expected label maps in {predictions}, found {what_is_in(predictions)}. {advice}"
+        )
     if not found.pairs:
-        raise DataMissing(f"references: no label map was found in {references}. Name the folder that holds them.")
+        raise DataMissing(
+            f"No references: expected label maps in {references}, found {what_is_in(references)}. {advice}"
+        )
     if all(pair.predicted is None and not pair.fault for pair in found.pairs):
         wanted = ", ".join(pair.truth.name for pair in found.pairs[:3])
         extra = ", ".join(problem.case for problem in found.problems if problem.kind == "extra")[:200] or "none"
@@ -102,18 +116,56 @@ def _single_files(predictions: Path, references: Path) -> Layout:
 
 
 def _folders(
-    predictions: Path, references: Path, declaration: Declaration, fold: int | None, splits: Sequence[Any] | None
+    predictions: Path,
+    references: Path,
+    declaration: Declaration,
+    kind: str,
+    fold: int | None,
+    splits: Sequence[Any] | None,
 ) -> Layout:
     """Pair files of the same name; the declaration's style says in which subfolders to look."""
     folds = find_folds(predictions, fold)
     if folds:
         predicted = Files.merged(files_in(one.validation).without_archives() for one in folds)
-    else:
-        predicted = _all_files(predictions)
-    truths, where = _reference_files(references, predicted, declaration)
-    title = {"nnunet": "nnU-Net", "msd": "Medical Segmentation Decathlon"}.get(declaration.style, "plain folders")
-    found = replace(match(predicted, truths, f"{title}, references in {where}"), declaration=declaration)
-    return within_folds(found, folds, references, splits) if folds else found
+        truths, where = _reference_files(references, predicted, declaration)
+        found = match(predicted, truths, f"{_title(declaration)}, references in {where}")
+        return within_folds(replace(found, declaration=declaration), folds, references, splits)
+    shelf = shelf_of(predictions, structured=_STRUCTURED.get(kind))
+    if _listed(references, declaration):
+        truths, where = _reference_files(references, shelf.files, declaration)
+        found = match(shelf.files, truths, f"{_title(declaration)}, references in {where}")
+        return replace(_with_shelves(found, shelf), declaration=declaration)
+    other = shelf_of(references, [] if shelf.layers else list(shelf.files.names), structured=_STRUCTURED.get(kind))
+    if not other.layers:
+        shelf = shelf_of(predictions, list(other.files.names), structured=_STRUCTURED.get(kind))
+    where = f"references in {references.name or references}"
+    if shelf.layers or other.layers:
+        found = match_layers(shelf, other, f"{_title(declaration)}, {where}")
+        return found if other.layers else replace(found, declaration=declaration)
+    found = match(shelf.files, other.files, f"{_title(declaration)}, {where}")
+    return replace(_with_shelves(found, shelf, other), declaration=declaration)
+
+
+_STRUCTURED = {"structures": True, "cases": False, "plain": False}
+
+
+def _title(declaration: Declaration) -> str:
+    titles = {"nnunet": "nnU-Net", "msd": "Medical Segmentation Decathlon"}
+    return titles.get(declaration.style, "plain folders")
+
+
+def _with_shelves(found: Layout, *shelves: Shelf) -> Layout:
+    """Say how the label maps were found, and what was left."""
+    said = dict.fromkeys(shelf.words for shelf in shelves if shelf.words)
+    words = ", ".join([found.words, *said])
+    left = sum(shelf.images for shelf in shelves)
+    note = CaseProblem("", "note", f"{left} files beside segmentations were taken for images and left out")
+    return replace(found, words=words, problems=(note, *found.problems) if left else found.problems)
+
+
+def _listed(references: Path, declaration: Declaration) -> bool:
+    """Return whether the folder or its dataset.json says where the references are."""
+    return bool(declaration.files) or any((references / name).is_dir() for name in ("labelsTr", "labelsTs"))
 
 
 def _reference_files(references: Path, predicted: Files, declaration: Declaration) -> tuple[Files, str]:
@@ -128,17 +180,8 @@ def _reference_files(references: Path, predicted: Files, declaration: Declaratio
 
 
 def _all_files(folder: Path) -> Files:
-    """Return the label maps in a folder or, if it has none, in its subfolders (named after them if each has one)."""
-    direct = files_in(folder)
-    if direct.names:
-        return direct
-    inner = [(child.name, files_in(child)) for child in _subfolders(folder)]
-    inner = [(name, files) for name, files in inner if files.names]
-    stems = [key for _, files in inner for key in files.names]
-    if len(stems) != len(set(stems)) and all(len(files.names) == 1 for _, files in inner):
-        named = Files({name: next(iter(files.names.values())) for name, files in inner})
-        return replace(named, faults=Files.merged(files for _, files in inner).faults)
-    return Files.merged([direct, *(files for _, files in inner)])
+    """Return the label maps in a folder or, if it has none, below it."""
+    return shelf_of(folder, structured=False).files
 
 
 def _subfolders(folder: Path) -> list[Path]:

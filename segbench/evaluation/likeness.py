@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from segbench.contracts import FinishedRun, Metric
 from segbench.errors import DataInvalid, DataMissing, UnknownName, UsageError
@@ -15,7 +17,7 @@ from segbench.scoring.cases import Outcome
 from segbench.scoring.metrics import version_of
 from segbench.scoring.pairs import CaseProblem, Pair
 from segbench.truths import difference
-from segbench.types import Choice, Task
+from segbench.types import Choice, LabelMap, Task
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,28 @@ class Template:
         return self.run.task
 
     @property
+    def structures(self) -> dict[str, tuple[int, ...]]:
+        """Structure -> its values in the files."""
+        if self.trained:
+            return {one.name: one.values for one in self.task.structures}
+        return {str(name): tuple(values) for name, values in self.run.record["structures"]}
+
+    @property
     def trained(self) -> bool:
         """Whether it was trained here, so that its task names every label value there is."""
         return "task" in self.run.record
+
+    def lessons(self) -> Iterator[LabelMap]:
+        """Yield the truths of all training cases of the run's split, from which metrics learn.
+
+        Raises:
+            DataMissing: if the run's dataset is not here any more.
+        """
+        for case in self._pool:
+            truth = self.run.case(case).truth
+            if truth is None:
+                raise DataInvalid(f"Dataset {self.task.name}: training case {case} has no truth any more.")
+            yield truth
 
     @property
     def identity(self) -> dict[str, str]:
@@ -56,9 +77,12 @@ class Template:
     @property
     def lesson(self) -> str:
         """Digest of what metrics learn from: the dataset and its training cases."""
-        return fingerprint([self.task.name, self.task.revision, self.run.record.get("splits", {}).get("train", [])])[
-            :12
-        ]
+        return fingerprint([self.task.name, self.task.revision, list(self._pool)])[:12]
+
+    @property
+    def _pool(self) -> Sequence[str]:
+        splits = self.run.record.get("splits", {})
+        return list(splits.get("pool") or splits.get("train", ()))
 
 
 def template_of(run: FinishedRun) -> Template:
@@ -82,11 +106,37 @@ def template_of(run: FinishedRun) -> Template:
 def choices_like(run: FinishedRun) -> list[Choice]:
     """Return the metrics of a run with the parameters it gave them, in the order of its rows."""
     record = run.record
-    listed = [*record.get("config", {}).get("metrics", ()), *record.get("metrics", ())]
-    given = {one["name"]: one.get("parameters", {}) for one in listed if isinstance(one, dict)}
+    files = {one["name"]: one.get("parameters", {}).get("prior") for one in record.get("metrics", ())}
     local = {name.removeprefix("metric."): values for name, values in record.get("local", {}).items()}
-    names = dict.fromkeys(row["metric"] for row in run.scores())
-    return [Choice(name, given.get(name, {}), local.get(name, {})) for name in names]
+    versions = dict.fromkeys((row["metric"], row["metric_version"]) for row in run.scores())
+    asked = {name: entry["asked"] for entries in record.get("scores", {}).values() for name, entry in entries.items()}
+    choices = []
+    for name, version in versions:
+        changed = parameters_of(asked.get(name, version))
+        path = changed.pop("prior", None) and (local.get(name, {}).get("prior") or files.get(name))
+        choices.append(Choice(name, changed, {"prior": path} if path else {}))
+    return choices
+
+
+def parameters_of(version: str) -> dict[str, Any]:
+    """Return the parameters that a version such as ``1 tolerance=2.0`` names, as ``scoring.metrics`` writes it."""
+    found: dict[str, Any] = {}
+    rest = version.partition(" ")[2]
+    while rest:
+        key, _, rest = rest.partition("=")
+        if key == "prior":
+            found[key], _, rest = rest.partition(" ")
+            continue
+        try:
+            value, end = json.JSONDecoder().raw_decode(rest)
+        except ValueError:
+            return found
+        *path, last = key.split(".")
+        owner = found
+        for step in path:
+            owner = owner.setdefault(step, {})
+        owner[last], rest = value, rest[end:].lstrip()
+    return found
 
 
 def metrics_like(template: Template, catalogue: Catalogue) -> tuple[list[Metric], list[CaseProblem]]:
@@ -97,7 +147,7 @@ def metrics_like(template: Template, catalogue: Catalogue) -> tuple[list[Metric]
         try:
             metric = catalogue.metric(choice)
             if metric.learns:
-                _require_truths(template.run)
+                _require_lessons(template)
         except (UnknownName, DataMissing, DataInvalid) as error:
             notes.append(CaseProblem("", "note", f"metric {choice.name} of the run is left out: {error}"))
         else:
@@ -105,9 +155,9 @@ def metrics_like(template: Template, catalogue: Catalogue) -> tuple[list[Metric]
     return metrics, notes
 
 
-def _require_truths(run: FinishedRun) -> None:
-    if next(iter(run.truths()), None) is None:
-        raise DataMissing(f"run {run.run_id} knows no training truths to learn from.")
+def _require_lessons(template: Template) -> None:
+    if next(template.lessons(), None) is None:
+        raise DataMissing(f"run {template.run.run_id} knows no training truths to learn from.")
 
 
 def restricted(found: Layout, template: Template) -> Layout:
@@ -154,8 +204,3 @@ def departures(
             what = f"metric {metric.name} has version {here!r} here and {there!r} in run {template.run.run_id}"
             found.append(CaseProblem("", "truth", f"{what}; they do not stand on one board"))
     return found
-
-
-def task_like(template: Template, dataset: str, revision: str) -> Task:
-    """Return the run's task under the name and revision that are scored here."""
-    return replace(template.task, name=dataset, revision=revision)

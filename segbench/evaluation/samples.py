@@ -106,6 +106,22 @@ def _equal(random: np.random.Generator, shape: tuple[int, ...]) -> tuple[Mask, M
     return truth.copy(), truth
 
 
+def _bars(random: np.random.Generator, shape: tuple[int, ...]) -> tuple[Mask, Mask]:
+    """Draw two separate bars of one to four voxels' width, both predicted or only the first: thin, even and odd."""
+    truth = np.zeros(shape, dtype=np.bool_)
+    along = int(np.argmax(shape))
+    across = next(axis for axis in range(len(shape)) if axis != along)
+    widths = random.integers(1, 1 + max(1, min(4, (min(shape) - 1) // 2, shape[along] // 3)), size=2)
+    box = [slice(0, int(widths[0]))] * len(shape)
+    box[along] = slice(None)
+    truth[tuple(box)] = True
+    predicted = truth.copy()
+    box = [slice(0, int(widths[1]))] * len(shape)
+    box[along], box[across] = slice(None), slice(shape[across] - int(widths[1]), None)
+    truth[tuple(box)] = True
+    return (truth.copy() if random.random() < 0.5 else predicted), truth
+
+
 def _empty(random: np.random.Generator, shape: tuple[int, ...]) -> tuple[Mask, Mask]:
     masks = [np.zeros(shape, dtype=np.bool_), np.zeros(shape, dtype=np.bool_)]
     which = int(random.integers(0, 3))
@@ -123,5 +139,6 @@ KINDS: dict[str, Callable[[np.random.Generator, tuple[int, ...]], tuple[Mask, Ma
     "components": _components,
     "far island": _island,
     "equal": _equal,
+    "bars": _bars,
 }
 """Name -> how such a pair is drawn."""

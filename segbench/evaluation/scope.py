@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from segbench.contracts import Metric
 from segbench.errors import UsageError, safe_name
 from segbench.evaluation.asked import chosen_metrics
-from segbench.evaluation.labelling import Structures, chosen_structures
+from segbench.evaluation.labelling import Structures, chosen_structures, codes_of
 from segbench.evaluation.layouts import Layout
 from segbench.evaluation.likeness import Template, metrics_like
 from segbench.host import Catalogue
+from segbench.names import first_few
 from segbench.scoring.pairs import CaseProblem
 from segbench.types import Choice, Task
 
@@ -26,6 +27,7 @@ class Scope:
         known: label values that are asked for or declared.
         strict: whether other values are a fault.
         task: a run's, where nothing else was asked for.
+        by_hand: whether somebody named the structures for this scoring.
     """
 
     structures: Structures
@@ -33,6 +35,7 @@ class Scope:
     known: frozenset[int]
     strict: bool
     task: Task | None = None
+    by_hand: bool = False
 
 
 def scope_of(
@@ -48,13 +51,15 @@ def scope_of(
     ignore = next((value for value in (ignore_label, of_run, declared.ignore) if value is not None), None)
     named = frozenset(value for values in declared.structures.values() for value in values)
     if template is not None and labels is None and regions is None:
-        structures: Structures = {one.name: one.values for one in template.task.structures}
+        structures: Structures = template.structures
+        if not template.trained:
+            return Scope(structures, ignore, named.union(*structures.values()), bool(named))
         known = named | frozenset(range(1, len(template.task.labels)))
-        return Scope(structures, ignore, known, bool(named) or template.trained, template.task)
+        return Scope(structures, ignore, known, True, template.task)
     structures = chosen_structures(labels, regions, declared)
     by_hand = labels is not None or regions is not None
     known = named | {value for values in structures.values() for value in values}
-    return Scope(structures, ignore, known, not by_hand or bool(declared.structures))
+    return Scope(structures, ignore, known, not by_hand or bool(declared.structures), by_hand=by_hand)
 
 
 def dataset_name(dataset: str | None, template: Template | None) -> str:
@@ -73,3 +78,24 @@ def metrics_of(
         return chosen_metrics(metrics, catalogue, may_learn=template is not None), []
     made, notes = metrics_like(template, catalogue)
     return tuple(made), notes
+
+
+def values_of_layers(scope: Scope, found: Layout, labels: object, template: Template | None) -> dict[str, int]:
+    """Return structure -> value for files that hold one structure each, {} if there are none.
+
+    Raises:
+        UsageError: if the other side has label maps, and nobody says which value is which structure.
+    """
+    layered = [pair for pair in found.pairs if pair.truth_layers or pair.predicted_layers]
+    if not layered:
+        return {}
+    mixed = [pair for pair in layered if pair.truth_layers and pair.predicted and not pair.predicted_layers]
+    if mixed and not isinstance(labels, Mapping) and template is None:
+        names = [name for name, _ in mixed[0].truth_layers]
+        raise UsageError(
+            f"The references have one file per structure ({first_few(names)}), the predictions are label maps: "
+            f"expected to be told which value is which, found no names. Say --labels {names[0]}=VALUE,..."
+        )
+    if codes_of(scope.structures):
+        raise UsageError("Files of one structure each: expected values that are small. Number them 1, 2, ... instead.")
+    return {name: values[0] for name, values in scope.structures.items() if len(values) == 1}

@@ -12,8 +12,8 @@ from pathlib import Path
 from segbench.errors import UsageError, safe_name
 
 ENDINGS = (
-    *(".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr", ".mgz", ".mgh", ".hdr"),
-    *(".png", ".bmp", ".gif", ".tif", ".tiff", ".npz"),
+    *(".nii.gz", ".nii", ".seg.nrrd", ".mha", ".mhd", ".nrrd", ".nhdr", ".mgz", ".mgh", ".hdr"),
+    *(".png", ".bmp", ".gif", ".tif", ".tiff", ".dcm", ".npz"),
 )
 """Endings of files that may be label maps; of a header with a voxel file beside it, the header."""
 COMPANIONS = {
@@ -23,7 +23,7 @@ COMPANIONS = {
     ".hdr.gz": (".img.gz", ".img"),
 }
 """Ending of a header -> endings of the voxel file beside it, best first."""
-_SUFFIXES = "prediction|pred|segmentation|seg|dseg|mask|labelmap|labels|label|groundtruth|gt|truth|manual"
+_SUFFIXES = "prediction|pred|trans|segmentation|segm|seg|dseg|mask|labelmap|labels|label|groundtruth|gt|truth|manual"
 _SUFFIX = re.compile(rf"[._-]({_SUFFIXES})$", re.IGNORECASE)
 _CHANNEL = re.compile(r"_0000$")
 _HOLDER = re.compile(rb"^\s*(?:ElementDataFile *=|data ?file *:)[ \t]*([^\r\n]*?)\s*$", re.MULTILINE | re.IGNORECASE)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segbench.files import itk
-from segbench.files.headers import Header, bytes_of, check_size, geometry_of, invalid, shape_of
+from segbench.files.headers import Header, bytes_of, check_size, contradictions, geometry_of, invalid, shape_of
 from segbench.files.nifti import chunks_of
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ def _nibabel_header(path: Path) -> tuple[Any, Header]:
     zooms = [float(zoom) for zoom in (*image.header.get_zooms(), 1.0, 1.0)[:3]]
     affine = np.asarray(image.affine, dtype=np.float64)
     spacing, affine = geometry_of(path, [len(lengths), *lengths, 1, 1], zooms, affine, 1.0)
-    header = Header(shape_of(path, lengths), spacing, affine, dtype, *_scaling(path, image))
+    notes = contradictions(zooms, 1.0, spacing)
+    header = Header(shape_of(path, lengths), spacing, affine, dtype, *_scaling(path, image), notes=notes)
     holder = Path((image.file_map.get("image") or image.file_map["header"]).filename)
     compressed = holder.name.lower().endswith(("gz", "mgz"))
     check_size(path, bytes_of(header), holder.stat().st_size, compressed)

@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segbench.files import foreign, masks, nifti, pictures, tiff
+from segbench.files import dicom, foreign, masks, nifti, pictures, slicer, tiff
 from segbench.files.colours import Colour
 from segbench.files.headers import Header, guarded, invalid
+from segbench.files.segments import Labels, Names
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,6 +28,8 @@ def header_of(path: Path) -> Header:
     """Read the header only; see ``volume_of``."""
     with guarded(path):
         kind = _kind(path)
+        if kind == "dicom":
+            return dicom.read(path).header
         if kind in ("picture", "tiff"):
             return pictures.header_of(_picture(path, kind, voxels=False))
         return nifti.header_of(path) if kind == "nifti" else foreign.header_of(path, kind)
@@ -44,13 +47,15 @@ def volume_of(path: Path) -> tuple[Header, NDArray[Any]]:
         if kind in ("picture", "tiff"):
             picture = _picture(path, kind)
             header, voxels = pictures.header_of(picture), pictures.as_image(picture)
+        elif kind == "dicom":
+            header, voxels = dicom.read(path)[:2]
         else:
             header, voxels = nifti.volume_of(path) if kind == "nifti" else foreign.volume_of(path, kind)
         return header, _native(voxels)
 
 
-def labels_of(path: Path, colours: Mapping[Colour, int]) -> tuple[Header, NDArray[Any], tuple[str, ...]]:
-    """Read header, stored, unscaled label values ``(C, D, H, W)`` in native byte order, and what a reader must know.
+def labels_of(path: Path, colours: Mapping[Colour, int]) -> Labels:
+    """Read header, stored, unscaled label values ``(C, D, H, W)`` in native byte order, and what the file says of them.
 
     Args:
         path: the file.
@@ -61,11 +66,32 @@ def labels_of(path: Path, colours: Mapping[Colour, int]) -> tuple[Header, NDArra
     """
     with guarded(path):
         kind = _kind(path)
-        if kind not in ("picture", "tiff"):
-            return *volume_of(path), ()
-        picture = _picture(path, kind)
-        values, notes = masks.mask_of(path, picture, colours)
-        return pictures.header_of(picture)._replace(dtype=values.dtype), _native(values[None]), notes
+        if kind in ("picture", "tiff"):
+            picture = _picture(path, kind)
+            values, notes = masks.mask_of(path, picture, colours)
+            return Labels(pictures.header_of(picture)._replace(dtype=values.dtype), _native(values[None]), notes)
+        if kind == "dicom":
+            return dicom.read(path)
+        if kind == "itk" and slicer.is_segmentation(path):
+            found = slicer.read(path)
+            return found._replace(values=_native(found.values))
+        header, voxels = volume_of(path)
+        return Labels(header, voxels, names=nifti.names_in(path, header) if kind == "nifti" else {})
+
+
+def names_of(path: Path) -> Names:
+    """Return name -> values of the segments that a file names itself, {} if it names none; reads what that takes.
+
+    Raises:
+        DataMissing, DataInvalid: see ``volume_of``.
+    """
+    with guarded(path):
+        kind = _kind(path) if not path.name.lower().endswith(".npz") else "npz"
+        if kind == "nifti":
+            return nifti.names_in(path, nifti.header_of(path))
+        if kind == "dicom":
+            return dicom.read(path).names
+        return slicer.read(path).names if kind == "itk" and slicer.is_segmentation(path) else {}
 
 
 def _picture(path: Path, kind: str, *, voxels: bool = True) -> pictures.Picture:
@@ -89,6 +115,8 @@ def _kind(path: Path) -> str:
         return "itk"
     if name.endswith(NIBABEL_ENDINGS):
         return "nibabel"
+    if name.endswith(dicom.ENDINGS):
+        return "dicom"
     if name.endswith(".npz"):
         raise invalid(path, "an image with a voxel size", "a .npz archive, which has none", "Convert it to .nii.gz.")
     known = ", ".join((".nii.gz", ".nii", *NIBABEL_ENDINGS[:2], *ITK_ENDINGS, *pictures.ENDINGS, *tiff.ENDINGS))

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 LARGEST = 1 << 34
 """Bytes of voxels (16 GiB) above which an image is refused."""
+CONTRADICTION = 1e-3
+"""Zooms and affine agree within this fraction: headers keep single precision."""
 MOST_DEFLATED = 1040
 """Deflate cannot shrink anything further than about 1:1032."""
 REPLACE = "Replace the file by an intact copy."
@@ -32,6 +34,7 @@ class Header(NamedTuple):
         slope, intercept: what stored voxels are multiplied by and what is added then.
         offset: byte at which the voxels begin.
         unit: of lengths: "mm", or "px" where the file declares no size of its pixels.
+        notes: what a reader must know of the header, in words that follow the file's name.
     """
 
     shape: tuple[int, int, int, int]
@@ -42,6 +45,7 @@ class Header(NamedTuple):
     intercept: float = 0.0
     offset: int = 0
     unit: Unit = "mm"
+    notes: tuple[str, ...] = ()
 
 
 def invalid(path: Path, expected: str, found: str, remedy: str) -> DataInvalid:
@@ -97,7 +101,8 @@ def geometry_of(
     """Settle spacing and affine, in array order and mm.
 
     A negative zoom means its absolute value. A zoom that is zero or not finite is taken from the affine, or is 1 for
-    an axis that does not exist (2D images); else the image is refused.
+    an axis that does not exist (2D images); else the image is refused. Where zooms and affine contradict each other, as
+    in NIfTI an sform may, the affine counts: grids are compared by it, and so distances are measured by it.
     """
     import numpy as np
 
@@ -113,4 +118,23 @@ def geometry_of(
     affine = np.concatenate([affine[:3] * unit, [[0.0, 0.0, 0.0, 1.0]]])
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
         raise invalid(path, "an invertible affine", f"{affine[:3].tolist()}", "Set sform and qform in the header.")
-    return (mended[2], mended[1], mended[0]), np.ascontiguousarray(affine[:, [2, 1, 0, 3]])
+    columns = [float(size) for size in np.linalg.norm(affine[:3, :3], axis=0)]
+    sizes = mended if np.allclose(mended, columns, rtol=CONTRADICTION, atol=0) else columns
+    return (sizes[2], sizes[1], sizes[0]), np.ascontiguousarray(affine[:, [2, 1, 0, 3]])
+
+
+def contradictions(zooms: list[float], unit: float, spacing: tuple[float, float, float]) -> tuple[str, ...]:
+    """Return in words that zooms were not believed, nothing if they were.
+
+    Args:
+        zooms: per axis ``(X, Y, Z)`` as stored; one that is zero or not finite says nothing.
+        unit: mm of what zooms are counted in.
+        spacing: mm, ``(D, H, W)``, as ``geometry_of`` settled it.
+    """
+    stored = [abs(zoom) * unit if zoom and abs(zoom) < float("inf") else None for zoom in zooms]
+    pairs = zip(stored, spacing[::-1], strict=True)
+    if all(size is None or abs(size - true) <= 2 * CONTRADICTION * true for size, true in pairs):
+        return ()
+    said = "x".join("?" if size is None else f"{size:.4g}" for size in stored)
+    true = "x".join(f"{size:.4g}" for size in spacing[::-1])
+    return (f"contradicts itself: its voxels measure {said} mm by pixdim and {true} mm by the affine, which counts",)

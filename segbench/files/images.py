@@ -114,7 +114,11 @@ def read_volume(path: str | Path) -> Volume:
 
 
 def read_label_map(
-    path: str | Path, like: LabelMap | None = None, colours: Mapping[Colour, int] | None = None
+    path: str | Path,
+    like: LabelMap | None = None,
+    colours: Mapping[Colour, int] | None = None,
+    *,
+    one_hot: bool = False,
 ) -> LabelMap:
     """Read a label map: integer ``(D, H, W)``, in the stored dtype if it is small, else in the smallest that fits.
 
@@ -125,6 +129,7 @@ def read_label_map(
         path: an image (see ``read_image``), or ``.npz`` (see ``segbench.files.archives``).
         like: whose grid an ``.npz`` without a spacing lies on; images say their own.
         colours: colour -> label value of pictures in colour; None = values, or palette indices, are labels.
+        one_hot: whether files may hold one binary volume per label instead, see ``from_one_hot``.
 
     Raises:
         DataMissing: no such file.
@@ -137,13 +142,47 @@ def read_label_map(
         if spacing is not None:
             return LabelMap(labels, spacing)
         return LabelMap(labels, (1.0, 1.0, 1.0), unit="px") if like is None else like.with_array(labels)
-    header, voxels, notes = labels_of(path, colours or {})
+    found = labels_of(path, colours or {})
+    header, voxels = found.header, found.values
     with guarded(path):
-        if len(voxels) != 1:
-            found = f"{len(voxels)} volumes in one file"
-            raise invalid(path, "a label map of three axes", found, "Store one integer per voxel.")
-        labels, rounded = whole_labels(path, voxels[0], header.slope, header.intercept)
-        return LabelMap(labels, header.spacing, header.affine, notes=(*notes, *rounded), unit=header.unit)
+        if len(voxels) != 1 and not one_hot:
+            words = f"{len(voxels)} volumes in one file"
+            raise invalid(path, "a label map of three axes", words, "Store one integer per voxel, or say --one-hot.")
+        labels, rounded = whole_labels(path, voxels if len(voxels) > 1 else voxels[0], header.slope, header.intercept)
+        notes = (*header.notes, *found.notes, *rounded)
+        if labels.ndim == 4:
+            labels, note = from_one_hot(path, labels)
+            notes = (*notes, note)
+        grid = (labels, header.spacing, header.affine)
+        return LabelMap(*grid, notes=notes, unit=header.unit, names=found.names, cropped=found.cropped)
+
+
+def from_one_hot(path: Path, volumes: NDArray[np.integer[Any]]) -> tuple[NDArray[np.uint8], str]:
+    """Return label values for one binary volume per label, and in words how they were counted.
+
+    If every voxel is in exactly one volume the first is background and gets 0; if some are in none, the first is 1.
+
+    Args:
+        path: for messages.
+        volumes: integer ``(C, D, H, W)``.
+
+    Raises:
+        DataInvalid: other values than 0 and 1, or voxels in several volumes.
+    """
+    import numpy as np
+
+    if not np.isin(volumes, (0, 1)).all():
+        values = ", ".join(map(str, np.unique(volumes)[:5]))
+        raise invalid(path, "volumes of 0 and 1, one per label", f"values {values}", "Threshold them, or take argmax.")
+    total = volumes.sum(axis=0, dtype=np.int64)
+    if (total > 1).any():
+        found = f"{int((total > 1).sum())} voxels in several"
+        raise invalid(path, "every voxel in one volume at most", found, "Score overlapping structures one by one.")
+    labels: NDArray[np.uint8] = volumes.argmax(axis=0).astype(np.uint8 if len(volumes) < 255 else np.int16)
+    if (total == 1).all():
+        return labels, f"{path.name}: {len(volumes)} volumes, one per label, the first of them background"
+    labels[total == 1] += 1
+    return labels, f"{path.name}: {len(volumes)} volumes, one per label without background, the first of them label 1"
 
 
 def write_label_map(path: str | Path, label_map: LabelMap, colours: Mapping[int, Colour] | None = None) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from segbench.files.headers import REPLACE, Header, bytes_of, check_size, geometry_of, invalid, shape_of
+from segbench.files.headers import REPLACE, Header, bytes_of, check_size, contradictions, geometry_of, invalid, shape_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 CHUNK = 1 << 18
 TRAILING = 4096
 """Bytes that may follow the voxels before the header is taken to be wrong."""
+LONGEST_TABLE = 1 << 22
+"""Bytes of extensions that are looked through for a label table."""
 _ORDERS: tuple[Literal["little", "big"], ...] = ("little", "big")
 
 
@@ -51,13 +53,45 @@ def volume_of(path: Path) -> tuple[Header, NDArray[Any]]:
     return header, voxels.view(header.dtype).reshape(header.shape)
 
 
-def chunks_of(path: Path, size: int = CHUNK) -> Generator[bytes, None, None]:
-    """Yield the bytes of a plain or gzip file, at most ``size`` at a time; gzip checksums are verified at the end."""
+def names_in(path: Path, header: Header) -> dict[str, tuple[int, ...]]:
+    """Return the names that a label table in the file's extensions gives to values, as TotalSegmentator writes it.
+
+    Args:
+        path: the file.
+        header: of it; without room for extensions nothing is read.
+    """
+    import html
+    import re
+
+    if header.offset <= 544:  # the smallest label table takes more than what NIfTI-2 leaves
+        return {}
+    with contextlib.closing(chunks_of(path, 4096)) as chunks:
+        text = bytes(_take(chunks, min(header.offset, LONGEST_TABLE)))[: header.offset].decode("utf-8", "replace")
+    names: dict[str, tuple[int, ...]] = {}
+    for key, quoted, bare in re.findall(
+        r"<Label\s[^<>]*?Key=\"(\d{1,10})\"[^<>]*>\s*(?:<!\[CDATA\[([^\]<]*)\]\]>|([^<]*))\s*</Label>", text
+    ):
+        name = quoted.strip() or html.unescape(bare).strip()
+        if name and int(key) > 0:
+            names[name] = (*names.get(name, ()), int(key))
+    return names
+
+
+def chunks_of(path: Path, size: int = CHUNK, *, offset: int = 0, plain: bool = False) -> Generator[bytes, None, None]:
+    """Yield the bytes of a plain or gzip file, at most ``size`` at a time; gzip checksums are verified at the end.
+
+    Args:
+        path: the file.
+        size: most bytes at a time.
+        offset: byte at which to begin.
+        plain: never take the content for gzip.
+    """
     with path.open("rb") as file:
+        file.seek(offset)
         chunk = file.read(size)
         if not chunk:
             raise EOFError("the file is empty")
-        if chunk[:2] != b"\x1f\x8b":
+        if plain or chunk[:2] != b"\x1f\x8b":
             while chunk:
                 yield chunk
                 chunk = file.read(size)
@@ -114,7 +148,8 @@ def _header(path: Path, block: bytearray) -> Header:
     unit = {1: 1000.0, 3: 0.001}.get(int(header["xyzt_units"]) & 7, 1.0)  # metres, micrometres
     zooms = [float(value) for value in header["pixdim"][1:4]]
     spacing, affine = geometry_of(path, dim, zooms, np.asarray(header.get_best_affine(), dtype=np.float64), unit)
-    found_header = Header(shape, spacing, affine, dtype, slope, intercept, int(offset))
+    notes = contradictions(zooms, unit, spacing)
+    found_header = Header(shape, spacing, affine, dtype, slope, intercept, int(offset), notes=notes)
     with path.open("rb") as file:
         compressed = file.read(2) == b"\x1f\x8b"
     check_size(path, bytes_of(found_header) + int(offset), path.stat().st_size, compressed)

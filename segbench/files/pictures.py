@@ -8,6 +8,7 @@ spreads 2 and 4 bit greys over 0 to 255; both are seen to here. TIFF has a reade
 from __future__ import annotations
 
 import io
+import warnings
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,10 +67,11 @@ def read(path: Path, *, voxels: bool = True) -> Picture:
         raise EOFError("the file is empty")
     bits = _checked_png(path, content) if kind == "PNG" and content.startswith(_SIGNATURE) else 8
     try:
-        image = Image.open(io.BytesIO(content), formats=[kind])
+        with warnings.catch_warnings(action="ignore"):
+            image = Image.open(io.BytesIO(content), formats=[kind])
     except Image.DecompressionBombError as error:
         raise invalid(path, "a picture that memory can hold", str(error), "Save it as TIFF, or cut it up.") from error
-    with image:
+    with image, warnings.catch_warnings(action="ignore"):  # on odd tags; what matters is checked here
         if getattr(image, "is_animated", False):
             raise invalid(path, "one picture", "several frames in one file", "Save each frame as a file of its own.")
         _check_claim(path, image, len(content))

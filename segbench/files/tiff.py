@@ -7,8 +7,12 @@ the pixel. Codecs that tifffile does not have by itself (LZW, CCITT, JPEG) are l
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import logging
 import math
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +53,7 @@ def read(path: Path, *, voxels: bool = True) -> Picture:
         raise invalid(path, "a format that is readable here", found, "pip install 'segbench[tiff]', or convert to PNG.")
     import tifffile
 
-    with _quiet(), tifffile.TiffFile(path) as file:
+    with _attentive(path) as complaints, tifffile.TiffFile(path) as file:
         if len(file.series) != 1:
             found = f"{len(file.series)} images of different shapes"
             raise invalid(path, "one image", found, "Save each of them as a file of its own.")
@@ -57,9 +61,11 @@ def read(path: Path, *, voxels: bool = True) -> Picture:
         order, colours = _axes(path, series.axes, series.shape)
         page: Any = file.pages[0]
         dtype = np.dtype(series.dtype) if series.dtype is not None else np.dtype("V")
+        complaints.check()
         _check(path, file, series, dtype)
         spacing, unit = _calibration(path, file)
         array = _voxels(path, file, series) if voxels else np.broadcast_to(np.zeros((), dtype), series.shape)
+        complaints.check()
         array = array.transpose(order).reshape(_shape(array.shape, order, colours))
         if dtype.kind == "b":
             array = array.view(np.uint8) if voxels else array.astype(np.uint8)
@@ -74,21 +80,36 @@ def read(path: Path, *, voxels: bool = True) -> Picture:
         return Picture(array, _palette(page), alpha, spacing, unit, planar=planar)
 
 
-def _quiet() -> Any:
-    """Keep tifffile's remarks on odd tags out of the log; what matters is checked here."""
-    import contextlib
-    import logging
+class _Complaints(logging.Handler):
+    """What tifffile logs as errors: it goes on without what it cannot read, which would be other pixels in silence."""
 
-    @contextlib.contextmanager
-    def silence() -> Any:
-        log = logging.getLogger("tifffile")
-        before, log.disabled = log.disabled, True
-        try:
-            yield
-        finally:
-            log.disabled = before
+    def __init__(self, path: Path) -> None:
+        super().__init__(logging.ERROR)
+        self.path, self.first = path, ""
 
-    return silence()
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the first."""
+        self.first = self.first or " ".join(record.getMessage().split())[:200]
+
+    def check(self) -> None:
+        """Raise DataInvalid if there was a complaint."""
+        if self.first:
+            raise invalid(self.path, "a TIFF without a fault", self.first, REPLACE)
+
+
+@contextlib.contextmanager
+def _attentive(path: Path) -> Iterator[_Complaints]:
+    """Keep remarks of tifffile and Pillow out of sight, and collect those that say that something is missing."""
+    log = logging.getLogger("tifffile")
+    complaints, before = _Complaints(path), (log.propagate, log.disabled)
+    log.addHandler(complaints)
+    log.propagate, log.disabled = False, False
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield complaints
+    finally:
+        log.removeHandler(complaints)
+        log.propagate, log.disabled = before
 
 
 def _axes(path: Path, axes: str, shape: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
@@ -126,6 +147,11 @@ def _check(path: Path, file: Any, series: Any, dtype: np.dtype[Any]) -> None:
     elif page.compression in (8, 32946):  # deflate
         check_size(path, needed // 8, stored, True)
     for one in series.pages if len(series.pages) > 1 else [page]:
+        if one is not None and (
+            len(one.dataoffsets) != math.prod(page.chunked) or len(one.databytecounts) != math.prod(page.chunked)
+        ):
+            found = f"{len(one.dataoffsets)} with {len(one.databytecounts)} sizes"
+            raise invalid(path, f"{math.prod(page.chunked)} strips or tiles", found, REPLACE)
         if one is None or not one.dataoffsets or not all(one.databytecounts) or not all(one.dataoffsets):
             raise invalid(path, "every strip or tile of every page", "some that are missing", REPLACE)
         if any(start + count > stored for start, count in zip(one.dataoffsets, one.databytecounts, strict=False)):

@@ -28,6 +28,7 @@ from segbench.ranking.holdings import divisions
 from segbench.ranking.leaderboard import leaderboard
 from segbench.ranking.truths import RUN
 from segbench.results import RECORD, SCORES, complete_runs, read_scores, write_table
+from segbench.runs import seconds_of
 from segbench.showing.exports import markdown, markdown_table
 
 README, RUNS = "README.md", "runs.jsonl"
@@ -115,9 +116,7 @@ def _write(folder: Path, runs: list[_Run]) -> Path:
 
 
 def board_folders(root: Path) -> list[Path]:
-    """Return the folders of boards below ``root``, sorted; ``root`` itself if it is one."""
-    if "@" in root.absolute().name and (root / SCORES).is_file():
-        return [root]
+    """Return the folders of boards below ``root``, sorted."""
     return sorted(file.parent for file in root.glob(f"*@*/{SCORES}"))
 
 
@@ -213,14 +212,15 @@ def _data(record: dict[str, Any]) -> str:
 def _runs_table(table: pa.Table, records: Sequence[dict[str, Any]]) -> str:
     columns = ["run_id", "method", "network", "arm", "variant"]
     repeated = [("seed", "distinct"), ("fold", "distinct")]
-    named = {row["run_id"]: row for row in table.group_by(columns).aggregate(repeated).to_pylist()}
+    found = table.group_by(columns).aggregate(repeated).to_pylist()
+    named = {row["run_id"]: row for row in sorted(found, key=lambda row: (-len(row["variant"]), row["variant"]))}
     rows = []
     for record in records:
         own = named[record["run_id"]]
         shown = own["method"] + (f":{own['arm']}" if own["arm"] not in ("method", "", None) else "")
         shown += f" [{own['variant']}]" if own["variant"] else ""
-        seconds, memory = record.get("seconds"), record.get("peak_memory_bytes")
-        train = f"{seconds['train']:.0f}" if isinstance(seconds, dict) and "train" in seconds else "-"
+        seconds, memory = seconds_of(record), record.get("peak_memory_bytes")
+        train = f"{seconds['train']:.0f}" if "train" in seconds else "-"
         peak = f"{memory / 2**20:.0f}" if isinstance(memory, int | float) else "-"
         count = record.get("parameters")
         size = f"{count:,}" if isinstance(count, int) else "-"

@@ -10,6 +10,7 @@ from typing import Any
 
 from segbench.errors import SegbenchError
 from segbench.host import Catalogue
+from segbench.runs import seconds_of
 
 KINDS = {"dataset": "datasets", "unlabelled": "datasets", "network": "networks", "method": "methods"}
 _KEY = re.compile(r"@\w+\s*\{\s*([^,\s]+)\s*,")
@@ -162,7 +163,8 @@ def _splits(records: Sequence[Mapping[str, Any]]) -> str:
 def _hardware(records: Sequence[Mapping[str, Any]]) -> str:
     precisions = _each([r["training"]["precision"] for r in records if r.get("training", {}).get("precision")])
     devices = _each([r["hardware"]["device"] for r in records if r.get("hardware", {}).get("device")])
-    seconds = [r["seconds"]["train"] for r in records if "train" in (r.get("seconds") or {})]
+    spent = [seconds_of(record) for record in records]
+    seconds = [one["train"] for one in spent if "train" in one]
     time = f", {sum(seconds) / len(seconds) / 60:.1f} minutes per training on average" if seconds else ""
     return (
         f"Training ran in {_listed(precisions)} precision on {_listed(devices)}{time}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +14,8 @@ from segbench.atomic import atomically
 from segbench.errors import DataInvalid, DataMissing, UsageError, safe_name
 from segbench.publishing.packages import FORMAT, MANIFEST, PREDICTIONS, sha256_of, write_package
 from segbench.publishing.records import distinct, public_record, read_record
-from segbench.results import RECORD, SCORES, read_scores
+from segbench.results import RECORD, SCORES, of_decision, read_scores, write_table
+from segbench.runs import predictions_folder
 
 ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".npz", ".hdr", ".img", ".raw", ".zraw", ".png", ".tif", ".tiff")
 _ABOUT = ("run_id", "dataset", "dataset_revision", "method", "network", "arm", "variant", "source")
@@ -29,30 +31,52 @@ class Submission:
     enclosed: bool
 
 
-def pack(folder: Path, out: Path | None = None, predictions: Path | None = None, enclose: bool = False) -> Submission:
-    """Pack a finished run.
+def pack(
+    folder: Path,
+    out: Path | None = None,
+    predictions: Path | None = None,
+    enclose: bool = False,
+    decision: str = "",
+) -> Submission:
+    """Pack a finished run: the label maps of one decision, and their scores.
 
     Args:
         folder: of the run.
         out: the file to write, by default ``<dataset>-<method>-<run>.zip`` here.
         predictions: where the predictions lie, by default in the run's folder.
         enclose: put the predictions into the file, not only their hashes.
+        decision: text of the chain that is meant, "" for the run's own.
 
     Raises:
         DataMissing, DataInvalid: the run or its predictions are not there or cannot be used.
         UsageError: predictions are to be enclosed and there are none.
     """
-    table = read_scores(folder)
+    every = read_scores(folder)
+    table = of_decision(every, decision)
     if not table.num_rows:
-        raise DataInvalid(f"{folder / SCORES} holds no scores: there is nothing to submit.")
+        known = ", ".join(sorted(filter(None, every.column("decision").unique().to_pylist()))) or "none but its own"
+        raise DataInvalid(f"{folder / SCORES} holds no such scores: there is nothing to submit (decisions: {known}).")
     first = table.slice(0, 1).to_pylist()[0]
     about = {name: first[name] for name in _ABOUT}
     about |= {f"{name}s": distinct(table, name) for name in ("seed", "fold")}
-    files = prediction_files(folder / "predictions" if predictions is None else predictions, predictions is not None)
+    record = read_record(folder)
+    key = str((record.get("decisions") or {}).get(decision, ""))
+    own = predictions_folder(folder, decision, key)
+    files = prediction_files(own if predictions is None else predictions, predictions is not None)
     if enclose and not files:
         raise UsageError(f"{folder} keeps no predictions to enclose: say where they are with --predictions DIR.")
-    record = _json(public_record(read_record(folder)))
-    hashes = {SCORES: sha256_of(folder / SCORES), RECORD: hashlib.sha256(record).hexdigest()}
+    with tempfile.TemporaryDirectory(prefix="segbench-submit-") as room:
+        scores = folder / SCORES
+        if table.num_rows < every.num_rows:
+            scores = Path(room) / SCORES
+            write_table(scores, table)
+        return _packed(about, _json(public_record(record)), scores, files, out, enclose)
+
+
+def _packed(
+    about: dict[str, Any], record: bytes, scores: Path, files: dict[str, Path], out: Path | None, enclose: bool
+) -> Submission:
+    hashes = {SCORES: sha256_of(scores), RECORD: hashlib.sha256(record).hexdigest()}
     manifest = {
         "format": FORMAT,
         **about,
@@ -63,7 +87,7 @@ def pack(folder: Path, out: Path | None = None, predictions: Path | None = None,
     }
     target = out or Path(f"{about['dataset']}-{about['method']}-{about['run_id']}.zip")
     enclosed = {PREDICTIONS + name: path for name, path in files.items()} if enclose else {}
-    members = {SCORES: folder / SCORES, **enclosed}
+    members = {SCORES: scores, **enclosed}
     texts = {MANIFEST: _json(manifest), RECORD: record}
     atomically(target, lambda part: write_package(part, texts, members))
     return Submission(target, about, len(files), enclose)

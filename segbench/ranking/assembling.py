@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench.ranking.boards import Board, Entry, Place, Request, SeedStanding, Standing, Summary, TaskBoard
+from segbench.ranking.boards import Board, Entry, Place, Request, SeedStanding, Standing, TaskBoard
 from segbench.ranking.chunks import Scores
 from segbench.ranking.grid import Floats, Grid, Names
 from segbench.ranking.grouping import attainable_notes, groups_of, mean_case_ranks, smallest_adjusted_p
+from segbench.ranking.means import Facts, facts_of, metric_summaries, task_summaries, tasks_of_metrics
 from segbench.ranking.ranked import Ranked, firm_places, places_of
 from segbench.ranking.robustness import (
     SeedView,
     agreement,
-    leaves_out,
     mean_over_cases,
     policies,
     seed_views,
-    shown_values,
     spread,
     tests_are_cheap,
 )
@@ -40,7 +38,7 @@ def board_of(item: Ranked, scores: Scores, names: Names, request: Request) -> Bo
         request: see ``boards.Request``.
     """
     grid = item.grid
-    facts = _facts(grid, request)
+    facts = facts_of(grid, request.missing)
     cases = facts.scored.sum(axis=1)
     views = seed_views(scores, names, item, request)
     letters = _Letters(item, views, request)
@@ -80,39 +78,15 @@ def _attainable(grid: Grid, cases: NDArray[np.int_], request: Request) -> list[s
     return attainable_notes(sizes, len(grid.competitors), adjusted=not single)
 
 
-@dataclass(frozen=True)
-class _Facts:
-    """Of a grid: which cases count ``(T, n)``; values shown, values without a number and absent rows ``(T, n, K)``.
-
-    ``skips`` ``(T,)`` says whether the mean of the values shown leaves out those without a number.
-    """
-
-    scored: NDArray[np.bool_]
-    shown: Floats
-    undefined: NDArray[np.int_]
-    absent: NDArray[np.bool_]
-    skips: NDArray[np.bool_]
-
-
-def _facts(grid: Grid, request: Request) -> _Facts:
-    scored = grid.scored()
-    absent = (grid.rows == 0) & scored[:, :, None]
-    shown, skips = shown_values(grid, request.missing), leaves_out(grid, request.missing)
-    return _Facts(scored, shown, grid.undefined + absent, absent, skips)
-
-
 def _entries(
-    item: Ranked, places: Sequence[Place], facts: _Facts, views: list[SeedView], groups: list[str]
+    item: Ranked, places: Sequence[Place], facts: Facts, views: list[SeedView], groups: list[str]
 ) -> tuple[Entry, ...]:
     grid = item.grid
     missed = np.zeros(len(grid.competitors), dtype=int)
     for label in {measure.label for measure in grid.measures}:  # missed once, however many metrics say so
         its = [t for t, measure in enumerate(grid.measures) if measure.label == label]
         missed += np.maximum(grid.missed[its], facts.absent[its]).max(axis=0).sum(axis=0)
-    columns: dict[str, list[Summary]] = {}
-    for metric, its in _tasks_of_metrics(grid).items():
-        averaged = mean_over_cases(facts.shown[its], axis=0)[None]  # (1, n, K)
-        columns[metric] = _summaries(averaged, facts.undefined[its].sum(axis=(0, 1))[None], facts.skips[its[:1]])[0]
+    columns = metric_summaries(grid, facts)
     by_seed = _places_by_seed(views)
     spreads = _seed_spreads(grid, views)
     entries = []
@@ -123,14 +97,6 @@ def _entries(
         own = spreads.get(place.method, {})
         entries.append(Entry(place, grid.seeds[k], int(missed[k]), summaries, groups[k], seeds, own))
     return tuple(entries)
-
-
-def _tasks_of_metrics(grid: Grid) -> dict[str, list[int]]:
-    """Return the indices of each metric's tasks."""
-    found: dict[str, list[int]] = {}
-    for t, measure in enumerate(grid.measures):
-        found.setdefault(measure.metric, []).append(t)
-    return found
 
 
 def _places_by_seed(views: list[SeedView]) -> dict[str, list[tuple[int, Place]]]:
@@ -145,7 +111,7 @@ def _seed_spreads(grid: Grid, views: list[SeedView]) -> dict[str, dict[str, floa
     """Return method -> metric -> sd over seeds of the mean over cases and labels."""
     means: dict[str, dict[str, list[float]]] = {}
     for view in views:
-        for metric, its in _tasks_of_metrics(view.ranked.grid).items():
+        for metric, its in tasks_of_metrics(view.ranked.grid).items():
             over_labels = mean_over_cases(view.means[its], axis=0)
             for method, mean in zip(view.ranked.grid.competitors, over_labels.tolist(), strict=True):
                 means.setdefault(method, {}).setdefault(metric, []).append(mean)
@@ -217,12 +183,12 @@ def _case_ranks(item: Ranked, request: Request) -> Floats:
 
 
 def _tasks(
-    item: Ranked, facts: _Facts, views: list[SeedView], letters: _Letters, request: Request
+    item: Ranked, facts: Facts, views: list[SeedView], letters: _Letters, request: Request
 ) -> tuple[TaskBoard, ...]:
     """Return the standings of every task."""
     grid, names, cases = item.grid, item.grid.competitors, facts.scored.sum(axis=1)
     missing = np.maximum(grid.missed, facts.undefined).sum(axis=1)
-    summaries = _summaries(facts.shown, facts.undefined.sum(axis=1), facts.skips)
+    summaries = task_summaries(facts)
     lettered = tests_are_cheap(grid, request)
     by_seed = _standings_by_seed(views)
     smallest = {
@@ -254,17 +220,3 @@ def _standings_by_seed(views: list[SeedView]) -> dict[tuple[str, str, str], list
                 standing = SeedStanding(view.seed, *numbers)
                 found.setdefault((measure.label, measure.metric, method), []).append(standing)
     return found
-
-
-def _summaries(values: Floats, undefined: NDArray[np.int_], skips: NDArray[np.bool_]) -> list[list[Summary]]:
-    """Summarise ``(T, n, K)`` values over cases, given counts of undefined ones ``(T, K)``, skipped or not ``(T,)``."""
-    mean = mean_over_cases(values, axis=1)
-    count = (~np.isnan(values)).sum(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        squares = np.nansum((values - mean[:, None]) ** 2, axis=1)
-        sd = np.where(count > 1, np.sqrt(squares / (count - 1)), np.nan)
-    left_out = np.where(skips[:, None], undefined, 0)
-    return [
-        [Summary(*numbers) for numbers in zip(*columns, strict=True)]
-        for columns in zip(mean.tolist(), sd.tolist(), undefined.tolist(), left_out.tolist(), strict=True)
-    ]

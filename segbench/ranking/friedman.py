@@ -76,24 +76,6 @@ def critical_difference(n: int, K: int, alpha: float = 0.05) -> float:
     return quantile / math.sqrt(2) * math.sqrt(K * (K + 1) / (6 * n))
 
 
-def nemenyi(mean_rank: ArrayLike, n: int) -> Floats:
-    """Return Nemenyi's pairwise p-values ``(K, K)``, 1 on the diagonal.
-
-    Args:
-        mean_rank: ``(K,)`` average ranks.
-        n: number of blocks.
-    """
-    from scipy.stats import studentized_range
-
-    mean = np.asarray(mean_rank, dtype=float)
-    K = mean.size
-    p = np.ones((K, K))
-    i, j = np.triu_indices(K, 1)
-    distance = np.abs(mean[i] - mean[j]) / math.sqrt(K * (K + 1) / (12 * n))
-    p[i, j] = p[j, i] = studentized_range.sf(distance, K, np.inf)
-    return p
-
-
 def groups(mean_rank: ArrayLike, difference: float) -> list[tuple[int, ...]]:
     """Return maximal runs of algorithms, best first, whose mean ranks lie within less than ``difference``.
 

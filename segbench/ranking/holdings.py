@@ -81,21 +81,20 @@ def part_of(scores: Scores, division: Division) -> Scores:
     odd = _codes_of(
         scores, _PLACE, ((case, word) for case, rater in division.left_off for word in {rater, rater or None})
     )
-    chunks = []
-    for chunk in scores.chunks:
-        for columns, codes, wanted in ((RUN, runs, True), (_PLACE, odd, False)):
-            if codes or wanted:
-                chunk = _kept(chunk, mixed(chunk, columns, scores), codes, wanted)
-        if chunk.rows:
-            chunks.append(chunk)
+    kept = [_kept(chunk, mixed(chunk, RUN, scores), runs, wanted=True) for chunk in scores.chunks]
+    chunks = [chunk for chunk in kept if chunk is not None]
+    if odd:
+        agreed = [_kept(chunk, mixed(chunk, _PLACE, scores), odd, wanted=False) for chunk in chunks]
+        chunks = [chunk for chunk in agreed if chunk is not None]
     return Scores(scores.vocabulary, chunks)
 
 
-def _kept(chunk: Chunk, key: int | NDArray[np.int64], codes: set[int], wanted: bool) -> Chunk:
-    """Return the rows whose number is among the codes, or is not."""
+def _kept(chunk: Chunk, key: int | NDArray[np.int64], codes: set[int], wanted: bool) -> Chunk | None:
+    """Return the rows whose number is among the codes, or is not; None if there is none."""
     if isinstance(key, int):
-        return chunk if (key in codes) == wanted else chunk.take(np.zeros(chunk.rows, dtype=bool))
-    return chunk.take(np.isin(key, np.fromiter(codes, dtype=np.int64), invert=not wanted))
+        return chunk if (key in codes) == wanted else None
+    keep = np.isin(key, np.fromiter(codes, dtype=np.int64), invert=not wanted)
+    return chunk.take(keep) if keep.any() else None
 
 
 def _codes_of(scores: Scores, columns: tuple[str, ...], wanted: Iterable[tuple[str | None, ...]]) -> set[int]:
@@ -125,7 +124,7 @@ def _by_run(chunk: Chunk, scores: Scores) -> Iterator[tuple[tuple[int, ...], Chu
     for rows in np.split(order, edges):
         unit = tuple(code if isinstance(code, int) else int(code[rows[0]]) for code in codes)
         part = {name: code if isinstance(code, int) else code[rows] for name in _TRUTH for code in [chunk.codes[name]]}
-        yield unit, Chunk(len(rows), part, chunk.value[rows])
+        yield unit, Chunk(len(rows), part, np.empty(0))  # nobody asks for the values
 
 
 def _truths_in(chunk: Chunk, scores: Scores) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from segbench.errors import DataInvalid
-from segbench.results import SCHEMA, conform, open_scores
+from segbench.results import SCHEMA, absent, conform, open_scores
 
 Codes = int | NDArray[np.int32]
 _LONGEST_EXACT = 60
@@ -57,7 +57,7 @@ def read_group(
         if not reader.num_row_groups:
             return None
         group = reader.metadata.row_group(index)
-        constants = _constants(group, columns)
+        constants = _constants(group, columns) | absent(reader.schema_arrow.names, columns)
         later = () if kept else _NUMBERS
         wanted = [name for name in (*columns, "value") if name not in constants and name not in later]
         keys = _keys(file, group, set(wanted) - set(_NUMBERS), reader.schema_arrow)

@@ -1,4 +1,4 @@
-"""Ranking schemes for one task: aggregate-then-rank, rank-then-aggregate, test-then-rank; consensus and agreement.
+"""Ranking schemes for one task: aggregate-then-rank, rank-then-aggregate, test-then-rank; agreement.
 
 ``X`` is always ``(n cases, K algorithms)`` with NaN = missing and infinities as values; ``direction`` is +1 where
 larger is better, -1 where smaller is. Source: Wiesenfarth et al., doi:10.1038/s41598-021-82017-6; Maier-Hein et al.,
@@ -274,20 +274,3 @@ def kendall(a: ArrayLike, b: ArrayLike) -> Floats:
     scale = np.sqrt((x != 0).sum(axis=-1) * (y != 0).sum(axis=-1).astype(float))
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(scale > 0, (x * y).sum(axis=-1) / scale, np.nan)
-
-
-def footrule(a: ArrayLike, b: ArrayLike, weighted: bool = False) -> float:
-    """Return Spearman's footrule: sum |a_i - b_i|, weighted by 1/min(a_i, b_i) on request."""
-    first, second = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
-    distance = np.abs(first - second)
-    return float((distance / np.minimum(first, second)).sum() if weighted else distance.sum())
-
-
-def consensus(rankings: ArrayLike) -> Ranking:
-    """Combine rankings of several tasks: re-rank each with average ties, take the mean, rank it (min).
-
-    Args:
-        rankings: ``(tasks, K)``; NaN = absent from a task, which gives the last rank there.
-    """
-    means = rank_na(rankings, -1, "average").mean(axis=0)
-    return Ranking(means, rank_aggregates(means, -1, "min"))

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from markupsafe import Markup
 
 from segbench.host import Catalogue
 from segbench.ranking.boards import Board, Leaderboard, Place, TaskBoard
 from segbench.ranking.bootstrap import Stability
 from segbench.ranking.grid import Grid
+from segbench.ranking.robustness import mean_over_cases
 from segbench.reporting import figures, training
 from segbench.reporting.competitors import Cost, Runs, costs
 from segbench.reporting.evidence import Contest, MetricEvidence, accuracy, gather_evidence
@@ -257,9 +257,7 @@ def _recorded(page: BoardPage, evidence: list[MetricEvidence], main: MetricEvide
 
 def _means(one: MetricEvidence, methods: list[str]) -> dict[str, float]:
     """Return each method's mean over the cases that have a value."""
-    with np.errstate(invalid="ignore"):
-        there = ~np.isnan(one.per_case)
-        means = np.where(there, one.per_case, 0).sum(axis=0) / there.sum(axis=0)
+    means = mean_over_cases(one.per_case, axis=0)
     return {name: mean for name, mean in zip(methods, means.tolist(), strict=True) if math.isfinite(mean)}
 
 

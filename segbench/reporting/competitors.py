@@ -6,16 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 from segbench.errors import SegbenchError
 from segbench.host import Catalogue
 from segbench.ranking.grid import ENTRANT, Names
 from segbench.ranking.truths import RUN
-from segbench.results import complete_runs, read_scores
-from segbench.runs import StoredRun, open_run
+from segbench.results import complete_runs, of_decision, read_scores
+from segbench.runs import StoredRun, open_run, seconds_of
 
-_COLUMNS = (*dict.fromkeys((*RUN, *ENTRANT)), "seed")
+_COLUMNS = (*dict.fromkeys((*RUN, *ENTRANT)), "seed", "decision")
 
 
 @dataclass
@@ -64,24 +63,23 @@ def gather_runs(
     """
     boards: dict[str, Runs] = {}
     for folder in complete_runs(results) if results.is_dir() else ():
-        table = read_scores(folder, _COLUMNS)
-        first = table.slice(0, 1).to_pylist()
-        if not first:
-            continue
-        row = first[0]
-        competitor = names.get(tuple(row[column] for column in ENTRANT))
-        name = board_of.get(tuple(str(row[column]) for column in RUN))
-        if competitor is None or name is None:
-            continue
-        board = boards.setdefault(name, Runs())
-        try:
-            run = open_run(folder, catalogue)
-        except SegbenchError as error:
-            board.notes.append(str(error))
-            continue
-        board.of.setdefault(competitor, []).append(run)
-        seeds = sorted(table.column("seed").unique().to_pylist())
-        board.sources[run.run_id], board.seeds[run.run_id] = str(row["source"]), seeds
+        every = read_scores(folder, _COLUMNS)
+        for decision in sorted(every.column("decision").unique().to_pylist()):
+            table = of_decision(every, decision)
+            row = table.slice(0, 1).to_pylist()[0]
+            competitor = names.get(tuple(row[column] for column in ENTRANT))
+            name = board_of.get(tuple(str(row[column]) for column in RUN))
+            if competitor is None or name is None:
+                continue
+            board = boards.setdefault(name, Runs())
+            try:
+                run = open_run(folder, catalogue, decision)
+            except SegbenchError as error:
+                board.notes.append(str(error))
+                continue
+            board.of.setdefault(competitor, []).append(run)
+            seeds = sorted(table.column("seed").unique().to_pylist())
+            board.sources[run.run_id], board.seeds[run.run_id] = str(row["source"]), seeds
     for board in boards.values():
         for runs in board.of.values():
             runs.sort(key=lambda run: (board.seeds[run.run_id], run.run_id))
@@ -93,17 +91,13 @@ def costs(runs: Runs, methods: Sequence[str]) -> list[Cost]:
     found = []
     for method in methods:
         records = [run.record for run in runs.of.get(method, ())]
-        seconds = [_seconds(one) for one in records if "train" in (one.get("seconds") or {})]
+        spent = [seconds_of(one) for one in records]
+        seconds = [one.get("prepare", 0.0) + one["train"] for one in spent if "train" in one]
         memory = [float(one["peak_memory_bytes"]) for one in records if one.get("peak_memory_bytes")]
         parameters = [float(one["parameters"]) for one in records if isinstance(one.get("parameters"), int)]
         if seconds or memory or parameters:
             found.append(Cost(method, len(records), _mean(seconds), _mean(memory), _mean(parameters)))
     return found
-
-
-def _seconds(record: Mapping[str, Any]) -> float:
-    """Return the seconds of preparing the method and training."""
-    return sum(float(record["seconds"].get(part) or 0) for part in ("prepare", "train"))
 
 
 def _mean(values: Sequence[float]) -> float | None:

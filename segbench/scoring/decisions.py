@@ -27,7 +27,7 @@ class Chain:
     Attributes:
         decisions: at least one.
         origins: the plugin of each, named when it fails.
-        text: as boards show it, e.g. ``rank_dice+fill_holes`` or ``threshold(value=0.3)``; "" for the default alone.
+        text: as boards show it, e.g. ``one+another`` or ``one(value=0.3)``; "" for the default alone.
         key: digest of names, versions, parameters and edited code: another key is another prediction.
     """
 
@@ -126,7 +126,7 @@ def _text(decision: Decision) -> str:
 
 
 def parse_chain(text: str, parameters: dict[str, Any] | None = None) -> tuple[Choice, ...]:
-    """Return the choices of ``rank_dice+fill_holes``, each with its parameters from ``--set decision.NAME.KEY=VALUE``.
+    """Return the choices of ``ONE+ANOTHER``, each with its parameters from ``--set decision.NAME.KEY=VALUE``.
 
     Raises:
         UsageError: an empty name, or parameters of a decision that is not in the chain.

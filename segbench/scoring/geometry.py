@@ -1,8 +1,9 @@
 """Do a prediction and its reference lie on the same grid, and if not, what may be done about it.
 
 ``strict`` accepts the same physical grid only (flipped or permuted axes are put back exactly, without interpolation),
-``tolerant`` also accepts maps whose affines alone differ, with a warning, and ``resample`` brings the prediction onto
-the reference's grid by nearest neighbour. What was done is always said.
+``tolerant`` also accepts maps whose affines alone differ, with a warning, ``voxels`` takes a prediction of the
+reference's shape as it lies in memory, whatever the headers say, and ``resample`` brings the prediction onto the
+reference's grid by nearest neighbour. What was done is always said.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from numpy.typing import NDArray
 from segbench.errors import DataInvalid, UsageError
 from segbench.types import LabelMap
 
-Mode = Literal["strict", "tolerant", "resample"]
+Mode = Literal["strict", "tolerant", "voxels", "resample"]
 Kind = Literal["same", "reoriented", "affine", "grid"]
 
 CORNER_TOLERANCE = 0.05
 """Grids are the same if their corners coincide within this many voxels (headers keep single precision)."""
+LARGEST_BOX = float(1 << 33)
+"""Voxels of a common box above which grids are taken to have nothing to do with each other."""
 SPACING_TOLERANCE = 1e-3
 """Voxel sizes are the same within this fraction."""
 
@@ -57,6 +60,65 @@ class Aligned:
     note: str = ""
 
 
+def on_common_box(predicted: LabelMap, truth: LabelMap) -> tuple[LabelMap, LabelMap, str]:
+    """Return maps of which one covers only the box its structures need, both on one grid that holds them.
+
+    Nothing is interpolated: the grids must coincide where they meet, up to flipped or permuted axes. Maps that cover
+    their whole image, and grids that do not coincide, are returned as they are.
+
+    Args:
+        predicted, truth: as they were read; ``cropped`` says which may be enlarged by background.
+
+    Returns:
+        Prediction and reference, the prediction in the axes of the reference, and what was done in words.
+    """
+    if not (predicted.cropped or truth.cropped):
+        return predicted, truth, ""
+    places = (_usable(predicted), _usable(truth))
+    if places[0] is None or places[1] is None or truth.array.ndim != 3:
+        return predicted, truth, ""
+    mapping = np.linalg.inv(places[1]) @ places[0]  # index of the prediction -> index of the reference
+    turn = np.rint(mapping[:3, :3])
+    whole = np.array_equal(np.abs(turn).sum(axis=0), np.ones(3)) and np.array_equal(
+        np.abs(turn).sum(axis=1), np.ones(3)
+    )
+    ideal = np.eye(4)
+    ideal[:3, :3], ideal[:3, 3] = turn, np.rint(mapping[:3, 3])
+    if not whole or _corner_distance(mapping, ideal, predicted.array.shape) > CORNER_TOLERANCE:
+        return predicted, truth, ""
+    axes = tuple(int(np.argmax(np.abs(turn[axis]))) for axis in range(3))
+    flips = tuple(axis for axis in range(3) if turn[axis, axes[axis]] < 0)
+    array = np.flip(predicted.array.transpose(axes), flips)
+    corner = np.array([shape - 1 for shape in predicted.array.shape])
+    begin = np.minimum(ideal[:3, 3], (ideal @ np.append(corner, 1))[:3]).astype(int)
+    low, high = np.zeros(3, dtype=int), np.array(truth.array.shape)
+    if truth.cropped:
+        low, high = np.minimum(low, begin), np.maximum(high, begin + array.shape)
+    if np.prod((high - low).astype(float)) > LARGEST_BOX:
+        return predicted, truth, ""
+    affine = np.array(places[1])
+    affine[:3, 3] += affine[:3, :3] @ low
+    moved = _in_box(array, begin - low, tuple(high - low))
+    lost = int(np.count_nonzero(array)) - int(np.count_nonzero(moved))
+    note = f"{lost} voxels of it lie outside the reference's image and do not count" if lost else ""
+    kept = _in_box(truth.array, -low, tuple(high - low))
+    spacing, unit = truth.spacing, truth.unit
+    return LabelMap(moved, spacing, affine, unit=unit), LabelMap(kept, spacing, affine, unit=unit), note
+
+
+def _in_box(array: NDArray[Any], begin: NDArray[np.int_], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return an array of this shape with another placed in it, background elsewhere, what lies outside left out."""
+    if array.shape == shape and not begin.any():
+        return np.ascontiguousarray(array)
+    whole = np.zeros(shape, dtype=array.dtype)
+    first, last = np.maximum(begin, 0), np.minimum(begin + array.shape, shape)
+    if (first < last).all():
+        there = tuple(slice(low, high) for low, high in zip(first, last, strict=True))
+        here = tuple(slice(low, high) for low, high in zip(first - begin, last - begin, strict=True))
+        whole[there] = array[here]
+    return whole
+
+
 def align(predicted: LabelMap, truth: LabelMap, mode: Mode = "strict") -> Aligned:
     """Return the prediction on the grid of the reference, or say why it cannot be.
 
@@ -73,22 +135,51 @@ def align(predicted: LabelMap, truth: LabelMap, mode: Mode = "strict") -> Aligne
         raise UsageError(f"geometry {mode!r}: expected one of {', '.join(get_args(Mode))}.")
     predicted = _same_rank(predicted, truth)
     found = compare(predicted, truth)
+    if mode == "voxels" and found.kind != "same":
+        return _voxel_by_voxel(predicted, truth, found)
     if found.kind in ("same", "reoriented"):
         array = predicted.array.transpose(found.axes)
         array = np.ascontiguousarray(np.flip(array, found.flips)) if found.kind == "reoriented" else array
         return Aligned(truth.with_array(array), found.words)
     if mode == "resample":
         note = f"resampled onto the reference's grid by nearest neighbour ({found.words})"
+        if found.kind == "grid" and predicted.array.shape == truth.array.shape:
+            note += f". The shapes are equal{_suspicion(predicted, truth)}: if voxels correspond, say --geometry voxels"
         return Aligned(_resample(predicted, truth), note)
     if found.kind == "affine" and mode == "tolerant":
-        note = f"compared voxel by voxel although {found.words}"
-        return Aligned(truth.with_array(predicted.array), note)
-    advice = (
-        "If the voxels do correspond, say --geometry tolerant; if the headers are right, --geometry resample."
-        if found.kind == "affine"
-        else "Export it on the grid of the reference, or say --geometry resample."
-    )
+        return _voxel_by_voxel(predicted, truth, found)
+    if predicted.array.shape != truth.array.shape:
+        advice = "Export it on the grid of the reference, or say --geometry resample."
+    else:
+        other = "tolerant" if found.kind == "affine" else "voxels"
+        advice = f"If the voxels do correspond{_suspicion(predicted, truth)}, say --geometry {other}; "
+        advice += "if the headers are right, --geometry resample."
     raise DataInvalid(f"the prediction is not on the grid of its reference: {found.words}. {advice}")
+
+
+def _voxel_by_voxel(predicted: LabelMap, truth: LabelMap, found: Comparison) -> Aligned:
+    """Take the prediction as it lies in memory, if its shape allows that.
+
+    Raises:
+        DataInvalid: if the shapes differ.
+    """
+    if predicted.array.shape != truth.array.shape:
+        raise DataInvalid(
+            f"the prediction cannot be compared voxel by voxel: {found.words}. Export it in the shape of the "
+            f"reference, or say --geometry strict or --geometry resample, which go by the headers."
+        )
+    words = f"the headers ask for it to be {found.words}" if found.kind == "reoriented" else found.words
+    return Aligned(truth.with_array(predicted.array), f"compared voxel by voxel although {words}")
+
+
+def _suspicion(predicted: LabelMap, truth: LabelMap) -> str:
+    """Return in words which of two maps seems to have been saved without its affine, "" if neither does."""
+    names = [
+        name
+        for name, labels in (("prediction", predicted), ("reference", truth))
+        if labels.affine is not None and np.array_equal(np.abs(labels.affine[:3, :3]) @ np.ones(3), np.ones(3))
+    ]
+    return f" (the {names[0]}'s affine is the identity, as of a map saved without one)" if len(names) == 1 else ""
 
 
 def compare(predicted: LabelMap, truth: LabelMap) -> Comparison:
@@ -216,9 +307,10 @@ def _resample(predicted: LabelMap, truth: LabelMap) -> LabelMap:
     corners = np.array([(*corner, 1) for corner in itertools.product(*((0, size - 1) for size in truth.array.shape))])
     reached = (corners @ mapping.T)[:, :dims]
     if (reached.max(axis=0) < -0.5).any() or (reached.min(axis=0) > np.array(predicted.array.shape) - 0.5).any():
+        equal = predicted.array.shape == truth.array.shape
         raise DataInvalid(
             "the prediction and its reference do not overlap in space, so resampling would leave nothing. "
-            "Correct the affines, or say --geometry tolerant if the voxels correspond."
+            f"Correct the affines{', or say --geometry voxels if the voxels correspond' if equal else ''}."
         )
     array: NDArray[np.integer[Any]] = ndimage.affine_transform(
         predicted.array,

@@ -56,6 +56,7 @@ class Journal:
         problems = [(one.case, one.kind, one.what, one.rater) for one in outcome.problems]
         entry = {"case": index, "scores": outcome.scores, "problems": problems, "truth": outcome.truth}
         entry |= {"unit": outcome.unit, "flat": outcome.flat}
+        entry |= {"values": outcome.values, "left_out": outcome.left_out}
         self._stream.write(json.dumps(entry) + "\n")
         self._stream.flush()  # to the system, which survives a killed process
 
@@ -68,5 +69,6 @@ def remove(folder: Path) -> None:
 def _read(entry: dict[str, Any]) -> tuple[int, Outcome]:
     scores = [(int(metric), name, label, value, status) for metric, name, label, value, status in entry["scores"]]
     problems = tuple(CaseProblem(case, kind, what, rater) for case, kind, what, rater in entry["problems"])
+    values = None if entry["values"] is None else tuple(map(int, entry["values"]))
     known = {"truth": str(entry["truth"]), "unit": entry["unit"], "flat": bool(entry["flat"])}
-    return int(entry["case"]), Outcome(scores, problems, **known)
+    return int(entry["case"]), Outcome(scores, problems, **known, values=values, left_out=int(entry["left_out"]))

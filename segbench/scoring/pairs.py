@@ -47,6 +47,10 @@ class Pair:
         fault: why the pair cannot be scored although files exist; "" if it can.
         rater: who drew the reference, where there are several.
         ref: the case of ``Setting.dataset`` whose truth is the reference, if it is no file.
+        probabilities: the archive that a decision makes the prediction of; the file ``predicted`` beside it, if it is
+            another one, says the grid.
+        truth_layers, predicted_layers: structure and file, where each structure has a file of its own; ``truth`` and
+            ``predicted`` are then the folder of these.
         fold: to which the prediction belongs, where its folder says so; None = that of the whole evaluation.
     """
 
@@ -58,3 +62,6 @@ class Pair:
     rater: str | None = None
     ref: CaseRef | None = None
     fold: int | None = None
+    probabilities: Path | None = None
+    truth_layers: tuple[tuple[str, Path], ...] = ()
+    predicted_layers: tuple[tuple[str, Path], ...] = ()

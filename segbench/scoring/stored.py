@@ -16,6 +16,7 @@ from segbench.scoring.metrics import prepare_metrics, version_of
 from segbench.scoring.pairs import CaseProblem, Pair
 from segbench.scoring.pipeline import Progress, score_pairs
 from segbench.scoring.rows import Design, rows_of
+from segbench.scoring.totals import in_all
 from segbench.types import CaseRef, LabelMap, Task
 
 if TYPE_CHECKING:
@@ -180,6 +181,7 @@ def add_scores(
     """
     key = fingerprint([design.decision, {name: dict(stamp) for name, stamp in stamps.items()}])[:12]
     outcomes = score_pairs(pairs, setting, folder, key, jobs=jobs, catalogue=catalogue, progress=progress)
+    outcomes, of_all = in_all(outcomes, setting)
     names = tuple(metric.name for metric in setting.metrics)
     rows = rows_of(design, pairs, outcomes, setting.metrics)
     table = _merged(folder / SCORES, rows, design.decision, names) if known else rows
@@ -187,7 +189,8 @@ def add_scores(
     passing = any(outcome.passing for outcome in outcomes)
     entries = {metric.name: {**stamps[metric.name], "version": version_of(metric)} for metric in setting.metrics}
     mine = {**known.get(design.decision, {}), **entries}
-    return Scoring(table, {**known, design.decision: mine}, names, _problems(outcomes), passing, outcomes)
+    problems = (*of_all, *_problems(outcomes))
+    return Scoring(table, {**known, design.decision: mine}, names, problems, passing, outcomes)
 
 
 def _problems(outcomes: Sequence[Outcome]) -> tuple[CaseProblem, ...]:

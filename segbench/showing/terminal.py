@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 from segbench.ranking.boards import Leaderboard
@@ -21,25 +24,52 @@ _FIRST_TO_GO = ("P(first)", "95%", "group", "missed")
 
 def draw_tables(leaderboard: Leaderboard, console: Console, by_label: bool = False, by_seed: bool = False) -> None:
     """Print the tables on a console, of each as much as fits the width."""
-    wide = console.options.update(max_width=10_000)
     widest = max(len(board.metrics) for board in leaderboard.boards)
     attempts = [(FULL, None), (SHORT, None), (BARE, None), *((BARE, most) for most in range(widest - 1, 0, -1))]
-    for versions in zip(
-        *(sheets(leaderboard, by_label, level, most, by_seed) for level, most in attempts), strict=True
-    ):
-        for (level, _), sheet in zip(attempts, versions, strict=True):
-            table = _rich(sheet, level)
-            if console.measure(table, options=wide).maximum <= console.width:
-                break
-        else:
+
+    @cache
+    def versions(attempt: int) -> list[Sheet]:
+        level, most = attempts[attempt]
+        return sheets(leaderboard, by_label, level, most, by_seed)
+
+    for index in range(len(versions(0))):
+        chosen = _first_that_fits(attempts, versions, index, console.width)
+        level, sheet = attempts[chosen][0], versions(chosen)[index]
+        if _width(sheet, level) > console.width:
             sheet = _narrowed(sheet, level, console.width)
-            table = _rich(sheet, level)
+        table = _rich(sheet, level)
         console.print(table)
         for note in sheet.notes:
             console.print(note, style="dim", markup=False, highlight=False)
         console.print()
     for sentence in leaderboard.notes:
         console.print(sentence, markup=False, highlight=False)
+
+
+def _first_that_fits(
+    attempts: Sequence[tuple[int, int | None]], versions: Callable[[int], list[Sheet]], index: int, width: int
+) -> int:
+    """Return the first attempt at a sheet that fits a width, or the last; from ``BARE`` on each has a column less."""
+
+    def fits(attempt: int) -> bool:
+        return _width(versions(attempt)[index], attempts[attempt][0]) <= width
+
+    narrowing = [level for level, _ in attempts].index(BARE)
+    for attempt in range(narrowing):
+        if fits(attempt):
+            return attempt
+    return min(bisect_left(range(len(attempts)), True, lo=narrowing, key=fits), len(attempts) - 1)
+
+
+def _width(sheet: Sheet, level: int) -> int:
+    """Return the width at which the drawn table has every cell on its lines, without drawing it."""
+    from rich.cells import cell_len
+
+    total = len(sheet.header) - 1
+    for index, head in enumerate(sheet.header):
+        cells = [*_head(head, level).split("\n"), *(row[index] for row in sheet.rows)]
+        total += max(len(cell) if cell.isascii() else cell_len(cell) for cell in cells) + 1
+    return total
 
 
 def _narrowed(sheet: Sheet, level: int, width: int) -> Sheet:

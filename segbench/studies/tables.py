@@ -1,7 +1,7 @@
 """The tables of a study, from what is finished: means beside published values, comparisons, the study's own.
 
-Values per case are those of the leaderboard: labels averaged, a missed structure counted as 0 where higher is better
-and left out, but counted, where lower is better.
+Means are those of the leaderboard (see ``ranking.means``): labels averaged, a missed structure counted as 0 where
+higher is better and left out, but counted, where lower is better.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from segbench.contracts import FinishedRun, Table
-from segbench.errors import DataInvalid, SegbenchError
+from segbench.errors import SegbenchError
 from segbench.host import Catalogue, blame
 from segbench.params import flattened
-from segbench.results import read_scores
+from segbench.results import of_decision, read_scores
 from segbench.runs import open_run
 from segbench.studies.running import Attempt, Plan
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from segbench.ranking.boards import Board, Summary
+    from segbench.ranking.means import Mean, RunMeans
     from segbench.ranking.verdicts import Comparison
 
 ALPHA = 0.05
@@ -84,6 +84,8 @@ def tables(plan: Plan, attempts: Sequence[Attempt], catalogue: Catalogue) -> lis
         attempts: of all cells, in their order.
         catalogue: to know whose fault an error is.
     """
+    from segbench.ranking.means import means_of_run
+
     with blame(catalogue.entry("studies", plan.study.name).origin, "reading the published values"):
         published, pairs = list(plan.study.published()), list(plan.study.comparisons())
     found = []
@@ -93,11 +95,11 @@ def tables(plan: Plan, attempts: Sequence[Attempt], catalogue: Catalogue) -> lis
             continue
         values = [row for row in published if row.get("dataset") == dataset]
         labels = dict.fromkeys(str(row.get("label") or "") for row in values)
-        boards = {id(one): _board(one) for one in mine if one.finished}
-        whole, notes = _table(mine, boards, "", values, plan.study.metrics), _departures(plan)
+        means = {id(one): means_of_run(_scores(one)) for one in mine if one.finished}
+        whole, notes = _table(mine, means, "", values, plan.study.metrics), _departures(plan)
         comparisons = _compared(mine, pairs, list(whole.metrics), notes)
         found.append(replace(whole, comparisons=tuple(comparisons), notes=tuple(notes)))
-        found += [_table(mine, boards, label, values, plan.study.metrics) for label in labels if label not in MEAN]
+        found += [_table(mine, means, label, values, plan.study.metrics) for label in labels if label not in MEAN]
     return found
 
 
@@ -112,45 +114,28 @@ def _scores(one: Attempt) -> pa.Table:
     import pyarrow as pa
 
     assert one.folder is not None
-    table = read_scores(one.folder)
+    table = of_decision(read_scores(one.folder))
     for name, word in {"method": one.cell.label, "network": "", "arm": "method", "variant": ""}.items():
         column = pa.array([word] * table.num_rows, pa.string()).dictionary_encode()
         table = table.set_column(table.column_names.index(name), name, column)
     return table
 
 
-def _board(one: Attempt) -> Board:
-    """Return the leaderboard of a single run: its means and sds over cases."""
-    from segbench.ranking.boards import Request
-    from segbench.ranking.chunks import chunks_of_table
-    from segbench.ranking.grid import COLUMNS
-    from segbench.ranking.leaderboard import rank_scores
-
-    boards = rank_scores(chunks_of_table(_scores(one), COLUMNS), Request(schemes=False)).boards
-    if not boards:
-        raise DataInvalid(f"{one.folder} has no scores. Delete it and run the study again.")
-    return boards[0]
-
-
 def _table(
     attempts: Sequence[Attempt],
-    boards: Mapping[int, Board],
+    means: Mapping[int, RunMeans],
     label: str,
     published: Sequence[Mapping[str, Any]],
     wanted: Sequence[str],
 ) -> StudyTable:
-    first = next(iter(boards.values()))
-    known = {name: measure for board in boards.values() for name, measure in board.metrics.items()}
-    metrics = {
-        name: (known[name].unit, "higher" if known[name].direction > 0 else "lower")
-        for name in wanted or known
-        if name in known
-    }
+    first = next(iter(means.values()))
+    known = {mean.metric: mean for one in means.values() for mean in one.metrics}
+    metrics = {name: (known[name].unit, known[name].better) for name in wanted or known if name in known}
     rows = []
     for name in dict.fromkeys(one.cell.label for one in attempts):
         mine = [one for one in attempts if one.cell.label == name]
         done = [one for one in mine if one.finished]
-        summaries = [_summaries(boards[id(one)], label) for one in done]
+        summaries = [_of_label(means[id(one)], label) for one in done]
         values = {
             metric: replace(
                 _value([one[metric] for one in summaries if metric in one]),
@@ -163,14 +148,13 @@ def _table(
     return StudyTable(first.dataset, first.revision, label, first.cases, first.synthetic, metrics, tuple(rows))
 
 
-def _summaries(board: Board, label: str) -> Mapping[str, Summary]:
-    """Return metric -> summary of a run: the mean over labels, or of one label."""
-    if not label:
-        return board.entries[0].summaries
-    return {task.measure.metric: task.standings[0].summary for task in board.tasks if task.measure.label == label}
+def _of_label(means: RunMeans, label: str) -> Mapping[str, Mean]:
+    """Return metric -> mean of a run: over labels, or of one label."""
+    chosen = [one for one in means.structures if one.structure == label] if label else means.metrics
+    return {one.metric: one for one in chosen}
 
 
-def _value(summaries: Sequence[Summary]) -> Value:
+def _value(summaries: Sequence[Mean]) -> Value:
     """Return the mean over seeds of a run's mean and sd over cases."""
     means = [one.mean for one in summaries if math.isfinite(one.mean)]
     sds = [one.sd for one in summaries if math.isfinite(one.sd)]

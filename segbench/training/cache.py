@@ -25,10 +25,11 @@ from segbench.config import Recipe
 from segbench.contracts import Dataset, Method
 from segbench.errors import DataInvalid, PluginError, UsageError, safe_name
 from segbench.params import fingerprint, to_json
+from segbench.training.label_grids import label_voxels, resample_by_area
 from segbench.types import UNKNOWN, Case, CaseRef, Geometry, LabelMap, Task
 from segbench.views import Shape
 
-CACHE_VERSION = 3
+CACHE_VERSION = 4
 FOREGROUND_SAMPLES = 500
 _CLIP = (0.5, 99.5)
 
@@ -46,6 +47,7 @@ class StoredCase:
         label_dtype: dtype predictions are written with.
         digest: of the image as the dataset gave it; equal for equal images, whatever they are called.
         labelled: whether a target was stored; never for cases on the unlabelled path.
+        native_voxels, grid_voxels: voxels of each label on the case's own grid and of what is stored; () if unlabelled.
     """
 
     ref: CaseRef
@@ -59,6 +61,8 @@ class StoredCase:
     label_dtype: str
     digest: str
     labelled: bool
+    native_voxels: tuple[int, ...] = ()
+    grid_voxels: tuple[int, ...] = ()
 
     @cached_property
     def image(self) -> NDArray[np.float32]:
@@ -124,7 +128,7 @@ class Cache:
     Args:
         root: folder of all caches.
         dataset: a prepared dataset.
-        recipe: its ``spacing``, ``crop`` and ``normalisation`` are used.
+        recipe: its ``spacing``, ``label_resampling``, ``crop`` and ``normalisation`` are used.
         spacing: training grid in mm, for a dataset that must follow another's; None = as ``settle_spacing`` finds.
         code: digest of the dataset's source where no release stands for it.
     """
@@ -166,6 +170,8 @@ class Cache:
             "labelled": labelled,
             "scored": scored,
         }
+        if labelled and self.recipe.label_resampling != "nearest":
+            identity["label_resampling"] = self.recipe.label_resampling
         folder = self.folder / f"{ref.id}-{fingerprint(identity)[:16]}"
         if not (folder / "meta.json").is_file():
             case = self.dataset.load(ref) if labelled or scored else load_bare(self.dataset, ref)
@@ -185,6 +191,8 @@ class Cache:
             meta["label_dtype"],
             meta["digest"],
             labelled,
+            tuple(meta["native_voxels"]),
+            tuple(meta["grid_voxels"]),
         )
 
     def derive(self, case: StoredCase, method: Method, code: str = "") -> str:
@@ -223,11 +231,12 @@ class Cache:
     def _preprocess(self, case: Case, into: Path, labelled: bool, label_dtype: str) -> None:
         image, spacing = case.image, case.spacing
         target = case.truth.array.astype(np.int16) if labelled and case.truth is not None else None
+        native_voxels = [] if target is None else label_voxels(target, len(self.task.labels))
         if self.spacing is not None:
             factors = np.array(case.spacing) / np.array(self.spacing)
             shape = tuple(max(1, round(n * factor)) for n, factor in zip(image.shape[1:], factors, strict=True))
             image = np.stack([resample(channel, shape, linear=True) for channel in image])
-            target = None if target is None else resample(target, shape, linear=False)
+            target = None if target is None else self._resampled_labels(target, shape)
             spacing = self.spacing
         grid_shape = image.shape[1:]
         box = centre(grid_shape, self.recipe.crop or (0, 0, 0))
@@ -244,9 +253,16 @@ class Cache:
             "native_spacing": list(case.spacing),
             "native_affine": np.asarray(case.affine).tolist(),
             "label_dtype": label_dtype,
+            "native_voxels": native_voxels,
+            "grid_voxels": [] if target is None else label_voxels(target, len(self.task.labels)),
             "digest": hashlib.sha256(np.ascontiguousarray(case.image, dtype=np.float32).data).hexdigest()[:32],
         }
         (into / "meta.json").write_text(json.dumps(meta))
+
+    def _resampled_labels(self, target: NDArray[np.int16], shape: tuple[int, ...]) -> NDArray[np.int16]:
+        if self.recipe.label_resampling == "area" and target.shape != shape:
+            return resample_by_area(target, shape)
+        return resample(target, shape, linear=False)
 
 
 def load_bare(dataset: Dataset, ref: CaseRef) -> Case:

@@ -44,6 +44,13 @@ def test_the_sample_is_awkward_and_repeatable() -> None:
     )
 
 
+PARTIAL = {
+    "scikit-image skeletonize": (0.5, 1e-9),  # erases bars, cubes and branches of even width; those are passed over
+    "SciPy middle lines of bars": (0.1, 0.1),  # thinning may end a line sooner or later
+}
+"""Peer -> share of the pairs that it must know at least, and its tolerance, where it cannot know all exactly."""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("metric", "peer"), peers(), ids=lambda value: value.name if isinstance(value, Metric | Peer) else ""
@@ -52,8 +59,9 @@ def test_equals_its_peer(metric: Metric, peer: Peer) -> None:
     pytest.importorskip(peer.module)
     found = compare(metric, peer, FULL)
     assert found.verdict == "agrees", found
-    assert found.pairs >= 0.95 * len(FULL), found.refused
-    assert peer.tolerance <= (1e-6 if peer.module == "monai" else 1e-9)
+    share, tolerance = PARTIAL.get(peer.name, (0.95, 1e-6 if peer.module == "monai" else 1e-9))
+    assert found.pairs >= share * len(FULL), found.refused
+    assert peer.tolerance <= tolerance
 
 
 @pytest.mark.parametrize("axes", [2, 3])
@@ -153,3 +161,12 @@ def test_one_voxel_each() -> None:
     masks[0, 1, 1] = masks[1, 4, 5] = True
     for name in ("hd", "hd95", "assd", "masd", "msd", "hd95_pooled", "centroid_distance"):
         assert value_of(CATALOGUE.metric(Choice(name)), pair_of(masks[0], masks[1])) == pytest.approx(5.0)
+
+
+def test_the_doctor_notices_skeletons_that_were_erased(monkeypatch: pytest.MonkeyPatch) -> None:
+    morphology = pytest.importorskip("skimage.morphology")
+    metric = CATALOGUE.metric(Choice("cldice"))
+    (bars,) = [peer for peer in metric.peers() if "bars" in peer.name]
+    assert compare(metric, bars, mask_pairs(48)).verdict == "agrees"
+    monkeypatch.setattr("segbench_overlap.skeletons.skeleton", lambda mask: morphology.skeletonize(mask) > 0)
+    assert compare(metric, bars, mask_pairs(48)).verdict == "DIFFERS"

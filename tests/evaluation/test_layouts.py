@@ -238,6 +238,33 @@ def test_nothing_to_do(tmp_path: Path) -> None:
         find_pairs(full, full, "flat")  # type: ignore[arg-type]
 
 
+def test_an_empty_folder_is_blamed_on_itself(tmp_path: Path) -> None:
+    full, empty = touch(tmp_path / "full", "a.nii.gz"), touch(tmp_path / "empty")
+    with pytest.raises(DataMissing, match=r"No predictions: expected label maps in .*empty, found an empty folder"):
+        find_pairs(empty, full)
+    with pytest.raises(DataMissing, match=r"No references: expected label maps in .*empty, found an empty folder"):
+        find_pairs(full, empty)
+    touch(empty, "slices/IM1.ima", "slices/IM2.ima", "notes.txt")
+    with pytest.raises(DataMissing, match=r"No predictions: .* found 3 files that are none \(notes\.txt, slices/IM1"):
+        find_pairs(empty, full)
+
+
+def test_files_that_nobody_reads_are_said(tmp_path: Path) -> None:
+    truth = touch(tmp_path / "truth", "a.nii.gz", "b.mhd", "b.raw", "README.md", "LICENSE", "dataset.json.bak")
+    predicted = touch(
+        tmp_path / "pred",
+        *("a.nii.gz", "b.nii.gz", "c.stl", "d.npy", "e.jpg", "plans.json", "a.pkl", "IM0001", ".x.dcm"),
+    )
+    found = find_pairs(predicted, truth)
+    said = [problem.what for problem in found.problems]
+    assert said == [
+        "predictions: 4 files are of no format that is read (.jpg, .npy, .stl, without an ending): IM0001, c.stl, "
+        "d.npy, e.jpg",
+        "references: 1 file is of no format that is read (.bak): dataset.json.bak",
+    ]
+    assert {problem.kind for problem in found.problems} == {"note"}
+
+
 def test_content_hash_covers_the_voxel_file(tmp_path: Path) -> None:
     touch(tmp_path, "a.mhd", "a.raw")
     first = content_hash(tmp_path / "a.mhd")

@@ -15,6 +15,7 @@ from segbench.cli import app
 from segbench.config import Recipe, RunConfig
 from segbench.errors import DataMissing, UsageError
 from segbench.evaluation.folders import EvaluationResult, evaluate
+from segbench.evaluation.likeness import parameters_of
 from segbench.files.images import read_label_map, write_label_map
 from segbench.host import load_catalogue
 from segbench.runner import run
@@ -108,7 +109,31 @@ def test_another_truth_or_metric_is_a_problem(trained: StoredRun, predictions: P
     said = {one.case: one.what for one in mine.problems if one.kind == "truth"}
     assert set(said) == {changed.removesuffix(".nii.gz"), ""} and not mine.complete
     assert "its label values differ" in said[changed.removesuffix(".nii.gz")]
-    assert "metric nsd has version '1 tolerance=2.0'" in said[""]
+    assert "tolerance=2.0' here and" in said[""] and "tolerance=3.0' in run" in said[""]
+
+
+def test_references_need_not_be_named(trained: StoredRun, predictions: Path, tmp_path: Path) -> None:
+    given: Any = {"name": "mine", "like": trained, "catalogue": CATALOGUE, "results": tmp_path / "r"}
+    (predictions / "other.nii.gz").write_bytes(b"")
+    sorted(predictions.iterdir())[0].unlink()
+    mine, named = evaluate(predictions, **given), like(trained, predictions, tmp_path / "r")
+    assert mine.table.drop(["run_id", "dataset_revision"]) == named.table.drop(["run_id", "dataset_revision"])
+    assert {problem.kind for problem in mine.problems} == {"missing", "extra"}
+    assert evaluate(predictions, **given).reused and "the truths of the 4 cases of run" in mine.layout
+    outside = open_run(named.folder, CATALOGUE)
+    with pytest.raises(UsageError, match="Which references"):
+        evaluate(predictions, **(given | {"like": outside}))
+    with pytest.raises(UsageError, match="Which references"):
+        evaluate(predictions, **(given | {"like": None, "dataset": "x"}))
+    with pytest.raises(DataMissing, match="is named as a case of run"):
+        evaluate(tmp_path / "r", **given)
+
+
+def test_parameters_are_read_from_versions() -> None:
+    assert parameters_of("1") == {}
+    version = '2 name="a b=c" prior=9c0d1f2a inner.size=[1,2] tolerance=2.0'
+    assert parameters_of(version) == {"name": "a b=c", "prior": "9c0d1f2a", "inner": {"size": [1, 2]}, "tolerance": 2.0}
+    assert parameters_of("1 a=1 strange") == {"a": 1}
 
 
 def test_a_case_without_reference_is_named(trained: StoredRun, predictions: Path, tmp_path: Path) -> None:

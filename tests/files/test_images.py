@@ -41,11 +41,12 @@ def test_label_maps_round_trip(tmp_path, dtype):
     array = np.arange(3 * 4 * 5).reshape(3, 4, 5).astype(dtype) % 7
     affine = OBLIQUE[:, [2, 1, 0, 3]]
     path = tmp_path / "sub" / "x.nii.gz"
-    write_label_map(path, LabelMap(array, (2.5, 2.0, 1.25), affine))
+    spacing = tuple(np.linalg.norm(affine[:3, :3], axis=0).tolist())
+    write_label_map(path, LabelMap(array, spacing, affine))
     back = read_label_map(path)
     assert np.array_equal(back.array, array)
     assert back.array.flags.c_contiguous and back.array.flags.writeable
-    assert back.spacing == pytest.approx((2.5, 2.0, 1.25))
+    assert back.spacing == pytest.approx(spacing) and not back.notes
     assert np.allclose(back.affine, affine, rtol=1e-6)
     if dtype in ("u1", "i1", "i2"):
         assert back.array.dtype == dtype
@@ -120,10 +121,34 @@ def test_trailing_singleton_axes_are_dropped(tmp_path, shape):
 
 
 def test_slices_get_a_depth_of_one(tmp_path):
-    path = save(tmp_path / "x.nii", np.ones((7, 5), np.uint8), pixdim=[1, 2, 3, 0, 0, 0, 0, 0])
+    path = save(tmp_path / "x.nii", np.ones((7, 5), np.uint8), pixdim=[1, 2, 3, 0, 0, 0, 0, 0], sform_code=0)
     image, spacing, _ = read_image(path)
     assert image.shape == (1, 1, 5, 7) and spacing == (1, 3, 2)
     assert read_label_map(save(tmp_path / "y.nii", np.ones((7, 5, 1), np.uint8))).array.shape == (1, 5, 7)
+
+
+@pytest.mark.parametrize("ending", ["x.nii", "x.nii.gz", "x.hdr"])
+@pytest.mark.parametrize("turn", [np.eye(3), np.array([[0, -0.6, 0.8], [1, 0, 0], [0, 0.8, 0.6]])])
+def test_where_pixdim_and_affine_contradict_the_affine_counts(tmp_path, ending, turn):
+    affine = np.eye(4)
+    affine[:3, :3] = turn * [0.8, 0.5, 2.5]
+    path, kind = tmp_path / ending, nibabel.Nifti1Pair if ending == "x.hdr" else nibabel.Nifti1Image
+    image = kind(np.ones((4, 5, 6), np.uint8), affine)
+    image.header["pixdim"][1:4], image.header["qform_code"] = 1, 0
+    nibabel.save(image, path)
+    labels = read_label_map(path)
+    assert labels.spacing == pytest.approx((2.5, 0.5, 0.8)) == image_header(path).spacing
+    assert labels.notes == (
+        "contradicts itself: its voxels measure 1x1x1 mm by pixdim and 0.8x0.5x2.5 mm by the affine, which counts",
+    )
+    assert read_image(path)[1] == labels.spacing
+
+
+def test_an_affine_from_the_qform_cannot_contradict_pixdim(tmp_path):
+    header = {"pixdim": [1, 1.5, 1.5, 3, 0, 0, 0, 0], "sform_code": 0, "qform_code": 1}
+    save(tmp_path / "x.nii.gz", np.ones((4, 5, 6), np.uint8), np.diag([0.8, 0.5, 2.5, 1]), **header)
+    labels = read_label_map(tmp_path / "x.nii.gz")
+    assert labels.spacing == pytest.approx((3, 1.5, 1.5)) and not labels.notes
 
 
 @pytest.mark.parametrize("slope", [np.nan, 0.0, 1.0])

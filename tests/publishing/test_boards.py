@@ -76,19 +76,6 @@ def test_a_board_says_what_its_files_say_until_they_change(tmp_path: Path, resul
     assert "has no runs.jsonl" in staleness(folder)
 
 
-def test_boards_are_verified_from_the_command_line(tmp_path: Path, results: Path) -> None:
-    (folder,) = write_boards(results, tmp_path / "boards")
-    for root in (tmp_path / "boards", folder):
-        answer = CliRunner().invoke(app, ["verify", str(root), "--json"])
-        assert answer.exit_code == 0, answer.output
-        assert json.loads(answer.stdout) == {"boards": [{"folder": str(folder), "stale": ""}]}
-    (folder / "README.md").write_text("# better than ever")
-    answer = CliRunner().invoke(app, ["verify", str(tmp_path / "boards")])
-    assert answer.exit_code == 5 and "README.md is not what" in answer.stdout
-    answer = CliRunner().invoke(app, ["verify", str(tmp_path / "results")])
-    assert answer.exit_code == 2 and "expected a file of `segbench submit` or a folder of boards" in answer.stderr
-
-
 @pytest.mark.parametrize("by", [0.3, 1e-5, 1e-15])
 def test_changed_scores_make_a_board_stale(tmp_path: Path, results: Path, by: float) -> None:
     (folder,) = write_boards(results, tmp_path / "boards")
@@ -161,6 +148,21 @@ def test_command_line(tmp_path: Path, results: Path) -> None:
     answer = CliRunner().invoke(app, ["leaderboard", "--write", str(boards), "--results", str(results), "--json"])
     assert json.loads(answer.stdout)["boards"] == [str(boards / "brain@1")]
     assert CliRunner().invoke(app, ["leaderboard", str(boards), "--results", str(results)]).exit_code == 2
+
+
+def test_boards_are_checked_by_command(tmp_path: Path, results: Path) -> None:
+    write_run(results, "a", 0, dataset="heart")
+    boards = tmp_path / "boards"
+    write_boards(results, boards)
+    answer = CliRunner().invoke(app, ["leaderboard", "--check", str(boards), "--json"])
+    assert (answer.exit_code, [one["stale"] for one in json.loads(answer.stdout)["boards"]]) == (0, ["", ""])
+    (boards / "heart@1" / "README.md").write_text("better")
+    answer = CliRunner().invoke(app, ["leaderboard", "--check", str(boards)])
+    assert answer.exit_code == 5
+    assert "brain@1: as its files say" in answer.output
+    assert "1 of 2 boards are stale: heart@1" in answer.output
+    assert CliRunner().invoke(app, ["leaderboard", "--check", str(tmp_path / "none")]).exit_code == 3
+    assert CliRunner().invoke(app, ["leaderboard", "--check", "--write", str(boards)]).exit_code == 2
 
 
 def test_writing_boards_needs_no_torch_and_no_plugin(tmp_path: Path, results: Path) -> None:

@@ -12,8 +12,6 @@ from scipy import stats
 from segbench.ranking.schemes import (
     SCHEMES,
     aggregate_then_rank,
-    consensus,
-    footrule,
     kendall,
     rank_aggregates,
     rank_na,
@@ -141,13 +139,5 @@ def test_kendall_equals_scipy(pair) -> None:
     assert kendall(*pair) == pytest.approx(expected, nan_ok=True, abs=1e-12)
 
 
-def test_kendall_of_many_and_footrules() -> None:
+def test_kendall_of_many() -> None:
     assert kendall([[1, 2, 3], [3, 2, 1], [1, 1, 1]], [1, 2, 3]) == pytest.approx([1, -1, NAN], nan_ok=True)
-    assert footrule([1, 2, 3], [3, 2, 1]) == 4
-    assert footrule([1, 2, 3], [3, 2, 1], weighted=True) == 2 + 0 + 2
-
-
-def test_consensus_by_hand() -> None:
-    ranking = consensus([[1, 2, 3], [1, 1, 3], [2, NAN, 1]])
-    assert ranking.aggregate == pytest.approx([4.5 / 3, 6.5 / 3, 7 / 3])
-    assert ranking.rank.tolist() == [1, 2, 3]

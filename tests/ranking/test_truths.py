@@ -383,3 +383,15 @@ def test_divisions_are_plain_data() -> None:
     (one,) = divide([Held("d", "1", "trained", (("m", "r"),), {("c", ""): frozenset({"x"})})])
     assert one == Division("d", "1", ("1",), frozenset({("d", "1", "trained", "m", "r")}), frozenset(), ())
     assert one.names == {"d", "d@1"}
+
+
+def test_files_from_before_there_were_truths_are_read(tmp_path: Path) -> None:
+    rows = [row for name in ("a", "b") for row in run(name, truth="")]
+    store(tmp_path, rows)
+    for file in tmp_path.rglob("scores.parquet"):
+        table = read_scores(file)
+        write_table(file, table.drop_columns(["decision", "truth", "family", "preference"]))
+    answer = CliRunner().invoke(app, ["leaderboard", "--results", str(tmp_path), "--json"])
+    assert answer.exit_code == 0, answer.output
+    (found,) = json.loads(answer.stdout)["boards"]
+    assert (found["revision"], found["headline"], len(found["rows"])) == ("1", ["dice", "hd95"], 2)

@@ -103,6 +103,26 @@ def test_practically_equal_needs_a_rope_and_certainty() -> None:
     assert verdicts(trivial, rope=0.05)[0].verdict == "practically equal", "significant, but of no importance"
 
 
+@pytest.mark.parametrize(("methods", "claim"), [("ab", "better"), ("ba", "worse")])
+def test_a_claim_must_go_beyond_the_rope_on_either_side(methods, claim) -> None:
+    table = simulated(np.random.default_rng(0), 200, 4, 0.3, 0.0)
+    mean = abs(verdicts(table, rope=0.0, methods=methods)[0].effect.mean)
+    assert verdicts(table, rope=0.0, methods=methods)[0].verdict == claim
+    assert verdicts(table, rope=0.99 * mean, methods=methods)[0].verdict == claim
+    assert verdicts(table, rope=1.01 * mean, methods=methods)[0].verdict == "no evidence", "the interval is wider"
+    assert verdicts(table, rope=4 * mean, methods=methods)[0].verdict == "practically equal"
+
+
+@pytest.mark.parametrize(("methods", "claim"), [("ab", "better"), ("ba", "worse")])
+@pytest.mark.parametrize(("seeds", "share", "difference"), [(1, 5, 0.4), (3, 1, 0.15)])
+def test_a_single_seed_must_reach_a_fifth_of_the_level(seeds, share, difference, methods, claim) -> None:
+    table = simulated(np.random.default_rng(2), 30, seeds, difference, 0.0)
+    p = verdicts(table, rope=0.0, methods=methods)[0].p
+    assert 1e-4 < p < 0.1
+    for factor, verdict in ((0.99, "no evidence"), (1.01, claim)):
+        assert verdicts(table, rope=0.0, methods=methods, alpha=factor * share * p)[0].verdict == verdict
+
+
 def test_few_cases_give_no_verdict() -> None:
     one = verdicts(simulated(np.random.default_rng(0), 5, 3, 5.0, 0.0))[0]
     assert (one.verdict, one.mean_interval, one.p) == ("no evidence", None, 1.0)

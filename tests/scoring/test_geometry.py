@@ -93,6 +93,45 @@ def test_other_shape_or_spacing_is_refused(mode: Any) -> None:
         align(LabelMap(label_map().array, (3.0, 1.0, 0.55), scaled), label_map(), mode)
 
 
+def test_maps_saved_without_their_affine_are_taken_voxel_by_voxel_on_request() -> None:
+    truth = label_map()
+    bare = LabelMap(truth.array.copy(), (1.0, 1.0, 1.0), np.eye(4)[:, [2, 1, 0, 3]])
+    for mode in ("strict", "tolerant"):
+        with pytest.raises(DataInvalid, match=r"prediction's affine is the identity.*--geometry voxels"):
+            align(bare, truth, mode)  # type: ignore[arg-type]
+    taken = align(bare, truth, "voxels")
+    assert np.array_equal(taken.predicted.array, truth.array) and taken.predicted.spacing == SPACING
+    assert "voxel by voxel although its voxels measure 1x1x1 mm, expected 3x1x0.5 mm" in taken.note
+    assert align(truth, bare, "voxels").predicted.spacing == (1.0, 1.0, 1.0)  # the reference's grid counts
+
+
+@pytest.mark.parametrize("shape", [(4, 6, 7), (1, 6, 7)])
+def test_voxels_believes_no_header_but_the_shape(shape: tuple[int, int, int]) -> None:
+    truth = label_map(shape)
+    flipped = turned(truth, (0, 1, 2), (1,))
+    taken = align(flipped, truth, "voxels")
+    assert np.array_equal(taken.predicted.array, flipped.array) and "flipped along axis 1" in taken.note
+    assert align(label_map(shape, seed=2), truth, "voxels").note == ""
+    assert align(LabelMap(truth.array[0], SPACING[1:]), label_map((1, 6, 7)), "voxels").note == ""
+    with pytest.raises(DataInvalid, match=r"voxel by voxel: its shape is .*--geometry resample"):
+        align(label_map((shape[0], 6, 8)), truth, "voxels")
+
+
+def test_resampling_equal_shapes_of_unequal_voxels_warns() -> None:
+    truth = label_map()
+    affine = AFFINE.copy()
+    affine[:3, :3] = np.eye(3)[:, ::-1] * 1.0
+    resampled = align(LabelMap(truth.array, (1.0, 1.0, 1.0), affine), truth, "resample")
+    assert "shapes are equal (the prediction's affine is the identity" in resampled.note
+    assert "--geometry voxels" in resampled.note
+    far = affine.copy()
+    far[:3, 3] += 1e4
+    with pytest.raises(DataInvalid, match=r"do not overlap.*--geometry voxels"):
+        align(LabelMap(truth.array, (1.0, 1.0, 1.0), far), truth, "resample")
+    with pytest.raises(DataInvalid, match=r"do not overlap.*Correct the affines\.$"):
+        align(LabelMap(truth.array[1:], (1.0, 1.0, 1.0), far), truth, "resample")
+
+
 def nearest(predicted: LabelMap, truth: LabelMap) -> NDArray[Any]:
     """Return the nearest label for every voxel of the reference, one by one."""
     assert predicted.affine is not None and truth.affine is not None
@@ -150,7 +189,7 @@ def test_plane_and_single_slice_stand_for_each_other() -> None:
 
 
 def test_unknown_mode() -> None:
-    with pytest.raises(UsageError, match="strict, tolerant, resample"):
+    with pytest.raises(UsageError, match="strict, tolerant, voxels, resample"):
         align(label_map(), label_map(), "loose")  # type: ignore[arg-type]
 
 

@@ -264,7 +264,7 @@ def test_labels_regions_and_ignored_voxels(tmp_path: Path) -> None:
     assert values(labels=["tumour"]) == {"tumour": (3, -1.0)}
     with pytest.raises(UnknownName, match="Did you mean 'tumour'"):
         values(labels=["tumor"])
-    for wrong in ({"labels": {"x": 0}}, {"labels": [70_000]}, {"regions": {"x": []}}):
+    for wrong in ({"labels": {"x": 0}}, {"labels": [2**53 + 1]}, {"regions": {"x": []}}):
         with pytest.raises(UsageError):
             values(**wrong)
 
@@ -310,8 +310,103 @@ def test_nothing_but_background_is_refused(tmp_path: Path) -> None:
     save(tmp_path / "pred", "a")
     with pytest.raises(DataInvalid, match="nothing to score"):
         run(tmp_path, tmp_path / "pred", tmp_path / "truth")
-    result = run(tmp_path, tmp_path / "pred", tmp_path / "truth", labels=[1])
-    assert statuses(result) == {"a": {"both_empty"}}
+    with pytest.raises(DataInvalid, match=r"None of the structures asked for \(1 = 1\).*label values are 0"):
+        run(tmp_path, tmp_path / "pred", tmp_path / "truth", labels=[1])
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_structure_that_no_reference_has_is_named_not_perfect(tmp_path: Path, jobs: int) -> None:
+    predicted, truth = folders(tmp_path)  # values 0, 1 and 2
+    options: dict[str, Any] = {"metrics": ["dice"], "catalogue": load_catalogue(), "jobs": jobs}
+    result = run(tmp_path, predicted, truth, labels={"LV": 2, "RV": 3}, **options)
+    assert set(result.table["label_name"].to_pylist()) == {"LV"}
+    (problem,) = [one for one in result.problems if not one.case]
+    assert problem.kind == "labels" and "RV = 3 is in none of 3 references" in problem.what
+    assert "0, 1, 2" in problem.what and not result.complete
+    save(predicted, "c1", 1, 2, 2, 3)
+    result = run(tmp_path, predicted, truth, labels={"LV": 2, "RV": 3}, **options)
+    assert "although 1 predictions have it" in what(result, "")
+    (truth / "dataset.json").write_text('{"labels": {"background": 0, "LV": 2, "RV": 3, "Myo": 1, "apex": 4}}')
+    (predicted / "c1.nii.gz").unlink()
+    save(truth, "c1", 1, 2, 2, 3)  # the only reference with RV, and it was not predicted
+    result = run(tmp_path, predicted, truth, **options)
+    rows = [row for row in result.table.to_pylist() if row["label_name"] == "RV"]
+    assert [row["status"] for row in rows] == ["both_empty", "missing", "both_empty"]
+    assert [one.kind for one in result.problems if "apex" in one.what] == ["note"]  # declared, asked for by nobody
+    assert "apex" not in result.table["label_name"].to_pylist()
+
+
+def test_white_masks_have_their_structure_whether_predicted_or_not(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        save(tmp_path / "truth", name, 255, 255, 0)
+    save(tmp_path / "pred", "a", 1, 0, 0)
+    options: dict[str, Any] = {"metrics": ["dice"], "catalogue": load_catalogue(), "labels": {"polyp": 1}}
+    result = run(tmp_path, tmp_path / "pred", tmp_path / "truth", **options)
+    assert result.table["value"].to_pylist() == [pytest.approx(2 / 3), None]
+    save(tmp_path / "truth", "a", 0)
+    assert statuses(run(tmp_path, tmp_path / "pred", tmp_path / "truth", **options))["b"] == {"missing"}
+
+
+def test_other_names_for_the_same_values_are_another_revision(tmp_path: Path) -> None:
+    predicted, truth = folders(tmp_path)
+
+    def revision(labels: dict[str, int] | None) -> str:
+        return run(tmp_path, predicted, truth, labels=labels).task.revision
+
+    assert revision({"LV": 1, "RV": 2}) == revision({"RV": 2, "LV": 1})
+    assert len({revision({"LV": 1, "RV": 2}), revision({"LV": 2, "RV": 1}), revision(None)}) == 3
+
+
+@pytest.mark.parametrize("slices", [1, 12])
+def test_negative_reference_values_are_background_and_said_to_be(tmp_path: Path, slices: int) -> None:
+    truth = np.zeros((12, 12, slices), dtype=np.int16)
+    truth[2:6, 2:6], truth[8:] = 1, -1
+    predicted = np.maximum(truth, 0).astype(np.uint8)
+    predicted[8:, 8:] = 1
+    for part, array in (("truth", truth), ("pred", predicted)):
+        (tmp_path / part).mkdir()
+        write_raw(tmp_path / part / "c.nii.gz", array)
+    p, t = predicted == 1, truth == 1
+    options: dict[str, Any] = {"metrics": ["dice", "precision"], "catalogue": load_catalogue()}
+    result = run(tmp_path, tmp_path / "pred", tmp_path / "truth", **options)
+    assert result.table["value"].to_pylist() == pytest.approx([2 / 3, (p & t).sum() / p.sum()])
+    (problem,) = result.problems
+    assert problem.grave and problem.what.startswith(f"{48 * slices} voxels of the reference have negative values (-1)")
+    left_out = run(tmp_path, tmp_path / "pred", tmp_path / "truth", ignore_label=-1, **options)
+    assert left_out.table["value"].to_pylist() == [1.0, 1.0]
+    assert left_out.complete and f"{48 * slices} of {144 * slices} voxels are left out" in what(left_out, "c")
+    assert f"{48 * slices} voxels are left out" in what(left_out, "")
+    truths = {one.table["truth"].to_pylist()[0] for one in (result, left_out)}
+    assert len(truths) == 2  # scored against another truth
+
+
+def test_distances_are_symmetric_where_a_header_contradicts_itself(tmp_path: Path) -> None:
+    affine, mask = np.diag([0.8, 0.8, 2.5, 1.0]), np.zeros((24, 24, 24), np.uint8)
+    mask[5:15, 6:16, 8:18] = 1
+    odd = nibabel.Nifti1Image(mask, affine)
+    odd.header["pixdim"][1:4], odd.header["qform_code"] = 1, 0
+    for part, image in (("a", odd), ("b", nibabel.Nifti1Image(np.roll(mask, 2, 2), affine))):
+        (tmp_path / part).mkdir()
+        nibabel.save(image, tmp_path / part / "c.nii.gz")
+    for first, second, who in (("a", "b", "prediction"), ("b", "a", "reference")):
+        options: dict[str, Any] = {"metrics": ["hd"], "catalogue": load_catalogue()}
+        result = run(tmp_path, tmp_path / first, tmp_path / second, **options)
+        assert result.table["value"].to_pylist() == pytest.approx([5.0])  # two slices of 2.5 mm
+        assert what(result, "c").startswith(f"{who} contradicts itself") and result.complete
+
+
+def test_only_the_ignore_label_is_left_out(tmp_path: Path) -> None:
+    truth = np.array([1, 1, 0, -1, 255, 255, -3, 0], dtype=np.int16).reshape(2, 2, 2)
+    predicted = np.array([1, 0, 0, 1, 1, 1, 1, -1], dtype=np.int16).reshape(2, 2, 2)
+    for part, array in (("truth", truth), ("pred", predicted)):
+        (tmp_path / part).mkdir()
+        write_raw(tmp_path / part / "c.nii.gz", array)
+    options: dict[str, Any] = {"metrics": ["dice"], "catalogue": load_catalogue(), "ignore_label": 255}
+    result = run(tmp_path, tmp_path / "pred", tmp_path / "truth", **options)
+    assert result.table["value"].to_pylist() == pytest.approx([2 * 1 / (3 + 2)])
+    said = what(result, "c")
+    assert "2 voxels of the reference have negative values (-3, -1)" in said and "2 of 8 voxels are left out" in said
+    assert "the prediction has unknown labels -1; they count as background" in said
 
 
 def write_raw(path: Path, array: Any, affine: Any = None) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -58,9 +59,12 @@ def test_references_are_read_once_though_no_labels_are_declared(
             write_label_map(tmp_path / part / f"{case}.nii.gz", LabelMap(array, (1.0, 1.0, 1.0)))
     read: list[str] = []
     real = images.read_label_map
-    monkeypatch.setattr(
-        cases, "read_label_map", lambda path, *more: read.append(f"{path.parent.name}/{path.name}") or real(path, *more)
-    )
+
+    def watched(path: Path, *more: Any, **others: Any) -> Any:
+        read.append(f"{path.parent.name}/{path.name}")
+        return real(path, *more, **others)
+
+    monkeypatch.setattr(cases, "read_label_map", watched)
     kept = evaluate(tmp_path / "p", tmp_path / "t", name="m", dataset="d", metrics=["dice"], results=tmp_path / "r")
     assert sorted(read) == sorted(f"{part}/{case}.nii.gz" for part in "pt" for case in "abc")
     assert not cases._kept

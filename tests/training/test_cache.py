@@ -236,6 +236,19 @@ def test_normalisation(tmp_path: Path) -> None:
     assert (unit.min(), unit.max()) == (0, 1)
 
 
+def test_a_new_version_of_a_method_or_of_its_code_derives_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = cache_of(tmp_path)
+    case = cache.store(cache.dataset.refs()[0], labelled=True)
+    old = cache.derive(case, toy.Witness())
+    monkeypatch.setattr(toy.Witness, "derive", lambda self, truth: {"copy": np.full(truth.array.shape, 7.0)})
+    assert (case.derived(cache.derive(case, toy.Witness()))["copy"] != 7).all(), "the same version: the stored maps"
+    edited = cache.derive(case, toy.Witness(), code="abc")
+    monkeypatch.setattr(toy.Witness, "version", "2")
+    newer = cache.derive(case, toy.Witness())
+    assert len({old, edited, newer}) == 3
+    assert all((case.derived(key)["copy"] == 7).all() for key in (edited, newer))
+
+
 def test_derived_maps_are_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = cache_of(tmp_path)
     case = cache.store(cache.dataset.refs()[0], labelled=True)

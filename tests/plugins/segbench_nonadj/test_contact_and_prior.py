@@ -86,6 +86,17 @@ def test_prior_from_truths():
     assert np.array_equal(learn(truths, 4, radius=1.4), learn(truths, 4))
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_the_placebo_leaves_the_background_in_its_place(seed):
+    touching = ~np.eye(6, dtype=bool)
+    touching[0], touching[:, 0] = False, False  # whatever the foreground labels are called: they may touch background
+    assert np.array_equal(permuted(touching, seed), touching)
+    alone = np.zeros((6, 6), dtype=bool)
+    alone[0, 3] = alone[3, 0] = True  # one label never touches background; another one does in its place
+    found = permuted(alone, seed)
+    assert found[0].sum() == 1 and not found[1:, 1:].any()
+
+
 def test_permuted_prior_has_the_same_strength():
     rng = np.random.default_rng(0)
     forbidden = np.triu(rng.random((12, 12)) < 0.5, 1)

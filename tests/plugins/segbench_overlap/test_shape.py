@@ -13,7 +13,16 @@ from scipy import ndimage
 
 from segbench import LabelMap, Metric, PluginError, Structure, Task, UsageError
 from segbench_overlap.masks import betti_numbers, count_components, euler_characteristic, inner_band, joint_masks
-from segbench_overlap.shape import BoundaryIoU, CentrelineDice, CentroidDistance, Components
+from segbench_overlap.shape import (
+    BettiOne,
+    BettiTwo,
+    BettiZero,
+    BoundaryIoU,
+    CentrelineDice,
+    CentroidDistance,
+    Components,
+)
+from segbench_overlap.skeletons import skeleton, thinned
 
 TASK = Task("test", "1", ("background", "organ"))
 
@@ -108,6 +117,16 @@ def test_a_band_as_wide_as_the_mask_gives_the_iou() -> None:
     assert value(BoundaryIoU(width=99.0), predicted, truth, (1.0, 2.0, 1.0)) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("side", [0.3, 0.7, 0.8, 1.1, 2.4, 3.3])
+def test_a_band_of_whole_voxels_includes_them_whatever_they_measure(side: float) -> None:
+    mask = np.zeros((13, 13), dtype=bool)
+    mask[1:12, 1:12] = True
+    for voxels in (1, 2, 3):
+        for stored in (side, float(np.float32(side))):
+            band = inner_band(mask, (stored, stored), round(voxels * side, 3))
+            assert band.sum() == 121 - (11 - 2 * voxels) ** 2
+
+
 def test_a_flat_structure_in_a_volume_is_all_border_but_not_in_a_one_slice_volume() -> None:
     flat = np.zeros((3, 7, 7), dtype=bool)
     flat[1] = True
@@ -147,7 +166,77 @@ def test_cldice_of_tubes() -> None:
     assert value(CentrelineDice(), half[4:5], tube[4:5], (3.0, 1.0, 1.0)) == flat
 
 
+def skeletonize(mask: np.ndarray) -> np.ndarray:
+    """Return scikit-image's own skeleton."""
+    lines: np.ndarray = pytest.importorskip("skimage.morphology").skeletonize(np.pad(mask, 1))
+    return lines[(slice(1, -1),) * mask.ndim] > 0
+
+
+def bar(*sides: slice, shape: tuple[int, ...] = (30, 20, 60)) -> np.ndarray:
+    mask = np.zeros(shape, dtype=bool)
+    mask[sides] = True
+    return mask
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 4, 6, 8])
+@pytest.mark.parametrize("height", [1, 2, 4, 5])
+@pytest.mark.parametrize("length", [1, 2, 4, 40])
+def test_cldice_of_equal_masks_is_one_whatever_their_width(width: int, height: int, length: int) -> None:
+    pytest.importorskip("skimage")
+    mask = bar(slice(3, 3 + width), slice(4, 4 + height), slice(5, 5 + length))
+    for turned in (mask, np.flip(mask), mask.transpose(2, 0, 1)):
+        assert value(CentrelineDice(), turned, turned, (1.0, 1.0, 1.0)) == 1.0
+    assert value(CentrelineDice(), mask[3], mask[3], (1.0, 1.0)) == 1.0
+    assert value(CentrelineDice(), mask[3:4], mask[3:4], (5.0, 1.0, 1.0)) == 1.0
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 4])
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("joined", [False, True])
+def test_cldice_counts_a_missed_branch_of_any_width(width: int, mirrored: bool, joined: bool) -> None:
+    pytest.importorskip("skimage")
+    shape = (40, 40, 60)
+    trunk = bar(slice(4, 9), slice(5, 10), slice(5, 55), shape=shape)
+    start = 9 if joined else 12
+    branch = bar(slice(start, start + 25), slice(6, 6 + width), slice(30, 30 + width), shape=shape)
+    predicted, truth = trunk, trunk | branch
+    if mirrored:
+        predicted, truth = np.flip(predicted), np.flip(truth)
+    found = value(CentrelineDice(), predicted, truth, (1.0, 1.0, 1.0))
+    whole, kept = 46 + 26 - width, 46  # lines of the trunk and of the branch
+    assert found == pytest.approx(2 * kept / (kept + whole), abs=0.05)
+
+
+def test_skeletons_keep_components_tunnels_and_cavities() -> None:
+    pytest.importorskip("skimage")
+    random = np.random.default_rng(0)
+    erased = 0
+    for shape in ((12, 14, 13), (31, 33)):
+        for _ in range(20):
+            mask = ndimage.gaussian_filter(random.standard_normal(shape), random.uniform(0.7, 2.0)) > 0.1
+            for found in (skeleton(mask), thinned(mask)):
+                assert not (found & ~mask).any()
+                assert betti_numbers(found) == betti_numbers(mask)
+            erased += betti_numbers(skeletonize(mask)) != betti_numbers(mask)
+    assert erased  # scikit-image alone does not
+
+
+def test_where_scikit_image_erases_nothing_the_skeleton_is_its_own() -> None:
+    pytest.importorskip("skimage")
+    tree = bar(slice(5, 8), slice(5, 8), slice(5, 55)) | bar(slice(5, 25), slice(5, 8), slice(20, 23))
+    assert np.array_equal(skeleton(tree), skeletonize(tree))
+
+
 def test_cldice_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "skimage.morphology", None)
     with pytest.raises(PluginError, match="pip install scikit-image"):
         value(CentrelineDice(), np.ones((2, 2)), np.ones((2, 2)), (1.0, 1.0))
+
+
+@pytest.mark.parametrize("shape", [(6, 6, 6), (6, 6), (1, 6, 6)])
+def test_a_missed_structure_is_perfect_by_no_error_of_topology(shape: tuple[int, ...]) -> None:
+    organ, nothing, sides = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool), (1.0,) * len(shape)
+    organ[..., 2:4, 2:4] = True
+    for metric, missed in ((Components(), 1.0), (BettiZero(), 1.0), (BettiOne(), None), (BettiTwo(), None)):
+        assert value(metric, nothing, organ, sides) == missed == value(metric, organ, nothing, sides)
+        assert value(metric, nothing, nothing, sides) == 0.0 == value(metric, organ, organ, sides)

@@ -362,6 +362,23 @@ def test_multipliers_belong_to_samples_and_survive_a_resume():
     assert not torch.equal(total(resumed, seen, logits), first)
 
 
+def test_the_loss_charges_the_multipliers_of_its_samples():
+    batch = make_batch()
+    logits = logits_of(batch)
+    method = prepared(solver="augmented_lagrangian", mu=0.5, descriptors=("volume",), weights=(1.0,))
+    method.loss(batch, logits)
+    method.multipliers_ += torch.arange(6.0)[:, None]  # sample n has multiplier n
+    charged = {}
+    for first in (0, 3):
+        seen = replace(batch, sample_ids=torch.arange(first, first + len(batch.sample_ids)))
+        charged[first] = float(method.loss(seen, logits)["volume"].detach())
+    z, active = method.bounds_.residuals(Shape(logits.detach().softmax(1)), method.numbers(batch))["volume"]
+    for first, found in charged.items():
+        multiplier = torch.arange(first, first + len(z), dtype=z.dtype)[:, None]
+        values = ((multiplier + 0.5 * z).clamp(min=0) ** 2 - multiplier**2) / (2 * 0.5)
+        assert found == pytest.approx(float((values * active).sum() / len(z)), rel=1e-5)
+
+
 def test_schedule_survives_a_resume():
     method = prepared(t_start=2.0, t_growth=1.5)
     for _ in range(3):

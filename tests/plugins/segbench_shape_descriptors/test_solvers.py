@@ -62,6 +62,17 @@ def test_penalty():
     assert quadratic_penalty(z).tolist() == [0, 0, 4] and z.grad.tolist() == [0, 0, 4]
 
 
+def test_augmented_lagrangian_by_hand():
+    """With mu = 1/2: ((3 + 1)^2 - 9) / 1, ((3 - 1)^2 - 9) / 1, (0 - 9) / 1; at z = 0 it is 0."""
+    z, multiplier = torch.tensor([2.0, -2.0, -10.0, 0.0, 0.0, 2.0]), torch.tensor([3.0, 3.0, 3.0, 3.0, 0.0, 0.0])
+    z.requires_grad_()
+    value = augmented_lagrangian(z, multiplier, 0.5)
+    value.sum().backward()
+    assert value.tolist() == [7, -5, -9, 0, 0, 1]
+    assert z.grad.tolist() == [4, 2, 0, 3, 0, 1]  # relu(multiplier + mu z), the next multiplier
+    assert next_multiplier(z.detach(), multiplier, 0.5).tolist() == [4, 2, 0, 3, 0, 1]
+
+
 def test_augmented_lagrangian_finds_a_known_optimum():
     """min (x - 3)^2 s.t. x <= 1, x >= -5: x = 1 with the multiplier 4; the slack constraint keeps 0."""
     x = torch.tensor(3.0, requires_grad=True)

@@ -217,3 +217,27 @@ def test_listing_the_metrics_is_cheap() -> None:
         "assert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("metric", [NormalisedSurfaceDistance, NormalisedSurfaceDistanceSurfel])
+@pytest.mark.parametrize("shape", [(9, 10, 14), (12, 14), (1, 12, 14)])
+def test_a_tolerance_of_whole_voxels_includes_them_whatever_they_measure(
+    metric: type[Metric], shape: tuple[int, ...]
+) -> None:
+    truth = np.zeros(shape, dtype=bool)
+    truth[..., 2:-2, 2:7] = True
+    if shape[0] > 1:
+        truth[:2], truth[-2:] = False, False
+    for voxels in (1, 2, 3):
+        predicted = np.roll(truth, voxels, axis=-1)
+        expected = score(metric(tolerance=float(voxels)), predicted, truth).value  # type: ignore[call-arg]
+        less = score(metric(tolerance=voxels - 0.01), predicted, truth).value  # type: ignore[call-arg]
+        assert expected is not None and less is not None and less < expected <= 1.0
+        for side in range(10, 400, 7):  # 0.10 to 3.99 mm
+            written = side / 100
+            for stored in (written, float(np.float32(written)), written * (1 + 1e-7), written * (1 - 1e-7)):
+                spacing = (stored,) * len(shape)
+                one = metric(tolerance=round(voxels * written, 4))  # type: ignore[call-arg]
+                assert score(one, predicted, truth, spacing).value == pytest.approx(expected, rel=1e-9)
+                one = metric(tolerance=0.999 * voxels * written)  # type: ignore[call-arg]
+                assert score(one, predicted, truth, spacing).value == pytest.approx(less, rel=1e-9)
