@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from segbench.atomic import atomically as atomically
     from segbench.boxes import memory_order as memory_order
     from segbench.boxes import value_boxes as value_boxes
+    from segbench.completing import score as score
     from segbench.config import Augmentation as Augmentation
     from segbench.config import Recipe as Recipe
     from segbench.config import RunConfig as RunConfig
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
     from segbench.padding import of_any_size as of_any_size
     from segbench.params import parameter as parameter
     from segbench.results import read_scores as read_scores
+    from segbench.runner import predict as predict
     from segbench.runner import run as run
     from segbench.types import UNKNOWN as UNKNOWN
     from segbench.types import WHOLE as WHOLE
@@ -96,6 +98,7 @@ if TYPE_CHECKING:
 _HOME = {
     "segbench.atomic": ("atomically",),
     "segbench.boxes": ("memory_order", "value_boxes"),
+    "segbench.completing": ("score",),
     "segbench.config": ("Augmentation", "Recipe", "RunConfig"),
     "segbench.contracts": (
         "FIXED_SAMPLES",
@@ -141,7 +144,7 @@ _HOME = {
     "segbench.padding": ("of_any_size",),
     "segbench.params": ("parameter",),
     "segbench.results": ("read_scores",),
-    "segbench.runner": ("run",),
+    "segbench.runner": ("predict", "run"),
     "segbench.types": (
         "UNKNOWN",
         "WHOLE",

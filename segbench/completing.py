@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from segbench.config import RunConfig
 from segbench.contracts import Metric
 from segbench.errors import DataInvalid, DataMissing
 from segbench.host import Catalogue
 from segbench.params import to_json
 from segbench.results import RECORD, write_json
-from segbench.runs import StoredRun, known_of, open_run, predictions_folder, variant_of
+from segbench.runs import StoredRun, known_of, open_run, predictions_folder, relocated, variant_of
 from segbench.scoring.journal import remove as remove_journal
 from segbench.scoring.pipeline import Progress
 from segbench.scoring.rows import Design
@@ -42,6 +43,7 @@ def score(
     folder: Path,
     metrics: Sequence[Choice] = (),
     *,
+    dataset: Mapping[str, Any] | None = None,
     catalogue: Catalogue,
     jobs: int = 1,
     progress: Progress | None = None,
@@ -51,6 +53,7 @@ def score(
     Args:
         folder: of the run.
         metrics: by their parameters; empty = all that are on by default.
+        dataset: parameters of the dataset that say where it lies now, such as ``path``.
         catalogue: the parts on offer.
         jobs: processes that score.
         progress: told about cases.
@@ -61,6 +64,7 @@ def score(
         SegbenchError: see ``segbench.errors``; the run stays as it was.
     """
     run = open_run(folder, catalogue)
+    run = replace(run, record=relocated(run.record, dataset))
     if run.record.get("source") == "imported":
         return Completed(run.run_id, folder, run.title, skipped="an imported table holds no label maps to score")
     if "config" not in run.record:
@@ -121,6 +125,7 @@ def subject_of(run: StoredRun, decision: str = "", key: str = "") -> Subject:
         synthetic=task.synthetic,
         supervision=str(record.get("supervision", "")),
         variant=variant_of(record, run.folder),
+        build=RunConfig.build(record.get("identity")),
     )
     return Subject(
         run.folder,

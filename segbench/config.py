@@ -178,6 +178,14 @@ class RunConfig:
         """
         return {"config": changes(self)[0], "recipe": Recipe.version, **data}
 
+    @staticmethod
+    def build(identity: Mapping[str, Any] | None) -> str:
+        """Return six digits of what an ``identity`` says beside its configuration, alike for all seeds; "" of none."""
+        if not identity:
+            return ""
+        parts = ("recipe", "revision", "versions", "device", "precision", "code")
+        return fingerprint([identity.get(part) for part in parts])[:6]
+
     def run_id(self, revision: str, **data: Any) -> str:
         """Return the name of the training: the first 12 hex digits of SHA-256 over its ``identity``."""
         return fingerprint(self.identity({"revision": revision, **data}))[:12]

@@ -21,7 +21,7 @@ OPTIONAL = (
     *("seed", "status", "dataset_revision", "network", "metric_version", "unit", "group", "fold"),
     *("family", "truth"),
 )
-_LATER = ("decision", "truth", "family", "preference")
+_LATER = ("decision", "truth", "family", "preference", "build")
 """Columns of rows that the identity of a table does not know, so that tables imported before them keep theirs."""
 _EMPTY = frozenset({"", "na", "nan", "null", "none"})
 _SHOWN = 8

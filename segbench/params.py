@@ -245,6 +245,8 @@ def changes(part: Any) -> tuple[dict[str, Any], dict[str, Any]]:
             local |= {field.name: {**inner[0], **inner[1]}} if inner[1] else {}
             continue
         full, reduced = _jsonable(value, False), _jsonable(value, True)
+        if isinstance(value, Path):  # for another day, from another folder
+            full = str(value.expanduser().absolute())
         if isinstance(value, Path) and value.is_file():
             reduced = f"sha256:{hashlib.sha256(value.read_bytes()).hexdigest()[:16]}"
         if not field.metadata.get("content", True):

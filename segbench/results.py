@@ -58,6 +58,8 @@ class Row:
         truth: the truth it was scored against (see ``truths.truth_digest``); "" if it is not known.
         family: of the metric: "overlap", "boundary" or "".
         preference: of the metric within its family; the highest on a board holds the family's seat.
+        build: of the training: digest of what its configuration does not say (data, versions, edited code, precision,
+            kind of device); trainings that differ in it are competitors of their own. "" if it is not known.
     """
 
     run_id: str
@@ -87,6 +89,7 @@ class Row:
     truth: str = ""
     family: str = ""
     preference: int = 0
+    build: str = ""
 
 
 _TEXT = pa.dictionary(pa.int32(), pa.string())
@@ -102,7 +105,8 @@ _NULLABLE = frozenset({"label", "value", "rater"})
 _OPTIONAL: Mapping[str, Any] = {
     field.name: field.default
     for field in dataclasses.fields(Row)
-    if field.name in ("synthetic", "supervision", "rater", "variant", "decision", "truth", "family", "preference")
+    if field.name
+    in ("synthetic", "supervision", "rater", "variant", "decision", "truth", "family", "preference", "build")
 }
 SCHEMA = pa.schema([pa.field(field.name, _TYPES.get(field.name, _TEXT)) for field in dataclasses.fields(Row)])
 """Columns of ``scores.parquet``, in the order of ``Row``; text is dictionary-encoded (int32 indices)."""

@@ -18,13 +18,13 @@ from segbench import results
 from segbench.assembly import Parts, Sources, assemble, folder_of, settled
 from segbench.config import RunConfig
 from segbench.contracts import FIXED_SAMPLES, UNLABELLED, Method
-from segbench.errors import PluginError
+from segbench.errors import Incompatible, PluginError
 from segbench.files.images import write_label_map
 from segbench.host import Catalogue, Origin, blame, load_catalogue
 from segbench.params import to_json
 from segbench.preprocessing import Cases, preprocess
 from segbench.provenance import git_commit, versions
-from segbench.runs import config_of, known_of, predictions_folder, read_facts, variant_of
+from segbench.runs import config_of, known_of, predictions_folder, read_facts, relocated, variant_of
 from segbench.scoring.journal import remove as remove_journal
 from segbench.scoring.rows import Design
 from segbench.scoring.stored import Known, Scoring, Subject, decided, lacking, score_subject
@@ -113,6 +113,7 @@ def predict(
     decision: Sequence[Choice] = (),
     *,
     metrics: Sequence[Choice] = (),
+    dataset: Mapping[str, Any] | None = None,
     catalogue: Catalogue | None = None,
     reporter: Reporter | None = None,
     jobs: int = 1,
@@ -123,6 +124,7 @@ def predict(
         folder: of the run.
         decision: a chain; empty = the default one.
         metrics: empty = every metric that is on by default.
+        dataset: parameters of the dataset that say where it lies now, such as ``path``.
         catalogue, reporter, jobs: as for ``run``.
 
     Raises:
@@ -130,12 +132,13 @@ def predict(
         SegbenchError: see ``segbench.errors``.
     """
     catalogue = catalogue or load_catalogue()
-    record = read_facts(folder)
+    record = relocated(read_facts(folder), dataset)
     config = replace(config_of(record, folder), decision=tuple(decision), metrics=tuple(metrics))
     config = settled(config, catalogue)
     root = folder.parents[3 if config.smoke else 2]
     parts = assemble(config, catalogue, root)
     _refuse_other_data(record, parts, folder)
+    _refuse_edited(record, parts, folder)
     return _carried_out(config, catalogue, parts, folder, reporter, jobs)
 
 
@@ -148,6 +151,18 @@ def _refuse_other_data(record: Mapping[str, Any], parts: Parts, folder: Path) ->
             f"{folder.name} was made with revision {made} of dataset {parts.task.name}; here is {parts.task.revision}. "
             f"Bring that revision back, or run again."
         )
+
+
+def _refuse_edited(record: Mapping[str, Any], parts: Parts, folder: Path) -> None:
+    """Refuse to predict with what another dataset or network made of the same names; older records do not say."""
+    made = record.get("identity") or {}
+    for role in ("dataset", "network") if made else ():
+        was = made.get("versions", {}).get(role), made.get("code", {}).get(role)
+        if was != (parts.data["versions"].get(role), parts.data["code"].get(role)):
+            raise Incompatible(
+                f"The code of the {role} changed since run {folder.name}: its label maps would not be those of this "
+                f"training. Bring that code back, or train again with `segbench run`."
+            )
 
 
 def _carried_out(
@@ -232,8 +247,9 @@ class _Run:
         chain = self.parts.chain
         made = self.facts.get("decisions", {"": "" if chain.text else chain.key})  # older records have the default's
         if self.facts and made.get(chain.text) != chain.key:
-            shutil.rmtree(self.predictions, ignore_errors=True)
-            shutil.rmtree(self._native, ignore_errors=True)
+            before = predictions_folder(self.folder, chain.text, str(made.get(chain.text, chain.key)))
+            for stale in (self.predictions, self._native, before):
+                shutil.rmtree(stale, ignore_errors=True)
             scores = {text: known for text, known in self.facts.get("scores", {}).items() if text != chain.text}
             self.facts |= {"decisions": {**made, chain.text: chain.key}, "scores": scores}
             self._keep_facts()
@@ -376,6 +392,7 @@ class _Run:
             synthetic=parts.task.synthetic,
             supervision=parts.method.supervision,
             variant=variant_of(self.facts, self.folder),
+            build=RunConfig.build(self.facts.get("identity")),
         )
         splits = parts.splits
         subject = Subject(
@@ -401,6 +418,7 @@ class _Run:
     def _write(self, scoring: Scoring | None) -> int:
         """Write the record, whose presence says that the run is complete; return how many scores failed."""
         spent = dict(self.facts.get("seconds", {}))
+        self.facts["local"] = self.config.local()  # where the data lie now
         for stage in ("predict", "score"):
             spent[stage] = spent.get(stage, 0.0) + self.seconds.get(stage, 0.0)
         if scoring is not None:

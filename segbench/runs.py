@@ -195,6 +195,24 @@ def read_facts(folder: Path) -> dict[str, Any]:
     return facts
 
 
+def relocated(record: Mapping[str, Any], dataset: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return a record whose dataset lies where parameters such as ``path`` say.
+
+    Raises:
+        UsageError: a parameter that would change the data.
+    """
+    if not dataset:
+        return dict(record)
+    if "config" not in record:
+        raise UsageError("--set dataset.…: predictions made elsewhere have no dataset. Evaluate them again.")
+    local = dict(record.get("local", {}))
+    own = dict(local.get("dataset", {}))
+    if spare := sorted(set(dataset) - {*own, "path"}):
+        raise UsageError(f"--set dataset.{spare[0]}: expected where the data lie, such as dataset.path=DIR.")
+    moved = {key: str(Path(str(value)).expanduser().absolute()) for key, value in dataset.items()}
+    return {**record, "local": {**local, "dataset": {**own, **moved}}}
+
+
 def known_of(record: Mapping[str, Any], folder: Path) -> Known:
     """Return part ``scores`` of a record; of records older than it, what their rows say of the default decision."""
     if "scores" in record:

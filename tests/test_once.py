@@ -298,6 +298,30 @@ def test_an_edited_decision_predicts_again(tmp_path: Path, monkeypatch: pytest.M
     assert [row[4] for row in rows(second.folder)] == [row[4] for row in rows(plain.folder)]
 
 
+def test_trainings_that_differ_in_code_or_precision_stand_apart_on_the_board(tmp_path: Path) -> None:
+    from segbench.ranking.boards import Request
+    from segbench.ranking.leaderboard import leaderboard
+
+    config, root = asked(toy.configuration("mine"), "dice"), tmp_path / "results"
+    for seed in range(2):
+        run(dataclasses.replace(config, seed=seed), root, plugin(tmp_path))
+    run(config, root, plugin(tmp_path, sign=-1))
+    run(dataclasses.replace(config, precision="bf16-mixed"), root, plugin(tmp_path, sign=-1))
+    (board,) = leaderboard(results.read_scores(root), Request()).boards
+    names = [entry.place.method for entry in board.entries]
+    assert len(set(names)) == 3 and all(name.startswith("mine [build=") for name in names)
+    assert sorted(entry.seeds for entry in board.entries) == [1, 1, 2]
+
+
+def test_edited_data_are_not_predicted_under_the_old_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = run(asked(toy.configuration(), "dice"), tmp_path)
+    record = json.loads((first.folder / "run.json").read_text())
+    record["identity"]["code"]["dataset"] = "0" * 12
+    (first.folder / "run.json").write_text(json.dumps(record))
+    with pytest.raises(Incompatible, match="code of the dataset changed since run"):
+        predict(first.folder, [Choice("fill_holes")], metrics=[Choice("dice")], catalogue=CATALOGUE)
+
+
 def test_mixed_precision_never_shares_a_name(tmp_path: Path) -> None:
     full = run(asked(toy.configuration(), "dice"), tmp_path)
     half = run(dataclasses.replace(asked(toy.configuration(), "dice"), precision="bf16-mixed"), tmp_path)

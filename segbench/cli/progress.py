@@ -25,7 +25,11 @@ class RichReporter(Reporter):
         self.dice = ""
 
     def note(self, text: str) -> None:
-        """Say a sentence."""
+        """Say a sentence, whoever listens."""
+        self.console.print(text, style="dim", highlight=False, markup=False, soft_wrap=True)
+
+    def passing(self, text: str) -> None:
+        """Say how far something is, on a terminal."""
         if self.console.is_terminal:
             self.console.print(text, style="dim", highlight=False, markup=False)
 

@@ -23,7 +23,10 @@ Runs = Annotated[
 Metrics = Annotated[
     list[str] | None, typer.Option("--metric", help="Metric; repeat.  [default: all that are on]", show_default=False)
 ]
-Settings = Annotated[list[str] | None, typer.Option("--set", help="metric.NAME.KEY=VALUE; repeatable.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="metric.NAME.KEY=VALUE, or dataset.path=DIR if the data were moved; repeatable."),
+]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes; one case in memory each.")]
 
 
@@ -44,13 +47,15 @@ def score_command(
     from segbench.completing import score
 
     catalogue = console.catalogue(plugins)
-    wanted = _chosen(metric, parse_assignments(assignments or []), catalogue)
+    nested = parse_assignments(assignments or [])
+    place = nested.pop("dataset", None)
+    wanted = _chosen(metric, nested, catalogue)
     done: list[dict[str, Any]] = []
     faults = 0
     for folder in _folders(runs, results):
         try:
             with console.CaseBar() as progress:
-                one = score(folder, wanted, catalogue=catalogue, jobs=jobs, progress=progress)
+                one = score(folder, wanted, dataset=place, catalogue=catalogue, jobs=jobs, progress=progress)
         except SegbenchError as error:
             if len(runs or []) == 1 and folder == Path(str((runs or [""])[0])):
                 raise
@@ -73,11 +78,13 @@ def score_command(
 def predict_command(
     runs: Annotated[list[str], typer.Argument(help="Runs: folders that hold some, or first digits of their names.")],
     decision: Annotated[
-        str | None, typer.Option("--decision", help="NAME or NAME+NAME; `segbench list decisions`.")
+        list[str] | None,
+        typer.Option("--decision", help="NAME or NAME+NAME, or one after the other; `segbench list decisions`."),
     ] = None,
     metric: Metrics = None,
     assignments: Annotated[
-        list[str] | None, typer.Option("--set", help="decision.NAME.KEY=VALUE or metric.NAME.KEY=VALUE; repeatable.")
+        list[str] | None,
+        typer.Option("--set", help="decision.NAME.KEY=VALUE, metric.NAME.KEY=VALUE, or dataset.path=DIR; repeatable."),
     ] = None,
     jobs: Jobs = 1,
     as_json: console.Json = False,
@@ -92,13 +99,14 @@ def predict_command(
     from segbench.cli.progress import RichReporter
     from segbench.cli.run import document, tell
     from segbench.runner import predict
-    from segbench.scoring.decisions import parse_chain
+    from segbench.scoring.decisions import JOIN, parse_chain
 
     catalogue = console.catalogue(plugins)
     nested = parse_assignments(assignments or [])
     if not decision and "decision" in nested:
         raise UsageError("--set decision.…: of which decision? Name it with --decision.")
-    chain = parse_chain(decision, nested.pop("decision", None)) if decision else ()
+    chain = parse_chain(JOIN.join(decision), nested.pop("decision", None)) if decision else ()
+    place = nested.pop("dataset", None)
     wanted = _chosen(metric, nested, catalogue)
     keep_pages()
     done = []
@@ -107,7 +115,7 @@ def predict_command(
         reporter = RichReporter(console.stderr())
         try:
             shared: dict[str, Any] = {"catalogue": catalogue, "reporter": reporter, "jobs": jobs}
-            outcome = predict(folder, chain, metrics=wanted, **shared)
+            outcome = predict(folder, chain, metrics=wanted, dataset=place, **shared)
         finally:
             reporter.finish()
         tell(outcome, as_json)

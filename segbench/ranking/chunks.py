@@ -48,6 +48,7 @@ RUN_COLUMNS = frozenset(
         "synthetic",
         "rater",
         "variant",
+        "build",
     }
 )
 """Columns that describe a run rather than a value."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,10 @@ from segbench.ranking.pages import Layout, Pages, is_one_run, places_key
 
 _REPETITION = ("seed", "fold", "rater")
 _IDENTITY = (*ENTRANT, *_REPETITION, "case_id", "label_name", "metric")
+
+
+UNSAID = "imported"
+"""Version of a metric in a table that does not say which it is: taken to agree."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,10 @@ def build(scores: Scores, names: Names, whole: Grid | None = None, revision: str
     pages = counter.pages
     pages.close()
     if pages.twice:
-        raise VerificationError(_duplicate(scores, axes))
+        once = _without_repeats(scores)
+        if once is None:
+            raise VerificationError(_duplicate(scores, axes))
+        return build(once, names, whole, revision)
     seeds = combinations(scores, (*ENTRANT, "seed"))
     return Grid(
         dataset=dataset,
@@ -93,7 +101,7 @@ def build(scores: Scores, names: Names, whole: Grid | None = None, revision: str
         absent=axes.cube(counter.absent()),
         lowest=lowest,
         largest=largest,
-        notes=[],
+        notes=_unsaid(scores),
     )
 
 
@@ -101,6 +109,7 @@ def _axes(scores: Scores, names: Names, board: str) -> _Axes:
     found = combinations(scores, ("label_name", "metric", "metric_version", "unit", "better"))
     _refuse_contradictions(scores, found, board)
     families = _families(scores)
+    found = sorted(found, key=lambda row: row[2] != UNSAID)  # a version that is said counts
     measures = {
         (label, metric): Measure(label, metric, 1 if better == "higher" else -1, unit, version, *families[metric])
         for label, metric, version, unit, better in found
@@ -254,7 +263,7 @@ def _refuse_contradictions(scores: Scores, found: list[tuple[Any, ...]], board: 
         versions.setdefault(metric, set()).add(version)
         ways.setdefault(metric, set()).add(better)
     for metric in sorted(versions):
-        if len(versions[metric]) > 1:
+        if len(versions[metric] - {UNSAID}) > 1:
             raise VerificationError(
                 f"{board}: {metric} was computed in several versions: {_who(scores, metric, 'metric_version')}. "
                 f"Values of different versions are not comparable: evaluate all methods again with one version, "
@@ -278,6 +287,37 @@ def _who(scores: Scores, metric: str, column: str) -> str:
         if name == metric:
             methods.setdefault(str(word), set()).add(method)
     return "; ".join(f"{word} ({first_few(sorted(methods[word]))})" for word in sorted(methods))
+
+
+def _unsaid(scores: Scores) -> list[str]:
+    """Say which metrics stand beside those of tables that do not name a version."""
+    versions: dict[str, set[Any]] = {}
+    for metric, version in combinations(scores, ("metric", "metric_version")):
+        versions.setdefault(metric, set()).add(version)
+    mixed_up = sorted(metric for metric, words in versions.items() if UNSAID in words and len(words) > 1)
+    words = f"Imported values of {first_few(mixed_up)} do not say by which version they were computed: taken to agree."
+    return [words] if mixed_up else []
+
+
+def _without_repeats(scores: Scores) -> Scores | None:
+    """Return the rows without those that say again, of the same truth, what another run says; None if some differ."""
+    seen: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    kept = []
+    for chunk in scores.loaded():
+        columns = [np.broadcast_to(np.asarray(chunk.codes[name]), (chunk.rows,)).tolist() for name in _IDENTITY]
+        said = [np.broadcast_to(np.asarray(chunk.codes[name]), (chunk.rows,)).tolist() for name in ("status", "run_id")]
+        keep = np.ones(chunk.rows, dtype=bool)
+        for row, key in enumerate(zip(*columns, strict=True)):
+            status, run, value = said[0][row], said[1][row], float(chunk.value[row])
+            known = seen.setdefault(key, (row, status, value, run))
+            if known == (row, status, value, run) or (known[0] == row and known[3] == run):
+                continue
+            same = known[1] == status and (known[2] == value or (math.isnan(known[2]) and math.isnan(value)))
+            if known[3] == run or not same:
+                return None
+            keep[row] = False
+        kept.append(chunk.take(keep))
+    return Scores(scores.vocabulary, [chunk for chunk in kept if chunk.rows])
 
 
 def _duplicate(scores: Scores, axes: _Axes) -> str:

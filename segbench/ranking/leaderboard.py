@@ -19,7 +19,7 @@ from segbench.ranking.boards import Leaderboard, Place, Request
 from segbench.ranking.bootstrap import Stability
 from segbench.ranking.chunks import Scores, chunks_of_table
 from segbench.ranking.comparability import comparable
-from segbench.ranking.grid import COLUMNS, Floats, combinations, common_variant, competitor_names, select
+from segbench.ranking.grid import COLUMNS, Floats, builds_note, combinations, common_variant, competitor_names, select
 from segbench.ranking.holdings import board_parts, divisions, grid_of, part_of
 from segbench.ranking.ranked import Ranked, firm_places, rank_grid
 
@@ -53,6 +53,7 @@ def rank_scores(scores: Scores, request: Request) -> Leaderboard:
     )
     shared = common_variant(chosen)
     notes += (f"All with {shared}.",) if shared else ()
+    notes += (apart,) if (apart := builds_note(names)) else ()
     overall, firm = ((), None) if repeated else _overall(ranked)
     return Leaderboard(request, tuple(boards), overall, notes, firm)
 

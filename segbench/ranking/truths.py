@@ -106,8 +106,8 @@ def divide(held: Iterable[Held]) -> list[Division]:
     """Return the boards, by dataset and revision; the order of what is held plays no part.
 
     Runs that agree on the truth of a case stand together. Then runs of one revision do, then all of one dataset's name
-    (folds), unless they differ on the truth of any case. A run that is no more than imported, of a revision that
-    nobody else has, agrees with everybody.
+    (folds), unless they differ on the truth of any case, or were trained on different revisions and share no case. A
+    run that is no more than imported, of a revision that nobody else has, agrees with everybody.
 
     Args:
         held: see ``Held``.
@@ -183,13 +183,18 @@ def _merged(groups: list[_Group], held: Sequence[Held], of_a_revision: bool) -> 
     def revisions(group: _Group) -> set[str]:
         return {held[i].revision for i in group.members}
 
+    def trained(group: _Group) -> bool:
+        return any(held[i].source == "trained" for i in group.members)
+
+    def belong(board: _Group, group: _Group) -> bool:
+        if revisions(board) & revisions(group):
+            return True
+        apart = trained(board) and trained(group) and not board.shared(group)  # two makings of one phantom, say
+        return not of_a_revision and not apart
+
     boards: list[_Group] = []
     for group in sorted(groups, key=rank):
-        fitting = [
-            board
-            for board in boards
-            if (not of_a_revision or revisions(board) & revisions(group)) and not board.conflicts(group)
-        ]
+        fitting = [board for board in boards if belong(board, group) and not board.conflicts(group)]
         if fitting:
             max(fitting, key=group.shared).take(group)
         else:

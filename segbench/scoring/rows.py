@@ -37,6 +37,7 @@ class Design:
     supervision: str = ""
     variant: str = ""
     decision: str = ""
+    build: str = ""
 
 
 _IN_PIXELS = {"mm": ("px", 1.0), "mm2": ("px2", 1.0), "mm3": ("px3", 1.0), "mL": ("px3", 1000.0)}

@@ -115,7 +115,7 @@ def _scores(one: Attempt) -> pa.Table:
 
     assert one.folder is not None
     table = of_decision(read_scores(one.folder))
-    for name, word in {"method": one.cell.label, "network": "", "arm": "method", "variant": ""}.items():
+    for name, word in {"method": one.cell.label, "network": "", "arm": "method", "variant": "", "build": ""}.items():
         column = pa.array([word] * table.num_rows, pa.string()).dictionary_encode()
         table = table.set_column(table.column_names.index(name), name, column)
     return table

@@ -36,7 +36,10 @@ class Reporter:
     """Where training tells how it goes; this one is silent, the command line has one with a progress bar."""
 
     def note(self, text: str) -> None:
-        """Say a sentence."""
+        """Say a sentence that a reader of a log must know."""
+
+    def passing(self, text: str) -> None:
+        """Say how far something is; of no interest later."""
 
     def start(self, epochs: int, steps: int, first: int) -> None:
         """Training begins at epoch ``first``."""
@@ -203,7 +206,7 @@ class Engine:
             self.samples,
             plan.config.seed,
             plan.config.fold,
-            self.reporter.note,
+            self.reporter.passing,
         )
         torch.manual_seed(seed_of("prepare", plan.config.seed, plan.config.fold))
         with blame(plan.origin, "preparing"):

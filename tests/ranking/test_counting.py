@@ -112,10 +112,22 @@ def test_counts_are_those_by_hand(seed: int, interleaved: bool) -> None:
 
 def test_two_values_for_one_thing_are_refused_in_one_run_and_in_two() -> None:
     rows = rows_of(0)
-    for more in ([rows[0]], [rows[0] | {"run_id": "other"}], [row | {"run_id": "other"} for row in rows[:24]]):
+    differs = {"run_id": "other", "value": 0.123, "status": "ok"}
+    for more in ([rows[0]], [rows[0] | differs], [row | differs for row in rows[:24]]):
         scores = chunks_of_table(scores_table(rows + more), COLUMNS)
         with pytest.raises(VerificationError, match="more than once"):
             build(scores, competitor_names(scores))
+
+
+def test_what_another_run_says_alike_counts_once() -> None:
+    rows = rows_of(0)
+    plain, again = (
+        chunks_of_table(scores_table(some), COLUMNS)
+        for some in (rows, rows + [row | {"run_id": "other"} for row in rows[:24]])
+    )
+    grids = [build(scores, competitor_names(scores)) for scores in (plain, again)]
+    for name in ("total", "rows", "undefined", "missed"):
+        assert np.array_equal(getattr(grids[0], name), getattr(grids[1], name))
 
 
 @pytest.fixture(params=[0, 1], ids=["runs alike", "runs in their own orders"])

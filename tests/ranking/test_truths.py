@@ -126,7 +126,9 @@ def test_folds_are_one_board_whatever_their_revisions() -> None:
     rows = [
         line
         for fold, cases in enumerate((CASES[:4], CASES[4:]))
-        for line in run("nnunet", cases, run_id=f"f{fold}", fold=fold, dataset_revision=f"ref-{fold}")
+        for line in run(
+            "nnunet", cases, run_id=f"f{fold}", fold=fold, dataset_revision=f"ref-{fold}", source="external"
+        )
     ]
     assert shape(board(rows)) == [("ref-0", ["nnunet"], 8)]
     found = board(rows + run("ours", dataset_revision="7", shift=0.1))
@@ -288,7 +290,8 @@ def test_boards_keep_the_rule_whatever_the_runs(runs, shuffle) -> None:
             theirs = [truth[i] for i in of if of[i] == other]
             both = {c: values[c] | {t[c] for t in theirs if t.get(c) is not None} for c in values}
             met = [c for c in both if values[c] and any(t.get(c) is not None for t in theirs)]
-            assert any(len(both[c]) > 1 for c in met), "boards of one name differ on some case"
+            trained = [any(runs[i][1] == "trained" for i in of if of[i] == one) for one in (b, other)]
+            assert any(len(both[c]) > 1 for c in met) or all(trained), "boards of one name differ on some case"
         for group in agreeing(truth, [i for i in of if of[i] == b]):
             rest = [truth[i] for i in of if of[i] == b and i not in group]
             for c in ("c1", "c2", "c3"):
@@ -375,8 +378,8 @@ def test_the_commands_compare_across_revisions(tmp_path: Path) -> None:
     assert (one["cases"], one["verdict"]) == (8, "worse")
     arguments = ["leaderboard", "--metric", "dice", "--results", str(tmp_path), "--json"]
     answer = CliRunner().invoke(app, arguments)
-    assert answer.exit_code == 5, "dice has another version in the table"
-    assert "several versions" in answer.output
+    assert answer.exit_code == 0, answer.output
+    assert any("do not say by which version" in note for note in json.loads(answer.stdout)["boards"][0]["notes"])
 
 
 def test_divisions_are_plain_data() -> None:
