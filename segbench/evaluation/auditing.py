@@ -14,8 +14,8 @@ from segbench.contracts import Prior
 from segbench.errors import SegbenchError
 from segbench.host import Origin, blame
 from segbench.names import first_few
-from segbench.scoring.cases import values_in
 from segbench.scoring.geometry import Mode, align
+from segbench.scoring.references import values_in
 from segbench.types import UNKNOWN, Audit, LabelMap, Status, Task
 
 

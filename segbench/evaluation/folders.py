@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,17 +26,19 @@ from segbench.evaluation.likeness import Template, departures, grouped, restrict
 from segbench.evaluation.owntruths import dataset_of, of_dataset
 from segbench.evaluation.scope import dataset_name, metrics_of, scope_of, values_of_layers
 from segbench.evaluation.selection import Selection, selected, selection_of
+from segbench.files.colours import Colour
 from segbench.files.images import read_label_map
 from segbench.host import Catalogue, load_catalogue
 from segbench.params import to_json
 from segbench.results import run_folder
-from segbench.scoring.cases import Setting, forget, unsettle, values_in_file, values_in_kept_file
+from segbench.scoring.cases import Setting, unsettle
 from segbench.scoring.decisions import chain_of
 from segbench.scoring.geometry import Mode
 from segbench.scoring.metrics import prepare_metrics
 from segbench.scoring.pairs import Pair
 from segbench.scoring.pipeline import Progress
 from segbench.scoring.probabilities import Deciding
+from segbench.scoring.references import forget, values_in_file
 from segbench.scoring.rows import Design
 from segbench.scoring.stored import Known, add_scores, decided, lacking, stamps_of
 from segbench.scoring.workers import WorkerDied, each
@@ -159,7 +162,7 @@ def evaluate(
     if known and not todo:
         table = of_metrics(known.result.table, chosen)
         return replace(known.result, table=table, seconds=time.monotonic() - begun)
-    structures = scope.structures or structures_found(_survey(found.pairs, jobs) - {scope.ignore})
+    structures = scope.structures or structures_found(_survey(found.pairs, jobs, {}, False) - {scope.ignore})
     task = scope.task or task_of(dataset, revision, structures)
     task = replace(task, name=dataset, revision=revision)
     stamps = stamps_of(todo, catalogue, lesson)
@@ -244,16 +247,16 @@ def _without_missing(found: Layout, on_missing: str) -> Layout:
     return replace(found, pairs=kept, problems=problems)
 
 
-def _survey(pairs: Sequence[Pair], jobs: int) -> set[int]:
+def _survey(pairs: Sequence[Pair], jobs: int, colours: Mapping[Colour, int], one_hot: bool) -> set[int]:
     """Return every value that occurs in the references."""
     files = sorted({pair.truth for pair in pairs if not pair.fault})
     found: set[int] = set()
     forget()
-    look = values_in_kept_file if jobs == 1 else values_in_file  # other processes score and could not see them
+    look = partial(values_in_file, colours=colours, one_hot=one_hot, keep=jobs == 1)  # other processes could not see it
     if len(files) < MANY and sum(path.stat().st_size for path in files if path.is_file()) < SMALL:
         jobs = 1
     for _, values in each(look, files, jobs, unsettle, ()):
         found |= set() if isinstance(values, WorkerDied) else values
     if files and not found:
-        read_label_map(files[0])  # raises, and so says why, if it cannot be read
+        read_label_map(files[0], None, colours, one_hot=one_hot)  # raises, and so says why, if it cannot be read
     return found
