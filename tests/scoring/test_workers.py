@@ -14,7 +14,7 @@ import pytest
 from segbench.evaluation.folders import evaluate
 from segbench.files import images
 from segbench.files.images import write_label_map
-from segbench.scoring import cases, references
+from segbench.scoring import references
 from segbench.scoring.workers import WorkerDied, each
 from segbench.types import LabelMap
 
