@@ -36,7 +36,9 @@ def audit_command(
     geometry: Annotated[str, typer.Option("--geometry", help="strict, tolerant, voxels or resample.")] = "strict",
     kind: Annotated[str | None, typer.Option("--kind", help="Kind of prior, if several know the file.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="prior.KEY=VALUE; repeatable.")] = None,
-    layout: Annotated[str, typer.Option("--layout", help="auto, plain, nnunet, msd or bids.")] = "auto",
+    layout: Annotated[
+        str, typer.Option("--layout", help="auto, plain, nnunet, msd, bids, cases or structures.")
+    ] = "auto",
     worst: Annotated[int, typer.Option("--worst", min=0, help="Number of violations shown.")] = 10,
     csv: Annotated[Path | None, typer.Option("--csv", help="Also write every measure of every case as CSV.")] = None,
     results: console.ResultsOnly = Path("results"),

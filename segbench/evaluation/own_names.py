@@ -8,7 +8,7 @@ from pathlib import Path
 
 from segbench.errors import SegbenchError, UsageError
 from segbench.evaluation.labelling import Structures
-from segbench.files.formats import names_of
+from segbench.files.formats import may_name, names_of
 from segbench.files.segments import Names, plain_name
 from segbench.files.tables import common_names, find_table, read_names
 from segbench.names import first_few
@@ -88,7 +88,7 @@ def names_of_all(files: Collection[Path], others: Collection[Path] = ()) -> OwnN
 def _read(paths: Iterable[Path]) -> Iterable[tuple[Path, Names]]:
     for path in paths:
         try:
-            yield path, names_of(path)
+            yield path, names_of(path) if may_name(path) else {}
         except (SegbenchError, OSError, MemoryError):
             continue
 

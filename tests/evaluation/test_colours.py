@@ -15,6 +15,7 @@ from segbench.errors import DataInvalid, UsageError
 from segbench.evaluation.folders import EvaluationResult, evaluate
 from segbench.evaluation.labelling import labels_given, parse_labels
 from segbench.host import load_catalogue
+from segbench.publishing.rescoring import how_scored
 from segbench.runs import open_run
 
 CATALOGUE = load_catalogue()
@@ -64,6 +65,17 @@ def test_a_run_of_colours_is_completed_and_followed(masks: Path) -> None:
     result = scored(masks, labels=TABLE)
     again = scored(masks, name="n", dataset=None, metrics=None, like=open_run(result.folder, CATALOGUE))
     assert dice(again) == dice(result)
+
+
+def test_a_submission_says_how_to_score_it_again(masks: Path) -> None:
+    labels = {"disc": "#00ff00", "vessel": "#ff0000", "ignore": "#0000ff", "background": "#ffffff"}
+    result = scored(masks, labels=labels)
+    record = json.loads((result.folder / "run.json").read_text())
+    again, regions = how_scored(record, result.folder).scored()
+    assert regions is None and again == labels
+    assert dice(scored(masks, labels=again, results=masks / "again")) == dice(result)
+    subset = how_scored(record | {"structures": [["vessel", [2]]]}, result.folder).scored()[0]
+    assert subset == {name: labels[name] for name in ("background", "vessel", "ignore")}
 
 
 def test_ignored_and_background_colours(masks: Path) -> None:

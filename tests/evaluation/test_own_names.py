@@ -97,6 +97,26 @@ def test_names_in_the_references_themselves(tmp_path: Path) -> None:
     assert "named by the files themselves" in result.layout
 
 
+def test_segments_that_overlap_are_scored_whole_under_their_own_names(tmp_path: Path) -> None:
+    """Dice by hand: the prediction lacks one voxel of the liver's four, and has the tumour's two."""
+    nrrd = pytest.importorskip("nrrd")
+    liver, tumour = np.zeros((2, 4, 3, 2), np.uint8)
+    liver[:, 0, 0], tumour[3, :2, 0] = 1, 1  # one voxel is both
+    less = liver.copy()
+    less[0, 0, 0] = 0
+    header = {"space": "left-posterior-superior", "kinds": ["list", *["domain"] * 3], "space origin": np.zeros(3)}
+    header["space directions"] = np.vstack([np.full((1, 3), np.nan), np.eye(3)])
+    for part, first, order in (("t", liver, ("liver", "tumour")), ("p", less, ("tumour", "liver"))):
+        arrays = {"liver": first, "tumour": tumour}
+        for number, name in enumerate(order):
+            header |= {f"Segment{number}_ID": f"S{number}", f"Segment{number}_Name": name}
+            header |= {f"Segment{number}_Layer": str(number), f"Segment{number}_LabelValue": "1"}
+        (tmp_path / part).mkdir()
+        nrrd.write(str(tmp_path / part / "a.seg.nrrd"), np.stack([arrays[name] for name in order]), header)
+    found = {row["label_name"]: row["value"] for row in scored(tmp_path).table.to_pylist()}
+    assert found == {"liver": pytest.approx(2 * 3 / (4 + 3)), "tumour": 1.0}
+
+
 def test_files_that_number_names_differently(tmp_path: Path) -> None:
     swapped = np.select([TRUTH == 17, TRUTH == 53], [53, 17], TRUTH)
     with_table(tmp_path / "t" / "a.nii.gz", TRUTH, {"hippocampus": 17, "amygdala": 53})
