@@ -72,9 +72,10 @@ def _boxes(array: NDArray[np.integer[Any]]) -> tuple[dict[int, Box], bool]:
     rows = np.ascontiguousarray(planes).reshape(-1, planes.shape[-1])
     step = max(1, _CHUNK // rows.shape[1])
     seen = _Seen(planes.shape, rows.dtype, min(step, len(rows)) * rows.shape[1])
-    used = _with_foreground(rows)
-    if 2 * len(used) > len(rows):  # leaving out the others would cost more than it saves
-        used = np.arange(len(rows))
+    used = np.arange(len(rows))
+    if len(rows) > step:
+        some = _with_foreground(rows)
+        used = some if 2 * len(some) < len(rows) else used  # else leaving out the others would cost more than it saves
     for start in range(0, len(used), step):
         some = used[start : start + step]
         seen.add(rows[start : start + step] if len(used) == len(rows) else rows[some], some)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import operator
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,14 +120,15 @@ def scores_table(rows: Iterable[Row | Mapping[str, Any]]) -> pa.Table:
     Raises:
         DataInvalid: unknown or missing columns, a status, direction or source that does not exist, a wrong type.
     """
-    columns: dict[str, list[Any]] = {name: [] for name in SCHEMA.names}
+    values_of = operator.attrgetter(*SCHEMA.names)
+    found, mended = [], []
     for index, row in enumerate(rows):
         checked = row if isinstance(row, Row) else _row_of(row, index)
-        value, status = _value_and_status(checked)
-        for name, column in columns.items():
-            column.append(getattr(checked, name))
-        columns["value"][-1], columns["status"][-1] = value, status
+        mended.append(_value_and_status(checked))
+        found.append(values_of(checked))
         _check_words(checked, index)
+    columns = dict(zip(SCHEMA.names, zip(*found, strict=True) if found else [()] * len(SCHEMA.names), strict=True))
+    columns["value"], columns["status"] = zip(*mended, strict=True) if mended else ((), ())
     arrays = []
     for field in SCHEMA:
         plain = field.type.value_type if pa.types.is_dictionary(field.type) else field.type

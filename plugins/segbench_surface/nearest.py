@@ -32,6 +32,10 @@ _CALL, _LOOKUP, _BRANCH, _QUERY = 1e-6, 2.5e-9, 1.5e-7, 1.5e-6
 """Seconds, roughly: of a call, of one lookup, of a target that enters a KD-tree, of a search in it."""
 
 
+_WORTHWHILE = 4096
+"""Lookups from which on it pays to put those sources aside that have been found."""
+
+
 class _Rows(NamedTuple):
     """The rows around a voxel by distance.
 
@@ -270,7 +274,9 @@ def _look_up(
     done, spent = 0, 0.0
     for start, stop in itertools.pairwise(rows.groups):
         square = rows.squares[start]
-        if start > done + done // 5:  # now and then
+        if start and best.max() <= square:
+            break
+        if start > done + done // 5 and (start - done) * len(left) > _WORTHWHILE:
             finished = best <= square
             result[left[finished]] = np.sqrt(best[finished])
             kept = (~finished).nonzero()[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -102,10 +104,12 @@ def leaderboard(
         raise UsageError(
             f"{folder}: a folder of boards is only named with --write or --check. Results are named by --results DIR."
         )
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # which uses again what is handed back
     from segbench.ranking.chunks import load_chunks
     from segbench.ranking.grid import COLUMNS
     from segbench.ranking.leaderboard import rank_scores
 
+    gc.freeze()  # the collector need not look through all modules again and again while rows become objects
     request = options.request_of(
         dataset,
         label,

@@ -48,7 +48,7 @@ from segbench.types import Choice
 OnMissing = Literal["worst", "skip", "fail"]
 SMALL = 1 << 25
 """Bytes of references below which starting processes takes longer than looking through them."""
-MANY = 4096
+MANY = 1000
 """References from which on starting processes pays however small they are."""
 
 
@@ -281,7 +281,7 @@ def _without_missing(found: Layout, on_missing: str) -> Layout:
 
 def _survey(pairs: Sequence[Pair], jobs: int, colours: Mapping[Colour, int], one_hot: bool) -> set[int]:
     """Return every value that occurs in the references."""
-    files = sorted({pair.truth for pair in pairs if not pair.fault})
+    files = list(dict.fromkeys(pair.truth for pair in pairs if not pair.fault))
     found: set[int] = set()
     forget()
     look = partial(values_in_file, colours=colours, one_hot=one_hot, keep=jobs == 1)  # other processes could not see it

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from segbench.ranking.boards import Board, Entry, Place, Request, SeedStanding, Standing, TaskBoard
 from segbench.ranking.chunks import Scores
+from segbench.ranking.facts import Facts, facts_of, tasks_by
 from segbench.ranking.grid import Floats, Grid, Names
-from segbench.ranking.grouping import attainable_notes, groups_of, mean_case_ranks, smallest_adjusted_p
-from segbench.ranking.means import Facts, facts_of, metric_summaries, task_summaries, tasks_of_metrics
+from segbench.ranking.grouping import MeanRanks, attainable_notes, groups_of, mean_case_ranks, smallest_adjusted_p
 from segbench.ranking.ranked import Ranked, firm_places, places_of
 from segbench.ranking.robustness import (
     SeedView,
@@ -39,7 +39,6 @@ def board_of(item: Ranked, scores: Scores, names: Names, request: Request) -> Bo
     """
     grid = item.grid
     facts = facts_of(grid, request.missing)
-    cases = facts.scored.sum(axis=1)
     views = seed_views(scores, names, item, request)
     letters = _Letters(item, views, request)
     others, taus = agreement(item, request)
@@ -53,7 +52,7 @@ def board_of(item: Ranked, scores: Scores, names: Names, request: Request) -> Bo
         metrics={m.metric: m for m in sorted(grid.measures, key=lambda m: m.metric not in item.headline)},
         entries=_entries(item, places, facts, views, letters.of_board()),
         tasks=_tasks(item, facts, views, letters, request),
-        notes=(*grid.notes, *_changed_metrics(grid), *_attainable(grid, cases, request)),
+        notes=(*grid.notes, *_changed_metrics(grid), *_attainable(grid, facts.cases, request)),
         agreement=others,
         headline=item.headline,
         taus=taus,
@@ -82,20 +81,15 @@ def _entries(
     item: Ranked, places: Sequence[Place], facts: Facts, views: list[SeedView], groups: list[str]
 ) -> tuple[Entry, ...]:
     grid = item.grid
-    missed = np.zeros(len(grid.competitors), dtype=int)
-    for label in {measure.label for measure in grid.measures}:  # missed once, however many metrics say so
-        its = [t for t, measure in enumerate(grid.measures) if measure.label == label]
-        missed += np.maximum(grid.missed[its], facts.absent[its]).max(axis=0).sum(axis=0)
-    columns = metric_summaries(grid, facts)
     by_seed = _places_by_seed(views)
     spreads = _seed_spreads(grid, views)
     entries = []
     for place in places:
         k = grid.competitors.index(place.method)
-        summaries = {metric: column[k] for metric, column in columns.items()}
+        summaries = {metric: column[k] for metric, column in facts.columns.items()}
         seeds = tuple(by_seed.get(place.method, ()))
         own = spreads.get(place.method, {})
-        entries.append(Entry(place, grid.seeds[k], int(missed[k]), summaries, groups[k], seeds, own))
+        entries.append(Entry(place, grid.seeds[k], int(facts.missed[k]), summaries, groups[k], seeds, own))
     return tuple(entries)
 
 
@@ -111,7 +105,7 @@ def _seed_spreads(grid: Grid, views: list[SeedView]) -> dict[str, dict[str, floa
     """Return method -> metric -> sd over seeds of the mean over cases and labels."""
     means: dict[str, dict[str, list[float]]] = {}
     for view in views:
-        for metric, its in tasks_of_metrics(view.ranked.grid).items():
+        for metric, its in tasks_by(view.ranked.grid, lambda measure: measure.metric).items():
             over_labels = mean_over_cases(view.means[its], axis=0)
             for method, mean in zip(view.ranked.grid.competitors, over_labels.tolist(), strict=True):
                 means.setdefault(method, {}).setdefault(metric, []).append(mean)
@@ -156,14 +150,28 @@ class _Letters:
         used = np.flatnonzero(item.weights)
         if used.size == 1:
             return self.of_task(int(used[0]), order)
-        ranks = mean_case_ranks(self.ranks, item.weights)
+        ranks = self._board_ranks()
         return groups_of(ranks, -1, order, self.request.decimals, self._doubt(None, ranks) if self.means else None)
+
+    def _board_ranks(self) -> Floats:
+        """Return every case's mean rank over the headline ``(n, K)``."""
+        item = self.item
+        if item.case_means is not None:
+            return item.case_means
+        if item.case_ranks is not None:
+            return mean_case_ranks(item.case_ranks, item.weights)
+        means = MeanRanks()
+        for block, part in item.grid.blocks():
+            means.add(_ranks_of(part, self.request), item.weights[block])
+        result = means.result()
+        return np.full((len(item.grid.cases), len(self.names)), np.nan) if result is None else result
 
     def of_task(self, t: int, order: NDArray[np.intp]) -> list[str]:
         """Return the letters of one task; what is missing is worse than every value, unless it is dropped."""
         grid, missing = self.item.grid, self.request.missing
-        measure, scored = grid.measures[t], grid.scored()[t]
-        values = grid.values("worst" if missing is None else missing)[t][scored]
+        alone = grid.part(slice(t, t + 1))
+        measure, scored = grid.measures[t], alone.scored()[0]
+        values = alone.values("worst" if missing is None else missing)[0][scored]
         if missing != "drop":
             values = np.where(np.isnan(values), worst_for_tests(values, measure.direction), values)
         doubt = self._doubt((measure.label, measure.metric), self.ranks[t][scored]) if self.means else None
@@ -172,9 +180,11 @@ class _Letters:
 
 def _case_ranks(item: Ranked, request: Request) -> Floats:
     """Return ranks within cases ``(T, n, K)``, NaN where a case does not count; the scheme's own if it made them."""
-    if item.case_ranks is not None:
-        return item.case_ranks
-    grid = item.grid
+    return _ranks_of(item.grid, request) if item.case_ranks is None else item.case_ranks
+
+
+def _ranks_of(grid: Grid, request: Request) -> Floats:
+    """Return ranks within cases ``(T, n, K)``, NaN where a case does not count."""
     direction = np.array([measure.direction for measure in grid.measures])[:, None, None]
     values = grid.values("worst" if request.missing is None else request.missing) * direction
     ranks = case_ranks(values, 1, "drop" if request.missing == "drop" else None, "average")
@@ -186,9 +196,8 @@ def _tasks(
     item: Ranked, facts: Facts, views: list[SeedView], letters: _Letters, request: Request
 ) -> tuple[TaskBoard, ...]:
     """Return the standings of every task."""
-    grid, names, cases = item.grid, item.grid.competitors, facts.scored.sum(axis=1)
-    missing = np.maximum(grid.missed, facts.undefined).sum(axis=1)
-    summaries = task_summaries(facts)
+    grid, names, cases = item.grid, item.grid.competitors, facts.cases
+    missing, summaries = facts.missing, facts.summaries
     lettered = tests_are_cheap(grid, request)
     by_seed = _standings_by_seed(views)
     smallest = {

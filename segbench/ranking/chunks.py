@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections import deque
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,16 +21,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from segbench.ranking.row_groups import Codes, Piece, read_columns, read_group
+from segbench.ranking.row_groups import Codes, Piece, Stamp, read_columns, read_group
+from segbench.ranking.vocabulary import Vocabulary, whole, words_of
 from segbench.results import conform, score_files
 from segbench.types import STATUSES
 
 Floats = NDArray[np.float64]
 _READERS = 2
-_SMALL_RANGE = 1000
-"""Integers that span less are coded by their distance from the smallest."""
-_REMEMBERED = 8
-"""Arrays per column that are compared with a new one."""
 _SHORTEST_PIECE = 500
 """Chunks are not cut if the pieces would be shorter than this on average."""
 _KEPT_ROWS = 4_000_000
@@ -93,7 +90,7 @@ class Chunk:
     @property
     def value(self) -> Floats:
         """float64 ``(rows,)``, NaN = null; read anew whenever it is asked for, if it is not kept."""
-        return self._value.values() if isinstance(self._value, _Stored) else self._value
+        return self._value.values("status" not in self.codes) if isinstance(self._value, _Stored) else self._value
 
     @property
     def is_stored(self) -> bool:
@@ -104,8 +101,8 @@ class Chunk:
         """Return the same rows with their values and statuses in memory."""
         if not isinstance(self._value, _Stored):
             return self
-        status = self.codes["status"]
-        return Chunk(self.rows, {**self.codes, "status": status}, self._value.values(), self.bounds)
+        codes: dict[str, Codes] = {**self.codes, "status": self.codes["status"]}
+        return Chunk(self.rows, codes, self.value, self.bounds)
 
     def part(self, start: int, stop: int, codes: dict[str, Codes]) -> Chunk:
         """Return some consecutive rows, given their codes."""
@@ -116,48 +113,46 @@ class Chunk:
         """Return the rows where ``keep`` is true, in memory."""
         if keep.all():
             return self
-        whole = self.loaded()
-        codes = {name: code if isinstance(code, int) else code[keep] for name, code in whole.codes.items()}
-        return Chunk(int(keep.sum()), codes, whole.value[keep], self.bounds)
+        every = self.loaded()
+        codes = {name: code if isinstance(code, int) else code[keep] for name, code in every.codes.items()}
+        return Chunk(int(keep.sum()), codes, every.value[keep], self.bounds)
 
 
 @dataclass(frozen=True)
 class _Stored:
     """Where the values and statuses of a chunk are: rows ``start`` to ``stop`` of a row group of a file.
 
-    ``status`` maps words to codes.
+    ``status`` maps words to codes; ``stamp`` is the file's when the other columns were read.
     """
 
     file: Path
     group: int
+    stamp: Stamp
     start: int
     stop: int
     status: dict[Any, int] = field(hash=False, compare=False)
 
     def statuses(self) -> Codes:
         """Return the codes of the statuses ``(rows,)``."""
-        words, positions = _statuses(self.file, self.group)
+        words, positions = words_of(
+            whole(_numbers(self.file, self.group, self.stamp, ("status", "value")).column("status"))
+        )
         known = np.array([self.status.get(word, self.status[OTHER]) for word in words], dtype=np.int32)
         return int(known[0]) if len(words) == 1 else known[positions[self.start : self.stop]]
 
-    def values(self) -> Floats:
-        """Return the values ``(rows,)``."""
-        return _stored_values(self.file, self.group)[self.start : self.stop]
+    def values(self, with_statuses: bool = True) -> Floats:
+        """Return the values ``(rows,)``; they are read together with the statuses, unless those are known."""
+        names = ("status", "value") if with_statuses else ("value",)
+        return _values(_numbers(self.file, self.group, self.stamp, names))[self.start : self.stop]
 
     def part(self, start: int, stop: int) -> _Stored:
         """Return some of the rows."""
-        return _Stored(self.file, self.group, self.start + start, self.start + stop, self.status)
+        return _Stored(self.file, self.group, self.stamp, self.start + start, self.start + stop, self.status)
 
 
-@functools.lru_cache(maxsize=1)  # a group that holds several runs is asked for once per run
-def _statuses(file: Path, group: int) -> tuple[list[Any], NDArray[np.int32]]:
-    """Return the words of a row group's statuses, and the index of each row's word."""
-    return _words(_whole(read_columns(file, group, ["status"]).column("status")))
-
-
-@functools.lru_cache(maxsize=1)
-def _stored_values(file: Path, group: int) -> Floats:
-    return _values(read_columns(file, group, ["value"]))
+@functools.lru_cache(maxsize=1)  # a group is asked for its statuses and values, and for those of each run in it
+def _numbers(file: Path, group: int, stamp: Stamp, names: tuple[str, ...]) -> pa.Table:
+    return read_columns(file, group, stamp, list(names))
 
 
 @dataclass
@@ -184,71 +179,6 @@ class Scores:
                     yield running.popleft().result()
             while running:
                 yield running.popleft().result()
-
-
-class Vocabulary:
-    """Grows while chunks are read: value -> code per column."""
-
-    def __init__(self, columns: Sequence[str]) -> None:
-        self.codes: dict[str, dict[Any, int]] = {name: {} for name in columns}
-        self.recent: dict[str, list[NDArray[np.int32]]] = {}
-        self.met: dict[str, dict[Hashable, Codes]] = {name: {} for name in columns}
-
-    def code(self, column: str, value: Any) -> int:
-        """Return the code of one value, a new one if it is new."""
-        known = self.codes[column]
-        return known.setdefault(value, len(known))
-
-    def codes_of(self, column: str, array: pa.ChunkedArray) -> Codes:
-        """Return the codes of a column; one number if it has one value."""
-        words, positions = _words(_whole(array))
-        if len(words) == 1:
-            return self.code(column, words[0])
-        table = np.array([self.code(column, word) for word in words], dtype=np.int32)
-        if not np.array_equal(table, np.arange(len(table))):
-            positions = np.asarray(table[positions], dtype=np.int32)
-        return self.same(column, positions)
-
-    def same(self, column: str, positions: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Return an equal array seen before, if there is one: runs repeat the order of cases, labels and metrics."""
-        recent = self.recent.setdefault(column, [])
-        for known in recent:
-            if known.size == positions.size and np.array_equal(known, positions):
-                return known
-        recent.insert(0, positions)
-        del recent[_REMEMBERED:]
-        return positions
-
-    def remember(self, column: str, stored: Hashable, codes: Codes) -> None:
-        """Keep the codes that the bytes of a stored column gave."""
-        met = self.met[column]
-        while len(met) >= _REMEMBERED:
-            del met[next(iter(met))]
-        met[stored] = codes
-
-    def scores(self, chunks: list[Chunk]) -> Scores:
-        """Return the chunks with this vocabulary."""
-        return Scores({name: list(known) for name, known in self.codes.items()}, chunks)
-
-
-def _whole(array: pa.ChunkedArray) -> pa.Array:
-    whole = array.combine_chunks()
-    return whole.chunk(0) if isinstance(whole, pa.ChunkedArray) else whole
-
-
-def _words(array: pa.Array) -> tuple[list[Any], NDArray[np.int32]]:
-    """Return the values a column may have and the index of each row's value ``(rows,)``."""
-    if pa.types.is_integer(array.type) and not array.null_count:
-        numbers = array.to_numpy()
-        low, high = int(numbers.min()), int(numbers.max())
-        if high - low < _SMALL_RANGE:  # seeds and folds: no need to hash
-            return list(range(low, high + 1)), (numbers - low).astype(np.int32)
-    if not pa.types.is_dictionary(array.type):
-        array = array.dictionary_encode()
-    words, indices = array.dictionary.to_pylist(), array.indices
-    if indices.null_count:
-        indices, words = indices.fill_null(len(words)), [*words, None]
-    return words, indices.to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
 
 
 def load_chunks(path: str | Path, columns: Sequence[str]) -> Scores:
@@ -281,7 +211,7 @@ def load_chunks(path: str | Path, columns: Sequence[str]) -> Scores:
             rows += piece.rows
             if piece.rows:
                 chunks += _by_run(_chunk_of(piece, file, index, vocabulary), vocabulary)
-    return vocabulary.scores(chunks)
+    return Scores(vocabulary.words(), chunks)
 
 
 def _chunk_of(piece: Piece, file: Path, index: int, vocabulary: Vocabulary) -> Chunk:
@@ -297,17 +227,19 @@ def _chunk_of(piece: Piece, file: Path, index: int, vocabulary: Vocabulary) -> C
         return Chunk(piece.rows, codes, _values(piece.table), piece.bounds)
     for word in (*STATUSES, OTHER):
         vocabulary.code("status", word)
-    return Chunk(piece.rows, codes, _Stored(file, index, 0, piece.rows, vocabulary.codes["status"]), piece.bounds)
+    return Chunk(
+        piece.rows, codes, _Stored(file, index, piece.stamp, 0, piece.rows, vocabulary.codes["status"]), piece.bounds
+    )
 
 
 def chunks_of_table(table: pa.Table, columns: Sequence[str]) -> Scores:
     """Return a table of ``results.SCHEMA`` as one chunk."""
     vocabulary = Vocabulary(columns)
     if not table.num_rows:
-        return vocabulary.scores([])
+        return Scores(vocabulary.words(), [])
     table = conform(table, [*columns, "value"])
     codes = {name: vocabulary.codes_of(name, table.column(name)) for name in columns}
-    return vocabulary.scores(_by_run(Chunk(table.num_rows, codes, _values(table)), vocabulary))
+    return Scores(vocabulary.words(), _by_run(Chunk(table.num_rows, codes, _values(table)), vocabulary))
 
 
 def _values(table: pa.Table) -> Floats:

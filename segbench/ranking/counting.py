@@ -47,9 +47,9 @@ class _Axes:
         return len(self.measures), len(self.cases), len(self.competitors)
 
     def cube(self, pages: NDArray[Any]) -> NDArray[Any]:
-        """Return pages ``(K, T * n)`` as a view ``(T, n, K)``."""
+        """Return pages ``(K, n * T)`` as a view ``(T, n, K)``."""
         T, n, K = self.shape
-        return np.moveaxis(pages.reshape(K, T, n), 0, -1)
+        return pages.reshape(K, n, T).transpose(2, 1, 0)
 
 
 def build(scores: Scores, names: Names, whole: Grid | None = None, revision: str | None = None) -> Grid:
@@ -139,7 +139,7 @@ def _table(scores: Scores, columns: tuple[str, ...], place_of: Mapping[Any, int]
 
 
 class _Counter:
-    """Adds chunks to the pages of the competitors: a page has ``T * n`` places, for measures and cases."""
+    """Adds chunks to the pages of the competitors: a page has ``n * T`` places, for cases and measures."""
 
     def __init__(self, scores: Scores, axes: _Axes, lowest: Floats) -> None:
         self.scores, self.axes = scores, axes
@@ -150,7 +150,10 @@ class _Counter:
         direction = np.array([measure.direction for measure in axes.measures])
         self.both_empty = np.where(direction > 0, 1.0, 0.0)
         self.one_empty = np.where((direction > 0) & (lowest >= 0), 0.0, np.nan)
-        self.is_missed = np.array([word in MISSED for word in scores.vocabulary["status"]], dtype=bool)
+        self.is_missed, self.is_both_empty, self.is_one_empty = (
+            np.array([word in words for word in scores.vocabulary["status"]], dtype=bool)
+            for words in (MISSED, ("both_empty",), ("pred_empty", "truth_empty"))
+        )
         self.layouts: dict[tuple[int, ...], Layout] = {}
 
     def add(self, chunk: Chunk) -> None:
@@ -158,10 +161,12 @@ class _Counter:
         layout = self._layout(chunk)
         k = self.axes.competitor_of[mixed(chunk, ENTRANT, self.scores)]
         r = self.repetition_of[mixed(chunk, _REPETITION, self.scores)]
-        value = self._values(chunk, k, layout.place)
+        where, worth = self._gaps(chunk, k, layout.place)
         if layout.unique and is_one_run(k, r):
-            self.pages.add_run(int(k), int(r), layout, value)
+            self.pages.add_run(int(k), int(r), layout, chunk.value, where, worth)
         else:
+            value = chunk.value.copy()
+            value[where] = worth
             shape = layout.place.shape
             self.pages.add_rows(np.broadcast_to(k, shape), np.broadcast_to(r, shape), layout.place, value)
 
@@ -172,37 +177,32 @@ class _Counter:
         if key not in self.layouts or self.layouts[key].place.size != chunk.rows:
             measure = self.axes.measure_of[mixed(chunk, columns[:2], self.scores)]
             case = self.axes.case_of[mixed(chunk, columns[2:], self.scores)]
-            place = np.broadcast_to(measure * len(self.axes.cases) + case, (chunk.rows,))
+            place = np.broadcast_to(case * len(self.axes.measures) + measure, (chunk.rows,))
             self.layouts[key] = Layout.of(np.ascontiguousarray(place), self.pages.size)
         return self.layouts[key]
 
-    def _values(self, chunk: Chunk, k: NDArray[np.int64], place: NDArray[np.int64]) -> Floats:
-        """Return the values with absent ones given what their status makes of them, counting those and misses."""
-        code = chunk.codes["status"]
-        missed = np.flatnonzero(np.broadcast_to(self.is_missed[code], place.shape)) if self.is_missed.any() else ()
-        if len(missed):
-            np.add.at(self.pages.missed, (np.broadcast_to(k, place.shape)[missed], place[missed]), 1)
+    def _gaps(self, chunk: Chunk, k: NDArray[np.int64], place: NDArray[np.intp]) -> tuple[NDArray[np.intp], Floats]:
+        """Return the rows without a value and what their status makes of them, counting those and misses."""
+        code = np.asarray(chunk.codes["status"])
+        found = np.zeros(place.shape, dtype=bool)
+        for status in np.flatnonzero(self.is_missed):
+            found |= code == status
+        missed = np.flatnonzero(found)
+        np.add.at(self.pages.missed, (np.broadcast_to(k, place.shape)[missed], place[missed]), 1)
         gaps = np.flatnonzero(np.isnan(chunk.value))
-        if not gaps.size:
-            return chunk.value
-        words = [self.scores.word("status", c) for c in np.broadcast_to(np.asarray(code), place.shape)[gaps]]
-        worth = self._worth(words, place[gaps])
+        worth = self._worth(np.broadcast_to(code, place.shape)[gaps], place[gaps])
         without = gaps[np.isnan(worth)]
         np.add.at(self.pages.undefined, (np.broadcast_to(k, place.shape)[without], place[without]), 1)
-        value = chunk.value.copy()
-        value[gaps] = np.nan_to_num(worth)
-        return value
+        return gaps, np.nan_to_num(worth)
 
-    def _worth(self, words: list[str], places: NDArray[np.int64]) -> Floats:
+    def _worth(self, statuses: NDArray[np.int32], places: NDArray[np.intp]) -> Floats:
         """Return what the status alone makes of absent values: both empty is perfect, one empty overlaps by 0."""
-        measure = places // len(self.axes.cases)
-        empty = np.array([word == "both_empty" for word in words])
-        one_empty = np.array([word in ("pred_empty", "truth_empty") for word in words])
-        worth = np.where(empty, self.both_empty[measure], np.nan)
-        return np.where(one_empty, self.one_empty[measure], worth)
+        measure = places % len(self.axes.measures)
+        worth = np.where(self.is_both_empty[statuses], self.both_empty[measure], np.nan)
+        return np.where(self.is_one_empty[statuses], self.one_empty[measure], worth)
 
     def absent(self) -> Counts:
-        """Return ``(K, T * n)`` how many seeds lack a row that another seed of the same competitor, fold and rater has.
+        """Return ``(K, n * T)`` how many seeds lack a row that another seed of the same competitor, fold and rater has.
 
         A fold's cases are those that any seed has in it; a seed that has the case in another fold does not lack it.
         """

@@ -6,8 +6,9 @@ after missing values have been given their worth, and never counted as further c
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -48,6 +49,8 @@ MISSED = ("pred_empty", "missing", "failed")
 PENALTY = 1000.0
 """What a missing value of an unbounded metric is worth in a mean (MetricsReloaded's choice for distances, in mm);
 the next power of ten if a larger value was observed. Where higher is better and values may be negative: minus that."""
+_BLOCK = 2**18
+"""Values that are worked on together where a grid is gone through in blocks: they stay in the cache."""
 _DROPPED = 13
 """Bits of the 53 of a mean over repetitions that do not count: 40 are left, a relative precision of 1e-12."""
 
@@ -106,8 +109,6 @@ class Grid:
 
     def restrict(self, measures: NDArray[np.intp] | None = None, cases: NDArray[np.bool_] | None = None) -> Grid:
         """Return the grid of some measures (indices) and cases (mask)."""
-        import dataclasses
-
         pick = np.arange(len(self.measures)) if measures is None else measures
         keep = np.ones(len(self.cases), dtype=bool) if cases is None else cases
         changes: dict[str, Any] = {
@@ -117,6 +118,20 @@ class Grid:
         changes["measures"] = tuple(self.measures[index] for index in pick)
         changes["cases"] = tuple(case for case, kept in zip(self.cases, keep, strict=True) if kept)
         return dataclasses.replace(self, notes=list(self.notes), **changes)
+
+    def blocks(self) -> Iterator[tuple[slice, Grid]]:
+        """Yield the measures a few at a time, as grids: what is made of them stays small. A small grid is one block."""
+        step = max(1, _BLOCK // max(1, len(self.cases) * len(self.competitors)))
+        for start in range(0, len(self.measures), step):
+            which = slice(start, start + step)
+            yield which, self.part(which)
+
+    def part(self, which: slice) -> Grid:
+        """Return the grid of consecutive measures, in memory by competitor, measure and case."""
+        changes = {name: getattr(self, name)[which] for name in ("measures", "lowest", "largest")}
+        for name in ("total", "rows", "undefined", "missed", "absent"):
+            changes[name] = np.ascontiguousarray(getattr(self, name)[which].transpose(2, 0, 1)).transpose(1, 2, 0)
+        return dataclasses.replace(self, **changes)
 
     def penalty(self, measure: int) -> float:
         """Return what a missing value is worth in a mean: never better than a value that was observed.
@@ -141,12 +156,14 @@ class Grid:
 
     def observed(self) -> Floats:
         """Return the mean of the defined values ``(T, n, K)``, NaN where there is none."""
-        gaps = self._gaps()
+        return self._observed(self._gaps())
+
+    def _observed(self, gaps: tuple[NDArray[np.intp], ...]) -> Floats:
         result = self._mean()
         defined = self.rows[gaps] - self.undefined[gaps]
         with np.errstate(invalid="ignore", divide="ignore"):
             result[gaps] = np.where(defined > 0, self.total[gaps] / defined, np.nan)
-        return self._steady(result)
+        return _steady(result, self.rows)
 
     def values(self, missing: float | Literal["drop", "worst"] = "worst") -> Floats:
         """Return one value per measure, case and competitor ``(T, n, K)``: substitute first, then average repetitions.
@@ -170,21 +187,26 @@ class Grid:
         with np.errstate(invalid="ignore"):  # 0 times an infinite penalty, where nothing is missing, is never taken
             filled = self.total[gaps] + without * worth
         result[gaps] = np.where(nothing, np.nan, filled / np.maximum(rows, 1))
-        return self._steady(result)
+        return _steady(result, self.rows)
 
-    def _steady(self, means: Floats) -> Floats:
-        """Round means of several repetitions to 40 bits, in place: equal ones must tie in whatever order they came."""
-        several = self.rows > 1
-        if several.any():
-            bits = means.view(np.int64)
-            half = (1 << (_DROPPED - 1)) - 1 + ((bits >> _DROPPED) & 1)  # halves to even
-            rounded = (bits + half) & (-1 << _DROPPED)
-            np.copyto(bits, rounded, where=several)
-        return means
+    def shown_worst(self) -> Floats:
+        """Return ``observed`` with 0 for what is missing where ``zero_is_worst``, substituted before averaging."""
+        gaps = self._gaps()
+        result = self._observed(gaps)
+        zero = np.array([self.zero_is_worst(t) for t in range(len(self.measures))], dtype=bool)
+        here = tuple(index[zero[gaps[0]]] for index in gaps)
+        rows = self.rows[here]
+        means = self.total[here] / np.maximum(rows, 1)
+        means[(rows == self.undefined[here])] = 0.0
+        means[~self.scored()[here[:2]]] = np.nan
+        result[here] = _steady(means, rows)
+        return result
 
     def _gaps(self) -> tuple[NDArray[np.intp], ...]:
         """Return the places (three index arrays) where not every repetition has a value."""
-        return np.nonzero((self.undefined > 0) | (self.rows == 0))
+        odd = (self.undefined > 0) | (self.rows == 0)
+        k, t, c = np.nonzero(odd.transpose(2, 0, 1))  # the order in memory
+        return t, c, k
 
     def _mean(self) -> Floats:
         """Return the mean over repetitions where all have values ``(T, n, K)``; anything elsewhere."""
@@ -194,6 +216,19 @@ class Grid:
     def scored(self) -> NDArray[np.bool_]:
         """Return ``(T, n)`` whether a case counts for a measure: somebody was scored on it."""
         return np.asarray((self.rows > 0).any(axis=2))
+
+
+def _steady(means: Floats, rows: Counts) -> Floats:
+    """Round means of several repetitions to 40 bits, in place: equal ones must tie in whatever order they came."""
+    several = rows > 1
+    if several.any():
+        bits = means.view(np.int64)
+        rounded = (bits >> _DROPPED) & 1
+        rounded += (1 << (_DROPPED - 1)) - 1  # halves to even
+        rounded += bits
+        rounded &= -1 << _DROPPED
+        np.copyto(bits, rounded, where=several)
+    return means
 
 
 def _beyond(size: float) -> float:

@@ -98,14 +98,41 @@ def mean_case_ranks(ranks: Floats, weights: Floats) -> Floats:
         ranks: ``(T, n, K)`` within cases, NaN = does not count.
         weights: ``(T,)`` what each task counts.
     """
-    used = np.flatnonzero(weights)
-    part = ranks[used] if used.size < len(weights) else ranks
-    gaps = np.isnan(part)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        if not gaps.any():
-            return np.asarray(np.tensordot(weights[used], part, axes=1) / weights.sum())
-        total = np.tensordot(weights[used], np.where(gaps, 0.0, part), axes=1)
-        return np.asarray(total / np.tensordot(weights[used], (~gaps).astype(float), axes=1))
+    means = MeanRanks()
+    means.add(ranks, weights)
+    result = means.result()
+    return np.full(ranks.shape[1:], np.nan) if result is None else result
+
+
+class MeanRanks:
+    """Mean ranks of cases over tasks that come a few at a time, as ``mean_case_ranks`` gives them."""
+
+    def __init__(self) -> None:
+        self._total: Floats | None = None
+        self._share: Floats | float = 0.0
+
+    def add(self, ranks: Floats, weights: Floats) -> None:
+        """Add some tasks: ranks ``(T, n, K)``, NaN = does not count, and what each task counts ``(T,)``."""
+        used = np.flatnonzero(weights)
+        if not used.size:
+            return
+        part = ranks[used] if used.size < len(weights) else ranks
+        gaps = np.isnan(part)
+        share: Floats | float
+        if gaps.any():
+            total = np.tensordot(weights[used], np.where(gaps, 0.0, part), axes=1)
+            share = np.tensordot(weights[used], (~gaps).astype(float), axes=1)
+        else:
+            total, share = np.tensordot(weights[used], part, axes=1), float(weights.sum())
+        self._total = total if self._total is None else self._total + total
+        self._share = self._share + share
+
+    def result(self) -> Floats | None:
+        """Return the means ``(n, K)``; None if no task counts."""
+        if self._total is None:
+            return None
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(self._total / self._share)
 
 
 def attainable_notes(sizes: dict[int, list[str]], methods: int, adjusted: bool = True) -> list[str]:

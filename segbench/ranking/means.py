@@ -8,35 +8,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from segbench.errors import DataInvalid
 from segbench.ranking.boards import Summary
 from segbench.ranking.chunks import chunks_of_table
+from segbench.ranking.facts import facts_of, tasks_by
 from segbench.ranking.grid import COLUMNS, Floats, Grid, competitor_names
 from segbench.ranking.holdings import board_parts, grid_of
-from segbench.ranking.robustness import leaves_out, mean_over_cases, shown_values
+from segbench.ranking.robustness import mean_over_cases, shown_values
 from segbench.results import read_scores
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-
-@dataclass(frozen=True)
-class Facts:
-    """Of a grid: which cases count ``(T, n)``; values shown, values without a number and absent rows ``(T, n, K)``.
-
-    ``skips`` ``(T,)`` says whether the mean of the values shown leaves out those without a number.
-    """
-
-    scored: NDArray[np.bool_]
-    shown: Floats
-    undefined: NDArray[np.int_]
-    absent: NDArray[np.bool_]
-    skips: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -110,19 +96,19 @@ def means_of_run(scores: pa.Table | Path) -> RunMeans:
     grid = grid_of(part, division, names)
     facts = facts_of(grid)
     counts = _statuses(table)
-    whole = metric_summaries(grid, facts)
+    shown, counted = shown_values(grid), grid.scored()
     metrics = []
-    for metric, its in tasks_of_metrics(grid).items():
-        values = mean_over_cases(facts.shown[its], axis=0)[:, 0]
+    for metric, its in tasks_by(grid, lambda measure: measure.metric).items():
+        values = mean_over_cases(shown[its], axis=0)[:, 0]
         statuses: dict[str, int] = {}
         for t in its:
             for status, count in counts[grid.measures[t].label, metric].items():
                 statuses[status] = statuses.get(status, 0) + count
-        scored = facts.scored[its].any(axis=0)
-        metrics.append(_mean(grid, its[0], "", whole[metric][0], values[scored], statuses))
+        scored = counted[its].any(axis=0)
+        metrics.append(_mean(grid, its[0], "", facts.columns[metric][0], values[scored], statuses))
     structures = [
-        _mean(grid, t, one.label, summary[0], facts.shown[t, :, 0][facts.scored[t]], counts[one.label, one.metric])
-        for t, (one, summary) in enumerate(zip(grid.measures, task_summaries(facts), strict=True))
+        _mean(grid, t, one.label, summary[0], shown[t, :, 0][counted[t]], counts[one.label, one.metric])
+        for t, (one, summary) in enumerate(zip(grid.measures, facts.summaries, strict=True))
     ]
     return RunMeans(grid.dataset, grid.revision, grid.synthetic, len(grid.cases), tuple(metrics), tuple(structures))
 
@@ -153,47 +139,3 @@ def _statuses(table: pa.Table) -> dict[tuple[str, str], dict[str, int]]:
     for row in counted.aggregate([([], "count_all")]).to_pylist():
         found.setdefault((row["label_name"], row["metric"]), {})[row["status"]] = row["count_all"]
     return found
-
-
-def facts_of(grid: Grid, missing: float | Literal["drop", "worst"] | None = None) -> Facts:
-    """Return the values of a grid as they are shown, and what is missing; arguments as ``shown_values``."""
-    scored = grid.scored()
-    absent = (grid.rows == 0) & scored[:, :, None]
-    shown, skips = shown_values(grid, missing), leaves_out(grid, missing)
-    return Facts(scored, shown, grid.undefined + absent, absent, skips)
-
-
-def tasks_of_metrics(grid: Grid) -> dict[str, list[int]]:
-    """Return the indices of each metric's tasks."""
-    found: dict[str, list[int]] = {}
-    for t, measure in enumerate(grid.measures):
-        found.setdefault(measure.metric, []).append(t)
-    return found
-
-
-def metric_summaries(grid: Grid, facts: Facts) -> dict[str, list[Summary]]:
-    """Return metric -> summaries ``(K,)`` over cases, each averaged over its labels."""
-    columns = {}
-    for metric, its in tasks_of_metrics(grid).items():
-        averaged = mean_over_cases(facts.shown[its], axis=0)[None]  # (1, n, K)
-        columns[metric] = _summaries(averaged, facts.undefined[its].sum(axis=(0, 1))[None], facts.skips[its[:1]])[0]
-    return columns
-
-
-def task_summaries(facts: Facts) -> list[list[Summary]]:
-    """Return the summaries ``(T, K)`` of every task over cases."""
-    return _summaries(facts.shown, facts.undefined.sum(axis=1), facts.skips)
-
-
-def _summaries(values: Floats, undefined: NDArray[np.int_], skips: NDArray[np.bool_]) -> list[list[Summary]]:
-    """Summarise ``(T, n, K)`` values over cases, given counts of undefined ones ``(T, K)``, skipped or not ``(T,)``."""
-    mean = mean_over_cases(values, axis=1)
-    count = (~np.isnan(values)).sum(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        squares = np.nansum((values - mean[:, None]) ** 2, axis=1)
-        sd = np.where(count > 1, np.sqrt(squares / (count - 1)), np.nan)
-    left_out = np.where(skips[:, None], undefined, 0)
-    return [
-        [Summary(*numbers) for numbers in zip(*columns, strict=True)]
-        for columns in zip(mean.tolist(), sd.tolist(), undefined.tolist(), left_out.tolist(), strict=True)
-    ]

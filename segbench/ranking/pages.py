@@ -66,21 +66,31 @@ class Pages:
         self.rows, self.undefined, self.missed = (np.zeros((competitors, size), dtype=kind) for _ in range(3))
         self.seen: Bits = np.zeros((repetitions, competitors, (size + 7) // 8), dtype=np.uint8)
         self.twice = False
-        self._open: tuple[int, Layout] | None = None
-        self._sum: Floats = np.zeros(0)
-        self._added = 0
+        self._competitor = -1
+        self._open: dict[Layout, tuple[Floats, int]] = {}
 
-    def add_run(self, k: int, r: int, layout: Layout, value: Floats) -> None:
-        """Add the values ``(rows,)`` of one repetition ``r`` of one competitor ``k``; no place may occur twice."""
+    def add_run(self, k: int, r: int, layout: Layout, value: Floats, gaps: NDArray[np.intp], worth: Floats) -> None:
+        """Add the values of one repetition of one competitor; no place may occur twice.
+
+        Args:
+            k, r: the competitor and the repetition.
+            layout: where the values belong.
+            value: ``(rows,)``.
+            gaps, worth: rows without a value, and the numbers that stand in for them.
+        """
         self.twice |= bool((self.seen[r, k] & layout.bits).any())
         self.seen[r, k] |= layout.bits
-        if self._open is None or self._open[0] != k or self._open[1] is not layout:
+        if self._competitor != k:
             self.close()
-            self._open = (k, layout)
-            where = self.total[k]
-            self._sum = where[layout.place] if self.rows[k].any() else np.zeros(layout.place.size)
-        self._sum += value
-        self._added += 1
+            self._competitor = k
+        if layout not in self._open:
+            total = self.total[k][layout.place] if self.rows[k].any() else np.zeros(layout.place.size)
+            self._open[layout] = (total, 0)
+        total, added = self._open[layout]
+        instead = total[gaps] + worth
+        total += value
+        total[gaps] = instead
+        self._open[layout] = (total, added + 1)
 
     def add_rows(self, k: NDArray[np.intp], r: NDArray[np.intp], place: NDArray[np.intp], value: Floats) -> None:
         """Add rows of several competitors or repetitions ``(rows,)``, in any order."""
@@ -97,16 +107,15 @@ class Pages:
 
     def close(self) -> None:
         """Put what was added last into its places."""
-        if self._open is None:
-            return
-        k, layout = self._open
-        if layout.inverse is not None:
-            np.take(self._sum, layout.inverse, out=self.total[k])
-            self.rows[k] += self._added
-        else:
-            self.total[k][layout.place] = self._sum
-            self.rows[k][layout.place] += self._added
-        self._open, self._added = None, 0
+        k = self._competitor
+        for layout, (total, added) in self._open.items():
+            if layout.inverse is not None:
+                np.take(total, layout.inverse, out=self.total[k])
+                self.rows[k] += added
+            else:
+                self.total[k][layout.place] = total
+                self.rows[k][layout.place] += added
+        self._open.clear()
 
     def has(self, r: int, k: int) -> NDArray[np.bool_]:
         """Return ``(size,)`` whether a repetition of a competitor has a value."""

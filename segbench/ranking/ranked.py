@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from segbench.ranking.boards import Place, Request
 from segbench.ranking.bootstrap import Stability, bootstrap_aggregates, bootstrap_scores, draw, stability
 from segbench.ranking.grid import Floats, Grid, Measure
+from segbench.ranking.grouping import MeanRanks
 from segbench.ranking.headline import headline
 from segbench.ranking.schemes import Missing, case_ranks, rank_aggregates, rank_task, worst_for_tests
 
@@ -33,6 +34,18 @@ class Ranked:
     resampled: Floats | None = None
     case_ranks: Floats | None = None
     """``(T, n, K)`` ranks within cases, NaN where a case does not count; None unless the scheme made them."""
+    case_means: Floats | None = None
+    """``(n, K)`` their means over the headline; where the grid was ranked in blocks, in place of ``case_ranks``."""
+
+
+@dataclass
+class _Block:
+    """Some measures ranked: aggregates (t, K) and their directions, weighted sums of resampled ranks, case ranks."""
+
+    aggregates: Floats
+    ways: list[int]
+    resampled: Floats | None
+    case_ranks: Floats | None = None
 
 
 def _fill(grid: Grid, values: Floats, t: int, request: Request) -> Missing:
@@ -54,18 +67,29 @@ def rank_grid(grid: Grid, request: Request, values: Floats | None = None) -> Ran
         request: see ``boards.Request``.
         values: ``(T, n, K)`` in place of the grid's, NaN = worst.
     """
-    if values is None:
-        values = grid.values("worst" if request.missing is None else request.missing)
     wanted = request.headline or (("all",) if request.metrics else None)
     chosen = headline(grid.measures, wanted)
     weights = _weights(grid.measures, chosen)
-    scored = grid.scored()
-    schedule = _rank_then_mean if request.scheme == "rank-then-mean" else _rank_tasks
-    aggregates, ways, resampled, within = schedule(grid, values, scored, weights, request)
-    signed = aggregates * np.array(ways)[:, None]  # large is best in every task
+    drawn = draw(len(grid.cases), request.bootstrap, _generator(grid, request)) if request.bootstrap else None
+    rank_block = _rank_then_mean if request.scheme == "rank-then-mean" else _rank_tasks
+    ranked, means = [], MeanRanks()
+    for block, part in grid.blocks():
+        own = part.values("worst" if request.missing is None else request.missing) if values is None else values[block]
+        ranked.append(rank_block(part, own, weights[block], drawn, request))
+        if len(part.measures) < len(grid.measures) and ranked[-1].case_ranks is not None:
+            means.add(ranked[-1].case_ranks, weights[block])
+            ranked[-1].case_ranks = None
+    aggregates = np.concatenate([one.aggregates for one in ranked])
+    signed = aggregates * np.array([way for one in ranked for way in one.ways])[:, None]  # large is best in every task
     mean_rank = _over_labels(rank_aggregates(signed, 1, "average"), weights)
     ranks = rank_aggregates(signed, 1, request.ties or "min")
-    return Ranked(grid, chosen, weights, aggregates, ranks, mean_rank, resampled, within)
+    resampled = [one.resampled for one in ranked if one.resampled is not None]
+    return Ranked(
+        *(grid, chosen, weights, aggregates, ranks, mean_rank),
+        resampled=sum(resampled[1:], resampled[0]) if resampled else None,
+        case_ranks=ranked[0].case_ranks,
+        case_means=means.result(),
+    )
 
 
 def _generator(grid: Grid, request: Request) -> np.random.Generator:
@@ -74,30 +98,28 @@ def _generator(grid: Grid, request: Request) -> np.random.Generator:
 
 
 def _rank_then_mean(
-    grid: Grid, values: Floats, scored: NDArray[np.bool_], weights: Floats, request: Request
-) -> tuple[Floats, list[int], Floats | None, Floats | None]:
-    """All tasks at once: aggregated ranks (T, K), their direction, resampled mean ranks (B, K), case ranks."""
+    grid: Grid, values: Floats, weights: Floats, drawn: NDArray[np.intp] | None, request: Request
+) -> _Block:
+    """All tasks of a block at once."""
     T, n, K = values.shape
     direction = np.array([measure.direction for measure in grid.measures])[:, None, None]
     rule: Missing = "drop" if request.missing == "drop" else None
     ranks = case_ranks(values * direction, 1, rule, request.ties or "average")
-    ranks[~scored] = np.nan
+    ranks[~grid.scored()] = np.nan
     gaps = np.isnan(ranks)
     with np.errstate(invalid="ignore"):
         aggregates = np.where(gaps, 0.0, ranks).sum(axis=1) / (~gaps).sum(axis=1)
-    if not request.bootstrap:
-        return aggregates, [-1] * T, None, ranks
-    drawn = draw(n, request.bootstrap, _generator(grid, request))
+    if drawn is None:
+        return _Block(aggregates, [-1] * T, None, ranks)
     means = bootstrap_aggregates(np.moveaxis(ranks, 1, 0).reshape(n, T * K), drawn, "mean").reshape(-1, T, K)
-    return aggregates, [-1] * T, _over_labels(rank_aggregates(means, -1, "average"), weights), ranks
+    return _Block(aggregates, [-1] * T, _over_labels(rank_aggregates(means, -1, "average"), weights), ranks)
 
 
 def _rank_tasks(
-    grid: Grid, values: Floats, scored: NDArray[np.bool_], weights: Floats, request: Request
-) -> tuple[Floats, list[int], Floats | None, Floats | None]:
-    """Task by task: aggregates (T, K), their direction, and resampled mean ranks (B, K)."""
-    ties = request.ties or "average"
-    drawn = draw(len(grid.cases), request.bootstrap, _generator(grid, request)) if request.bootstrap else None
+    grid: Grid, values: Floats, weights: Floats, drawn: NDArray[np.intp] | None, request: Request
+) -> _Block:
+    """Task by task."""
+    ties, scored = request.ties or "average", grid.scored()
     aggregates = np.empty((len(grid.measures), len(grid.competitors)))
     ways, resampled = [], []
     for t, measure in enumerate(grid.measures):
@@ -115,7 +137,7 @@ def _rank_tasks(
         arguments = (request.scheme, drawn, rule, ties, request.adjustment)
         scores, way = bootstrap_scores(everything, measure.direction, *arguments, decimals=request.decimals)
         resampled.append(rank_aggregates(scores, way, "average"))
-    return aggregates, ways, _over_labels(np.stack(resampled, axis=1), weights) if resampled else None, None
+    return _Block(aggregates, ways, _over_labels(np.stack(resampled, axis=1), weights) if resampled else None)
 
 
 def _weights(measures: tuple[Measure, ...], chosen: tuple[str, ...]) -> Floats:

@@ -118,15 +118,7 @@ def shown_values(grid: Grid, missing: float | Literal["drop", "worst"] | None = 
     """
     if isinstance(missing, int | float):
         return grid.values(missing)
-    shown = grid.observed()
-    if missing == "drop" or not (grid.undefined.any() or (grid.rows == 0).any()):
-        return shown
-    values, scored = grid.values(), grid.scored()
-    for t in range(len(grid.measures)):
-        if grid.zero_is_worst(t):
-            shown[t] = values[t]
-            shown[t][np.isnan(values[t]) & scored[t][:, None]] = 0.0
-    return shown
+    return grid.observed() if missing == "drop" else grid.shown_worst()
 
 
 def leaves_out(grid: Grid, missing: float | Literal["drop", "worst"] | None = None) -> NDArray[np.bool_]:

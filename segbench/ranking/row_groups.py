@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Hashable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from segbench.errors import DataInvalid
 from segbench.results import SCHEMA, absent, conform, open_scores
 
 Codes = int | NDArray[np.int32]
+Stamp = tuple[int, int]
+"""Modification time in nanoseconds and size in bytes of a file."""
 _LONGEST_EXACT = 60
 """Writers may truncate the statistics of longer texts; such columns are read."""
 _LONGEST_KEY = 1 << 18
@@ -37,6 +39,7 @@ class Piece:
         table: the other columns, with ``value`` if it is to be kept.
         keys: column of the table -> what its bytes are recognised by.
         bounds: of the values.
+        stamp: of the file.
     """
 
     groups: int
@@ -46,6 +49,7 @@ class Piece:
     table: pa.Table
     keys: dict[str, Hashable]
     bounds: tuple[float, float] | None
+    stamp: Stamp
 
 
 def read_group(
@@ -53,24 +57,40 @@ def read_group(
 ) -> Piece | None:
     """Return one row group, without ``value`` and ``status`` if they are not to be kept; None of an empty file."""
     with _readable(file):
+        stamp = _stamp(file)
         reader = open_scores(file, [*columns, "value"])
         if not reader.num_row_groups:
             return None
         group = reader.metadata.row_group(index)
-        constants = _constants(group, columns) | absent(reader.schema_arrow.names, columns)
+        stored = {column.path_in_schema: column for column in map(group.column, range(group.num_columns))}
+        constants = _constants(stored, group.num_rows, columns) | absent(stored, columns)
         later = () if kept else _NUMBERS
         wanted = [name for name in (*columns, "value") if name not in constants and name not in later]
-        keys = _keys(file, group, set(wanted) - set(_NUMBERS), reader.schema_arrow)
+        keys = _keys(file, stored, group.num_rows, set(wanted) - set(_NUMBERS), reader.schema_arrow)
         known = {name: met[name].get(key) for name, key in keys.items()}
         ready = {name: codes for name, codes in known.items() if codes is not None}
         table = _table_of(reader, index, [name for name in wanted if name not in ready])
-        return Piece(reader.num_row_groups, group.num_rows, constants, ready, table, keys, _bounds(group))
+        return Piece(
+            reader.num_row_groups, group.num_rows, constants, ready, table, keys, _bounds(stored["value"]), stamp
+        )
 
 
-def read_columns(file: Path, index: int, names: list[str]) -> pa.Table:
-    """Return some columns of a row group, as ``results.SCHEMA`` has them."""
+def read_columns(file: Path, index: int, stamp: Stamp, names: list[str]) -> pa.Table:
+    """Return some columns of a row group, as ``results.SCHEMA`` has them.
+
+    Raises:
+        DataInvalid: the file cannot be read, or is not the one that had this stamp.
+    """
     with _readable(file):
-        return _table_of(open_scores(file, names), index, names)
+        table = _table_of(open_scores(file, names), index, names)
+        if _stamp(file) != stamp:
+            raise DataInvalid(f"{file} was replaced while it was being read. Run the command again.")
+        return table
+
+
+def _stamp(file: Path) -> Stamp:
+    found = file.stat()
+    return found.st_mtime_ns, found.st_size
 
 
 def _table_of(reader: pq.ParquetFile, index: int, names: list[str]) -> pa.Table:
@@ -90,41 +110,41 @@ def _readable(file: Path) -> Iterator[None]:
         ) from error
 
 
-def _keys(file: Path, group: Any, names: Collection[str], schema: pa.Schema) -> dict[str, Hashable]:
+def _keys(
+    file: Path, stored: Mapping[str, Any], rows: int, names: Collection[str], schema: pa.Schema
+) -> dict[str, Hashable]:
     """Return what the stored columns are recognised by: their bytes and all that says how to decode them."""
     keys: dict[str, Hashable] = {}
     with file.open("rb") as stream:
-        for index in range(group.num_columns):
-            column = group.column(index)
-            name, size = column.path_in_schema, column.total_compressed_size
-            if name in names and size <= _LONGEST_KEY and not column.file_path:
-                starts = (column.dictionary_page_offset, column.data_page_offset)
-                stream.seek(min(start for start in starts if start is not None))
-                how = (column.physical_type, column.compression, column.encodings, str(schema.field(name)))
-                keys[name] = (group.num_rows, how, stream.read(size))
+        for name in names:
+            column = stored.get(name)
+            if column is None or column.total_compressed_size > _LONGEST_KEY or column.file_path:
+                continue
+            starts = (column.dictionary_page_offset, column.data_page_offset)
+            stream.seek(min(start for start in starts if start is not None))
+            how = (column.physical_type, column.compression, column.encodings, str(schema.field(name)))
+            keys[name] = (rows, how, stream.read(column.total_compressed_size))
     return keys
 
 
-def _bounds(group: Any) -> tuple[float, float] | None:
-    """Return the smallest and the largest value of a row group, if its statistics say so."""
-    for index in range(group.num_columns):
-        column = group.column(index)
-        if column.path_in_schema == "value" and column.statistics is not None and column.statistics.has_min_max:
-            low, high = column.statistics.min, column.statistics.max
-            if isinstance(low, float) and isinstance(high, float) and low <= high:
-                return low, high
+def _bounds(column: Any) -> tuple[float, float] | None:
+    """Return the smallest and the largest value of a stored column, if its statistics say so."""
+    statistics = column.statistics
+    if statistics is not None and statistics.has_min_max:
+        low, high = statistics.min, statistics.max
+        if isinstance(low, float) and isinstance(high, float) and low <= high:
+            return low, high
     return None
 
 
-def _constants(group: Any, columns: Sequence[str]) -> dict[str, Any]:
+def _constants(stored: Mapping[str, Any], rows: int, columns: Sequence[str]) -> dict[str, Any]:
     """Return the columns of a row group that Parquet's statistics prove to be constant, with their value."""
     constants: dict[str, Any] = {}
-    for index in range(group.num_columns):
-        column = group.column(index)
-        name, statistics = column.path_in_schema, column.statistics
-        if name not in columns or statistics is None or not group.num_rows:
+    for name in columns:
+        statistics = stored[name].statistics if name in stored else None
+        if statistics is None or not rows:
             continue
-        if statistics.has_null_count and statistics.null_count == group.num_rows:
+        if statistics.has_null_count and statistics.null_count == rows:
             constants[name] = None
         elif statistics.has_min_max and statistics.has_null_count and not statistics.null_count:
             low: Any = statistics.min

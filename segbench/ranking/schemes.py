@@ -82,26 +82,35 @@ def rank_na(
     return np.moveaxis(ranks.reshape(shape), 0, -1)
 
 
-_BLOCK = 2**14
+_BLOCK = 2**12
 """Cases ranked at once: small enough to stay in the cache."""
+_MOST_IN_BYTES = 250
+"""Competitors whose numbers fit into bytes, which are counted four times as fast as larger integers."""
 
 
 def _counts(s: Floats) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
     """Return how many values are smaller than, and how many equal to, each value ``(K, ...)``; NaN is neither."""
     K = len(s)
     flat = s.reshape(K, -1)
-    less, equal = np.zeros(flat.shape, dtype=np.int16), np.zeros(flat.shape, dtype=np.int16)
+    less, equal = np.empty(flat.shape, dtype=np.int16), np.empty(flat.shape, dtype=np.int16)
+    kind: Any = np.uint8 if K <= _MOST_IN_BYTES else np.int16
     for start in range(0, flat.shape[1], _BLOCK):
         block = np.ascontiguousarray(flat[:, start : start + _BLOCK])
-        below, same = less[:, start : start + _BLOCK], equal[:, start : start + _BLOCK]
-        same += block == block
+        there = block == block
+        same, below = there.astype(kind), np.zeros(block.shape, dtype=kind)
+        complete = bool(there.all())
         for i in range(K - 1):
             later = block[i + 1 :]
-            smaller, tied = block[i] < later, block[i] == later
+            smaller, tied = (block[i] < later).view(np.uint8), (block[i] == later).view(np.uint8)
             below[i + 1 :] += smaller
             same[i + 1 :] += tied
-            same[i] += tied.sum(axis=0, dtype=np.int16)
-            below[i] += (later < block[i]).sum(axis=0, dtype=np.int16)
+            ties = np.add.reduce(tied, axis=0, dtype=kind)
+            same[i] += ties
+            if complete:  # what is neither larger nor equal is smaller
+                below[i] += K - 1 - i - ties - np.add.reduce(smaller, axis=0, dtype=kind)
+            else:
+                below[i] += np.add.reduce((block[i] > later).view(np.uint8), axis=0, dtype=kind)
+        less[:, start : start + _BLOCK], equal[:, start : start + _BLOCK] = below, same
     return less.reshape(s.shape), equal.reshape(s.shape)
 
 

@@ -257,7 +257,7 @@ def test_unlabelled_cases_of_another_dataset() -> None:
     (same,) = json.loads(segbench("--config", "run.toml", "--dry-run", "--json").stdout)["runs"]
     assert same == cell
     (own,) = dry("-m", "nonadj", "--set", "method.unlabelled=3", "--set", "recipe.labelled=2")
-    assert own["run_id"] != cell["run_id"] and "unlabelled" not in own["config"]
+    assert own["run_id"] != cell["run_id"] and own["config"]["unlabelled"] is None
     text = segbench("--config", "run.toml", "--dry-run").stderr
     assert "3 unlabelled" in text and "seen without labels  brain@" in text
 

@@ -320,7 +320,7 @@ def test_other_parameters_of_a_metric_are_named_and_never_compared(scene, catalo
             catalogue=catalogue,
         )
         versions = set(read_scores(result.folder).column("metric_version").to_pylist())
-        assert versions == {"1 tolerance=50.0" if name == "lax" else "1"}
+        assert versions == {"2 tolerance=50.0" if name == "lax" else "2"}
         pack(result.folder, tmp_path / f"{name}.zip", scene["predictions"])
         report = verify(tmp_path / f"{name}.zip", scene["predictions"], scene["references"], catalogue)
         assert report.differences == ()

@@ -23,7 +23,7 @@ def test_parameters_of_metrics_are_part_of_a_trained_runs_scores(tmp_path: Path)
     folder = run(config, catalogue=CATALOGUE, results_root=tmp_path / "results").folder
     table = read_scores(folder)
     found = set(zip(table.column("metric").to_pylist(), table.column("metric_version").to_pylist(), strict=True))
-    assert found == {("dice", "1"), ("nsd", "1 tolerance=3.0")}
+    assert found == {("dice", "1"), ("nsd", "2 tolerance=3.0")}
     data, references = toy.Toy(), tmp_path / "references"
     references.mkdir()
     data.prepare(tmp_path)
