@@ -156,7 +156,7 @@ def _scored_outside(
         like=open_run(Path(like), catalogue) if like else None,
         metrics=list(metrics) or None,
         jobs=jobs,
-        results=run.folder.parents[1],
+        results=run.folder.parents[2],
         catalogue=catalogue,
         progress=progress,
     )

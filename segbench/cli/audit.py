@@ -17,7 +17,7 @@ from segbench.params import parse_assignments
 
 if TYPE_CHECKING:
     from segbench.contracts import Prior
-    from segbench.evaluation.auditing import CaseAudit, Material, Subject
+    from segbench.evaluation.auditing import CaseAudit, Material
     from segbench.evaluation.layouts import Layout
     from segbench.host import Catalogue
     from segbench.types import LabelMap
@@ -36,7 +36,9 @@ def audit_command(
     geometry: Annotated[str, typer.Option("--geometry", help="strict, tolerant, voxels or resample.")] = "strict",
     kind: Annotated[str | None, typer.Option("--kind", help="Kind of prior, if several know the file.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="prior.KEY=VALUE; repeatable.")] = None,
-    layout: Annotated[str, typer.Option("--layout", help="auto, plain, nnunet, msd or bids.")] = "auto",
+    layout: Annotated[
+        str, typer.Option("--layout", help="auto, plain, nnunet, msd, bids, cases or structures.")
+    ] = "auto",
     worst: Annotated[int, typer.Option("--worst", min=0, help="Number of violations shown.")] = 10,
     csv: Annotated[Path | None, typer.Option("--csv", help="Also write every measure of every case as CSV.")] = None,
     results: console.ResultsOnly = Path("results"),
@@ -131,14 +133,20 @@ def _material(
         return _of_run(predictions, results, catalogue)
     from segbench.evaluation.audit_labels import audited_task
     from segbench.evaluation.auditing import Material, values_held
+    from segbench.evaluation.subjects import require_one_kind, subjects_of, with_own_names
 
     found, notes = _files(path, references, layout)
     if labels is None:
         _require_sound(found)
+        require_one_kind(found)
+        found = with_own_names(found)
     ignore = found.declaration.ignore if ignore is None else ignore
-    subjects = tuple(_subjects(found, references is not None))
+    declared = {name: values[0] for name, values in found.declaration.structures.items()}
+    subjects = subjects_of(found, references is not None, declared)
     held = partial(values_held, subjects, ignore)
     task, known, words = audited_task(path.name, labels, found.declaration, prior, file, held)
+    values = {one.name: one.values[0] for one in task.structures}
+    subjects = subjects_of(found, references is not None, values)
     layout_words = found.words if references is not None else f"{len(found.pairs)} label maps, without references"
     notes = [f"Layout: {layout_words}.", f"Labels: {words}.", *notes]
     return Material(subjects, task, known, ignore, notes=tuple(notes))
@@ -154,6 +162,7 @@ def _require_sound(found: Layout) -> None:
 def _of_run(text: str, results: Path, catalogue: Catalogue) -> Material:
     from segbench.evaluation.auditing import Material, Subject
     from segbench.runs import find_runs, open_run
+    from segbench.types import UNKNOWN
 
     try:
         folders = find_runs(text, results)
@@ -173,7 +182,8 @@ def _of_run(text: str, results: Path, catalogue: Catalogue) -> Material:
         Subject(case, partial(run.prediction, case), partial(truth, run, case) if truth else None)
         for case in run.case_ids
     )
-    return Material(subjects, run.task, frozenset(range(1, len(run.task.labels))), notes=tuple(notes))
+    known = frozenset(range(1, len(run.task.labels)))
+    return Material(subjects, run.task, known, UNKNOWN, notes=tuple(notes))
 
 
 def _truth(run: Any, case: str) -> LabelMap:
@@ -197,23 +207,3 @@ def _files(path: Path, references: Path | None, layout: str) -> tuple[Layout, li
         ) from error
     told = ("missing", "failed") if references else ("missing", "failed", "extra")  # failed cases are said beside them
     return found, [f"  {one.kind:8}{one.case or 'all'}: {one.what}" for one in found.problems if one.kind not in told]
-
-
-def _subjects(found: Layout, with_truth: bool) -> list[Subject]:
-    from segbench.evaluation.auditing import Subject
-    from segbench.files.images import read_label_map
-
-    subjects = []
-    for pair in found.pairs:
-        truth = partial(read_label_map, pair.truth) if with_truth else None
-        if pair.fault or pair.predicted is None:
-            subjects.append(
-                Subject(pair.case, partial(_refuse, pair.fault or f"no prediction for {pair.truth.name}"), truth)
-            )
-        else:
-            subjects.append(Subject(pair.case, partial(read_label_map, pair.predicted), truth))
-    return subjects
-
-
-def _refuse(reason: str) -> LabelMap:
-    raise DataMissing(reason)

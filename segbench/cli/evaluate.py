@@ -33,7 +33,14 @@ def evaluate(
         str | None,
         typer.Option("--like", help="Run (folder or name) beside which they shall stand: its cases, labels, metrics."),
     ] = None,
-    labels: Annotated[str | None, typer.Option("--labels", help="1,2 or LV,RV or LV=1,RV=2.")] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            "--labels",
+            help="1,2 or LV,RV or LV=1,RV=2 or LV=#ff0000 (masks in colour), or a file that says so: dataset.json, "
+            "TOML, a table of index and name, of FreeSurfer or ITK-SNAP.",
+        ),
+    ] = None,
     regions: Annotated[list[str] | None, typer.Option("--regions", help="wt=1,2,3; may be repeated.")] = None,
     ignore_label: Annotated[int | None, typer.Option("--ignore-label", help="Reference voxels left out.")] = None,
     metrics: Annotated[str | None, typer.Option("--metrics", help="dice,hd95; see `segbench list metrics`.")] = None,
@@ -47,6 +54,9 @@ def evaluate(
     layout: Annotated[
         str, typer.Option("--layout", help="auto, plain, nnunet, msd, bids, raters, cases or structures.")
     ] = "auto",
+    one_hot: Annotated[
+        bool, typer.Option("--one-hot", help="Files of four axes hold one binary volume per label.")
+    ] = False,
     raters: Annotated[bool, typer.Option("--raters", help="References hold one folder per rater.")] = False,
     decision: Annotated[
         str | None, typer.Option("--decision", help="NAME or NAME+NAME, on nnU-Net's probabilities or on label maps.")
@@ -74,14 +84,14 @@ def evaluate(
     """
     from segbench.allocator import keep_pages
     from segbench.evaluation.folders import evaluate as run_evaluation
-    from segbench.evaluation.labelling import parse_labels, parse_regions
+    from segbench.evaluation.labelling import labels_given, parse_regions
     from segbench.evaluation.likeness import choices_like
     from segbench.evaluation.selection import parse_cases
 
     offered = catalogue(plugin)
     model = _run(like, results, offered) if like is not None else None
     chosen = _choices(metrics, settings or [], offered)
-    named = parse_labels(labels) if labels is not None else None
+    named, ignored = labels_given(labels) if labels is not None else (None, None)
     if prior:
         from segbench.priors import labels_of_prior, with_priors
 
@@ -100,11 +110,12 @@ def evaluate(
             like=model,
             labels=named,
             regions=parse_regions(regions) if regions else None,
-            ignore_label=ignore_label,
+            ignore_label=ignored if ignore_label is None else ignore_label,
             metrics=chosen,
             on_missing=on_missing,  # type: ignore[arg-type]  # checked there
             geometry=geometry,  # type: ignore[arg-type]
             layout="raters" if raters else layout,  # type: ignore[arg-type]
+            one_hot=one_hot,
             decision=_decision(decision, settings or []),
             cases=parse_cases(cases) if cases is not None else None,
             split=split,

@@ -43,7 +43,7 @@ def audited_task(
     known = prior.labels(path)[1:]
     single: Structures = {key: values for key, values in declared.structures.items() if len(values) == 1}
     if single and set(known) <= set(single):
-        return _named(name, single, f"as {declared.source or 'the files'} names them")
+        return _named(name, single, f"as {declared.source} names them" if declared.source else "as the files name them")
     if single:
         lacking = [label for label in known if label not in single]
         raise DataInvalid(

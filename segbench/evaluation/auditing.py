@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segbench.contracts import Prior
-from segbench.errors import SegbenchError
+from segbench.errors import DataInvalid, SegbenchError
 from segbench.host import Origin, blame
 from segbench.names import first_few
-from segbench.scoring.cases import values_in
-from segbench.scoring.geometry import Mode, align
+from segbench.scoring.geometry import Mode, align, on_common_box
+from segbench.scoring.naming import by_names
+from segbench.scoring.references import counted, values_in
 from segbench.types import UNKNOWN, Audit, LabelMap, Status, Task
 
 
@@ -42,7 +43,7 @@ class Material:
         subjects: the cases.
         task: gives the label names; the position is the value.
         known: label values that have a name; others count as background.
-        ignore: label of voxels that do not count, or None.
+        ignore: label of voxels that do not count, or None; ``UNKNOWN`` where the references are a dataset's truths.
         geometry: how predictions come onto the grid of their references, see ``segbench.scoring.geometry``.
         notes: what a reader must know of it all.
     """
@@ -100,7 +101,12 @@ def audit_cases(material: Material, prior: Prior, origin: Origin) -> Iterator[Ca
 
 def _audited(subject: Subject, material: Material, prior: Prior, origin: Origin, problems: list[str]) -> CaseAudit:
     predicted, truth = subject.predicted(), subject.truth() if subject.truth is not None else None
+    predicted, truth = _by_names(predicted, truth, material.task, problems)
     if truth is not None:
+        reference = counted(truth, material.ignore)
+        problems += [reference.said] if reference.said else []
+        predicted, truth, placed = on_common_box(predicted, reference.labels)
+        problems += [f"prediction: {placed}"] if placed else []
         aligned = align(predicted, truth, material.geometry)
         predicted = aligned.predicted
         problems += [aligned.note] if aligned.note else []
@@ -123,11 +129,24 @@ def _audited(subject: Subject, material: Material, prior: Prior, origin: Origin,
 
 def _uncounted(predicted: LabelMap, truth: LabelMap | None, ignore: int | None) -> NDArray[np.bool_] | None:
     """Return where the reference is unknown or ignored, without a reference where the map itself is ignored."""
-    array = predicted.array if truth is None else truth.array
-    found: NDArray[np.bool_] = np.zeros(array.shape, dtype=bool) if truth is None else array == UNKNOWN
-    if ignore is not None:
-        found |= array == ignore
+    if truth is None and ignore is None:
+        return None
+    found: NDArray[np.bool_] = predicted.array == ignore if truth is None else truth.array == UNKNOWN
     return found if found.any() else None
+
+
+def _by_names(
+    predicted: LabelMap, truth: LabelMap | None, task: Task, problems: list[str]
+) -> tuple[LabelMap, LabelMap | None]:
+    """Return both maps in the values of the task, where files name their segments."""
+    one, other, common, notes = by_names(predicted, predicted if truth is None else truth, task)
+    if common is not task:
+        raise DataInvalid(
+            "expected one label per voxel, found named segments that overlap or stand for several values, which an "
+            "audit cannot tell apart. Save a label map without overlaps."
+        )
+    problems += notes if truth is not None else notes[:1]
+    return one, None if truth is None else other
 
 
 def _cleaned(

@@ -18,12 +18,14 @@ import numpy as np
 
 from segbench.contracts import Metric
 from segbench.errors import SegbenchError, UsageError
-from segbench.evaluation.labelling import chosen_structures, structures_found, task_of
+from segbench.evaluation.labelling import Structures, chosen_structures, structures_found, task_of
 from segbench.evaluation.layouts import Layout, find_pairs
 from segbench.evaluation.samples import MaskPair, mask_pairs
 from segbench.files.images import read_label_map
 from segbench.host import Catalogue, blame
-from segbench.scoring.geometry import align
+from segbench.scoring.geometry import align, on_common_box
+from segbench.scoring.layers import Layer, Overlaps, read_layers
+from segbench.scoring.naming import by_names
 from segbench.scoring.pairs import Pair
 from segbench.types import Choice, LabelMap, Peer, Structure, Task
 
@@ -173,6 +175,11 @@ def folder_pairs(predictions: Path, references: Path, number: int, seed: int = 0
         UsageError: likewise, if files fit but no structure is on both sides.
     """
     found = find_pairs(predictions, references)
+    if any(pair.predicted and bool(pair.truth_layers) != bool(pair.predicted_layers) for pair in found.pairs):
+        raise UsageError(
+            f"{predictions} and {references}: expected label maps on both sides, or one file per structure on both, "
+            f"found one of each. Make them alike."
+        )
     order = np.random.default_rng(seed).permutation(len(found.pairs))
     result: list[MaskPair] = []
     for index in order:
@@ -189,17 +196,35 @@ def _structures_of(pair: Pair, found: Layout) -> Iterator[MaskPair]:
     if pair.fault or pair.predicted is None:
         return
     try:
-        truth = read_label_map(pair.truth)
-        predicted = align(read_label_map(pair.predicted, truth), truth).predicted
-        values = (int(value) for value in np.unique(truth.array))
         declared = chosen_structures(None, None, found.declaration)
-        structures = task_of("doctor", "1", declared or structures_found(values)).structures
+        overlaps = Overlaps(max((value for values in declared.values() for value in values), default=0) + 1)
+        truth = _map_of(pair.truth, pair.truth_layers, declared, overlaps, "reference")
+        predicted = _map_of(pair.predicted, pair.predicted_layers, declared, overlaps, "prediction", truth)
+        values = (int(value) for value in np.unique(truth.array))
+        task = overlaps.task(task_of("doctor", "1", declared or dict(truth.names) or structures_found(values)))
+        predicted, truth, task, _ = by_names(predicted, truth, task)
+        predicted, truth, _ = on_common_box(predicted, truth)
+        predicted = align(predicted, truth).predicted
     except (SegbenchError, OSError):
         return
-    for structure in structures:
+    for structure in task.structures:
         one, other = _cropped(predicted, truth, structure)
         if one.any() and other.any():
             yield MaskPair(f"{pair.case} {structure.name}", one, other, truth.spacing)
+
+
+def _map_of(
+    path: Path,
+    layers: Sequence[Layer],
+    declared: Structures,
+    overlaps: Overlaps,
+    role: str,
+    like: LabelMap | None = None,
+) -> LabelMap:
+    """Return the label map of a file, or of one file per structure."""
+    if not layers:
+        return read_label_map(path, like)
+    return read_layers(layers, {name: values[0] for name, values in declared.items()}, overlaps, role)
 
 
 def _cropped(predicted: LabelMap, truth: LabelMap, structure: Structure) -> tuple[np.ndarray, np.ndarray]:

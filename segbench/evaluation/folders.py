@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,23 +20,26 @@ from segbench.evaluation.deciding import classes_of, with_probabilities
 from segbench.evaluation.finished import EvaluationResult as EvaluationResult
 from segbench.evaluation.finished import finished, of_metrics, write
 from segbench.evaluation.identity import described, hashes_of, identity
-from segbench.evaluation.labelling import codes_of, structures_found, task_of
+from segbench.evaluation.labelling import Labels, codes_of, structures_found, task_of
 from segbench.evaluation.layouts import Kind, Layout, find_pairs
 from segbench.evaluation.likeness import Template, departures, grouped, restricted, template_of
+from segbench.evaluation.own_names import OwnNames, names_beside
 from segbench.evaluation.owntruths import dataset_of, of_dataset
 from segbench.evaluation.scope import dataset_name, metrics_of, scope_of, values_of_layers
 from segbench.evaluation.selection import Selection, selected, selection_of
+from segbench.files.colours import Colour, written
 from segbench.files.images import read_label_map
 from segbench.host import Catalogue, load_catalogue
-from segbench.params import to_json
+from segbench.params import fingerprint, to_json
 from segbench.results import run_folder
-from segbench.scoring.cases import Setting, forget, unsettle, values_in_file, values_in_kept_file
+from segbench.scoring.cases import Setting, unsettle
 from segbench.scoring.decisions import chain_of
 from segbench.scoring.geometry import Mode
 from segbench.scoring.metrics import prepare_metrics
 from segbench.scoring.pairs import Pair
 from segbench.scoring.pipeline import Progress
 from segbench.scoring.probabilities import Deciding
+from segbench.scoring.references import forget, values_in_file
 from segbench.scoring.rows import Design
 from segbench.scoring.stored import Known, add_scores, decided, lacking, stamps_of
 from segbench.scoring.workers import WorkerDied, each
@@ -55,7 +59,7 @@ def evaluate(
     name: str,
     dataset: str | None = None,
     like: FinishedRun | None = None,
-    labels: Sequence[int | str] | Mapping[str, int] | None = None,
+    labels: Labels | None = None,
     regions: Mapping[str, Sequence[int]] | None = None,
     ignore_label: int | None = None,
     metrics: Sequence[str | Choice | Metric] | None = None,
@@ -63,6 +67,7 @@ def evaluate(
     geometry: Mode = "strict",
     layout: Kind = "auto",
     decision: Sequence[Choice | Mapping[str, Any]] | None = None,
+    one_hot: bool = False,
     cases: Sequence[str] | None = None,
     split: str | Path | Mapping[str, Any] | Sequence[Any] | None = None,
     network: str = "",
@@ -85,14 +90,16 @@ def evaluate(
         like: a finished run beside which the predictions shall stand: its dataset's name, cases with their patients,
             structures, metrics with their parameters, ignore label and training truths count where nothing else is
             asked for; where its truths or metrics turn out to be others, that is a problem.
-        labels: values, declared names, or name -> value; by default what ``dataset.json`` or a BIDS table declares,
-            else every value found in the references.
+        labels: values, declared names, or name -> value, values or colour (``#ff0000``; ``ignore`` and ``background``
+            may be among them); by default what ``dataset.json`` or a BIDS table declares, else every value found in
+            the references, with the names that they or a table of FreeSurfer or ITK-SNAP beside them give.
         regions: name -> values scored as one structure.
         ignore_label: value in the references of voxels that do not count; by default what ``dataset.json`` declares.
         metrics: names, choices with parameters, or metrics; by default all that are on by default.
         on_missing: "worst" writes rows of status "missing", "skip" leaves the case out, "fail" scores nothing.
         geometry: "strict", "tolerant", "voxels" or "resample"; see ``segbench.scoring.geometry``.
         layout: "auto", or one of ``segbench.evaluation.layouts.Kind``.
+        one_hot: whether files may hold one binary volume per label (four axes).
         decision: a chain of decisions that makes the label maps from nnU-Net's probabilities (``.npz`` beside or
             instead of the predictions), or refines the label maps; () = the default one; None = they are as they are.
         cases: those that are scored; by default those of ``like``, else all that have a reference.
@@ -120,7 +127,12 @@ def evaluate(
             "labels": labels,
         },
         **{"regions": regions, "ignore_label": ignore_label, "on_missing": on_missing, "geometry": geometry},
-        **{"layout": layout, "cases": cases, "split": _absolute(split) if isinstance(split, str | Path) else split},
+        **{
+            "layout": layout,
+            "one_hot": one_hot,
+            "cases": cases,
+            "split": _absolute(split) if isinstance(split, str | Path) else split,
+        },
         **{"network": network, "arm": arm, "seed": seed, "fold": fold, "supervision": supervision},
         **({"like": _absolute(like.folder)} if like else {}),
         **({} if decision is None else {"decision": [to_json(_choice(one)) for one in decision]}),
@@ -140,7 +152,10 @@ def evaluate(
     found = replace(found, problems=(*notes, *found.problems))
     chain = None if decision is None else chain_of([_choice(one) for one in decision], catalogue)
     found = with_probabilities(found, chain) if chain else found
-    scope = scope_of(labels, regions, ignore_label, found, template)
+    one_hot = one_hot or bool(template and template.one_hot)
+    named_by = None if where is None else _names(found, where, labels, regions, template)
+    scope = scope_of(labels, regions, ignore_label, found, template, named_by)
+    found = replace(found, words=f"{found.words}; named by {named_by.words}") if named_by else found
     layers = values_of_layers(scope, found, labels, template)
     hashes = hashes_of(found.pairs, jobs)
     if template and references is None:
@@ -150,6 +165,9 @@ def evaluate(
     wanted: dict[str, Any] = {"name": name, "on_missing": on_missing, "geometry": geometry}
     wanted |= {"structures": list(scope.structures.items()), **said, **(template.identity if template else {})}
     wanted |= {"decision": [chain.text, chain.key]} if chain else {}
+    wanted |= {"colours": {written(colour): value for colour, value in scope.colours.items()}} if scope.colours else {}
+    wanted |= {"one_hot": True} if one_hot else {}
+    wanted |= {"named_by": fingerprint(named_by.names)[:12]} if named_by else {}
     revision, run_id, request = identity(dataset, wanted, scope.ignore, found, hashes)
     folder = run_folder(Path(results).expanduser(), dataset, name, run_id)
     known = finished(folder, dataset, found)
@@ -159,14 +177,18 @@ def evaluate(
     if known and not todo:
         table = of_metrics(known.result.table, chosen)
         return replace(known.result, table=table, seconds=time.monotonic() - begun)
-    structures = scope.structures or structures_found(_survey(found.pairs, jobs) - {scope.ignore})
+    structures = scope.structures
+    if not structures:
+        structures = structures_found(_survey(found.pairs, jobs, scope.colours, one_hot) - {scope.ignore})
+        structures = named_by.structures(structures) if named_by else structures
     task = scope.task or task_of(dataset, revision, structures)
     task = replace(task, name=dataset, revision=revision)
     stamps = stamps_of(todo, catalogue, lesson)
     prepare_metrics(todo, task, template.lessons if template else lambda: iter(()), {})
     values = scope.known.union(*structures.values())
     setting = Setting(task, tuple(todo), geometry, scope.ignore, values, scope.strict, asked=scope.by_hand)
-    setting = replace(setting, layers=layers, codes=() if scope.task else codes_of(structures))
+    setting = replace(setting, colours=scope.colours, one_hot=one_hot, layers=layers)
+    setting = replace(setting, codes=() if scope.task else codes_of(structures))
     design = Design(run_id, dataset, revision, name, source="external", synthetic=task.synthetic, **said)
     if template and references is None:
         setting = replace(setting, dataset=dataset_of(template))
@@ -225,6 +247,19 @@ def _pairs(
     return grouped(selected(found, selection), template) if template else selected(found, selection)
 
 
+def _names(
+    found: Layout,
+    references: Path,
+    labels: Labels | None,
+    regions: Mapping[str, Sequence[int]] | None,
+    template: Template | None,
+) -> OwnNames | None:
+    """Return names of structures that nobody declared, if they are needed."""
+    if template or found.declaration.structures or isinstance(labels, Mapping) or (labels is None and regions):
+        return None
+    return names_beside(found.pairs, references.expanduser())
+
+
 def _without_missing(found: Layout, on_missing: str) -> Layout:
     """Leave missing cases out, or refuse them, if asked to."""
     missing = [pair for pair in found.pairs if pair.predicted is None and not pair.fault]
@@ -244,16 +279,16 @@ def _without_missing(found: Layout, on_missing: str) -> Layout:
     return replace(found, pairs=kept, problems=problems)
 
 
-def _survey(pairs: Sequence[Pair], jobs: int) -> set[int]:
+def _survey(pairs: Sequence[Pair], jobs: int, colours: Mapping[Colour, int], one_hot: bool) -> set[int]:
     """Return every value that occurs in the references."""
     files = list(dict.fromkeys(pair.truth for pair in pairs if not pair.fault))
     found: set[int] = set()
     forget()
-    look = values_in_kept_file if jobs == 1 else values_in_file  # other processes score and could not see them
+    look = partial(values_in_file, colours=colours, one_hot=one_hot, keep=jobs == 1)  # other processes could not see it
     if len(files) < MANY and sum(path.stat().st_size for path in files if path.is_file()) < SMALL:
         jobs = 1
     for _, values in each(look, files, jobs, unsettle, ()):
         found |= set() if isinstance(values, WorkerDied) else values
     if files and not found:
-        read_label_map(files[0])  # raises, and so says why, if it cannot be read
+        read_label_map(files[0], None, colours, one_hot=one_hot)  # raises, and so says why, if it cannot be read
     return found

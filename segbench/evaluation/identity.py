@@ -57,7 +57,8 @@ def identity(
     """
     truths = [(pair.case, pair.rater, truth) for pair, (truth, _) in zip(found.pairs, hashes, strict=True)]
     named = sorted(wanted["structures"])  # which value is what; none if the files alone decide
-    revision = "ref-" + fingerprint([truths, ignore, *([named] if named else [])])[:8]
+    said = [wanted[key] for key in ("colours", "named_by") if key in wanted]
+    revision = "ref-" + fingerprint([truths, ignore, *([named] if named else []), *said])[:8]
     request = {
         **wanted,
         "dataset": dataset,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from segbench.errors import DataInvalid, DataMissing, UnknownName, UsageError, did_you_mean
-from segbench.evaluation.declarations import Declaration, read_label_file
+from segbench.evaluation.declarations import Declaration, labels_of_colours, read_label_file
+from segbench.files.colours import is_colour, written
 from segbench.types import Task
 
 LARGEST = 2**53
@@ -16,30 +18,37 @@ POSITIONS = 65_535
 """Largest value that is a position among a task's labels; larger ones (of atlases, say) are numbered instead."""
 MOST = 5_000
 """Most label values that are taken for labels unless they are named."""
-LABEL_FILES = (".json", ".csv", ".tsv", ".txt")
+LABEL_FILES = (".json", ".toml", ".csv", ".tsv", ".txt", ".label", ".ctbl")
 """Endings by which ``--labels`` is taken for a file even if there is none."""
 Structures = dict[str, tuple[int, ...]]
+Labels = Sequence[int | str] | Mapping[str, int | str | Sequence[int]]
+"""Values, declared names, or name -> value, values of a region, or colour (``#ff0000``)."""
 
 
-def parse_labels(text: str) -> list[int | str] | dict[str, int]:
-    """Return what ``--labels`` says: ``1,2``, ``LV,RV`` (names the references declare) or ``LV=1,RV=2``.
+def parse_labels(text: str) -> list[int | str] | dict[str, Any]:
+    """Return what ``--labels`` says: ``1,2``, ``LV,RV`` (names the references declare), ``LV=1,RV=2``, ``LV=#ff0000``.
 
     Raises:
         UsageError: if it is none of these.
     """
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if not parts or (any("=" in part for part in parts) and not all("=" in part for part in parts)):
-        raise UsageError(f"--labels {text!r}: expected 1,2 or LV,RV or LV=1,RV=2.")
+        raise UsageError(f"--labels {text!r}: expected 1,2 or LV,RV or LV=1,RV=2 or LV=#ff0000.")
     if "=" not in parts[0]:
         return [int(part) if part.isdecimal() else part for part in parts]
-    named: dict[str, int] = {}
+    named: dict[str, Any] = {}
     for part in parts:
         name, _, value = part.partition("=")
-        if not name.strip() or not value.strip().isdecimal():
-            raise UsageError(f"--labels {part!r}: expected NAME=VALUE with a whole number.")
+        if not name.strip() or not (value.strip().isdecimal() or is_colour(value)):
+            raise UsageError(
+                f"--labels {part!r}: expected NAME=VALUE with a whole number, or a colour such as #ff0000."
+            )
         if name.strip() in named:
             raise UsageError(f"--labels: expected every name once, found {name.strip()!r} twice. Remove or rename one.")
-        named[name.strip()] = int(value)
+        named[name.strip()] = value.strip() if is_colour(value) else int(value)
+    if any(is_colour(value) for value in named.values()):
+        labels_of_colours(named)
+        return named
     if twice := _same_value(named):
         raise UsageError(f"--labels: expected a value of its own for each name, found {twice}. Correct one of them.")
     return named
@@ -67,9 +76,11 @@ def labels_asked(text: str, declared: Declaration) -> Structures:
         DataInvalid: if the file names no label, or two of one value.
         UsageError: as ``parse_labels`` and ``chosen_structures``.
     """
-    path = Path(text).expanduser()
-    if path.is_file():
-        found = read_label_file(path).structures
+    path = _label_path(text, declared)
+    if path is not None:
+        said = read_label_file(path)
+        _refuse_colours(said.colours)
+        found = said.structures
         named = {name: values[0] for name, values in found.items() if len(values) == 1}
         if not named or _same_value(named):
             raise DataInvalid(
@@ -77,13 +88,58 @@ def labels_asked(text: str, declared: Declaration) -> Structures:
                 f"Correct the file, or say LV=1,RV=2."
             )
         return chosen_structures(named, None, declared)
+    labels = parse_labels(text)
+    if isinstance(labels, dict):
+        _refuse_colours([value for value in labels.values() if is_colour(value)])
+    return chosen_structures(labels, None, declared)
+
+
+def _refuse_colours(found: Collection[object]) -> None:
+    if found:
+        raise UsageError("--labels: expected values here, found colours. Say LV=1,RV=2.")
+
+
+def _label_path(text: str, declared: Declaration) -> Path | None:
+    """Return the file that ``--labels`` names, or None if it names labels themselves.
+
+    Raises:
+        DataMissing: if it looks like a path and no file is there.
+    """
+    path = Path(text).expanduser()
+    if path.is_file():
+        return path
     is_path = path.suffix.lower() in LABEL_FILES or os.sep in text or path.is_dir()
     if is_path and "=" not in text and text not in declared.structures:
         raise DataMissing(
             f"--labels {text}: expected a file (dataset.json, or a table with the columns index and name), found "
             f"{'a folder' if path.is_dir() else 'nothing there'}. Check the path, or say LV=1,RV=2."
         )
-    return chosen_structures(parse_labels(text), None, declared)
+    return None
+
+
+def labels_given(text: str) -> tuple[Labels, int | None]:
+    """Return what ``--labels`` says, and the ignore label if it names a file that has one.
+
+    Args:
+        text: as for ``parse_labels``, or the path of a file, see ``read_label_file``.
+
+    Raises:
+        DataMissing: if it looks like a path and no file is there.
+        DataInvalid: if the file names no label.
+        UsageError: as ``parse_labels``.
+    """
+    path = _label_path(text, Declaration())
+    if path is None:
+        return parse_labels(text), None
+    said = read_label_file(path)
+    if not said.structures:
+        raise DataInvalid(f"--labels {text}: expected names of labels, found none. Correct the file, or say LV=1,RV=2.")
+    if not said.colours:
+        named = {name: values[0] if len(values) == 1 else list(values) for name, values in said.structures.items()}
+        return named, said.ignore
+    names = {values[0]: name for name, values in said.structures.items()} | {0: "background"}
+    names |= {said.ignore: "ignore"} if said.ignore is not None else {}
+    return {names[value]: written(colour) for colour, value in said.colours.items() if colour != (0, 0, 0)}, None
 
 
 def parse_regions(texts: Iterable[str]) -> Structures:
@@ -103,7 +159,7 @@ def parse_regions(texts: Iterable[str]) -> Structures:
 
 
 def chosen_structures(
-    labels: Sequence[int | str] | Mapping[str, int] | None,
+    labels: Labels | None,
     regions: Mapping[str, Sequence[int]] | None,
     declared: Declaration,
 ) -> Structures:
@@ -115,7 +171,7 @@ def chosen_structures(
     """
     structures: Structures = {}
     if isinstance(labels, Mapping):
-        structures = {name: (value,) for name, value in labels.items()}
+        structures = {name: _values(name, value) for name, value in labels.items()}
     elif labels is not None:
         names = {values[0]: name for name, values in declared.structures.items() if len(values) == 1}
         for label in labels:
@@ -133,6 +189,13 @@ def chosen_structures(
         structures = dict(declared.structures)
     _check(structures)
     return structures
+
+
+def _values(name: str, value: object) -> tuple[int, ...]:
+    values = tuple(value) if isinstance(value, list | tuple) else (value,)
+    if not all(type(one) is int for one in values):
+        raise UsageError(f"label {name!r}: expected a whole number, found {value!r}.")
+    return values
 
 
 def _known_names(label: str, declared: Declaration) -> str:

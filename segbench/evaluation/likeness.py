@@ -10,6 +10,7 @@ from typing import Any
 from segbench.contracts import FinishedRun, Metric
 from segbench.errors import DataInvalid, DataMissing, UnknownName, UsageError
 from segbench.evaluation.layouts import Layout
+from segbench.files.colours import Colour, parse_colour
 from segbench.host import Catalogue
 from segbench.names import first_few
 from segbench.params import fingerprint
@@ -49,6 +50,16 @@ class Template:
         if self.trained:
             return {one.name: one.values for one in self.task.structures}
         return {str(name): tuple(values) for name, values in self.run.record["structures"]}
+
+    @property
+    def colours(self) -> dict[Colour, int]:
+        """Colour -> label value of its files; {} where values stand for themselves."""
+        return {parse_colour(colour): int(value) for colour, value in self.run.record.get("colours", {}).items()}
+
+    @property
+    def one_hot(self) -> bool:
+        """Whether its files hold one binary volume per label."""
+        return bool(self.run.record.get("one_hot"))
 
     @property
     def trained(self) -> bool:

@@ -94,6 +94,11 @@ def names_of(path: Path) -> Names:
         return slicer.read(path).names if kind == "itk" and slicer.is_segmentation(path) else {}
 
 
+def may_name(path: Path) -> bool:
+    """Return whether a file is of a kind that can name its segments, by its ending alone; see ``names_of``."""
+    return path.name.lower().endswith((".nii", ".nii.gz", *ITK_ENDINGS, *dicom.ENDINGS))
+
+
 def _picture(path: Path, kind: str, *, voxels: bool = True) -> pictures.Picture:
     return pictures.read(path, voxels=voxels) if kind == "picture" else tiff.read(path, voxels=voxels)
 

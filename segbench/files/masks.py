@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segbench.files.colours import Colour, colours_in, labels_of_colours
+from segbench.files.colours import Colour, colours_in, labels_of_colours, written
 from segbench.files.headers import invalid
 from segbench.files.pictures import LOSSY, Picture
 
@@ -35,9 +35,25 @@ def mask_of(path: Path, picture: Picture, table: Mapping[Colour, int]) -> tuple[
         found = "a transparency that differs from pixel to pixel"
         raise invalid(path, "one value or colour per pixel", found, "Save the mask without an alpha channel.")
     if table:
-        labels, notes = labels_of_colours(_coloured(picture), table)
+        coloured = _coloured(picture)
+        _refuse_greys(path, picture, coloured, table)
+        labels, notes = labels_of_colours(coloured, table)
         return labels, tuple(f"{path.name}: {note}" for note in (*picture.notes, *notes))
     return _values(path, picture)
+
+
+def _refuse_greys(path: Path, picture: Picture, coloured: NDArray[Any], table: Mapping[Colour, int]) -> None:
+    """Refuse a picture of greys alone that a table says nothing about: label values, most likely, not colours."""
+    import numpy as np
+
+    if picture.array.ndim == 4 or (coloured != coloured[..., :1]).any():
+        return
+    greys = [int(grey) for grey in np.unique(coloured[..., 0]) if grey]
+    if greys and not any((grey, grey, grey) in table for grey in greys):
+        shown = ", ".join(map(str, greys[:4])) + (", ..." if len(greys) > 4 else "")
+        wanted = ", ".join(written(colour) for colour in list(table)[:4])
+        remedy = "Save it in these colours, or give every mask as values and say NAME=VALUE."
+        raise invalid(path, f"pixels in the colours of the table ({wanted})", f"greys only ({shown})", remedy)
 
 
 def _coloured(picture: Picture) -> NDArray[Any]:

@@ -81,9 +81,14 @@ def names_of_files(paths: Iterable[Path]) -> Names:
     Raises:
         DataInvalid: a file that cannot be read.
     """
+    return common_names(names_of(path) for path in paths)
+
+
+def common_names(tables: Iterable[Names]) -> Names:
+    """Return name -> values over the names of several files; see ``names_of_files``."""
     said: dict[str, tuple[str, set[tuple[int, ...]]]] = {}
-    for path in paths:
-        for name, values in names_of(path).items():
+    for names in tables:
+        for name, values in names.items():
             said.setdefault(plain_name(name), (name, set()))[1].add(values)
     own = [next(iter(values)) for _, values in said.values() if len(values) == 1]
     agreed = len(own) == len(said) and all(len(one) == 1 for one in own) and len(set(own)) == len(own)

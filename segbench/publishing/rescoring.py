@@ -73,6 +73,8 @@ class HowScored:
     metrics: list[_Metric | str] | None = None
     ignore_label: int | None = None
     geometry: Mode = "strict"
+    colours: dict[str, int] = field(default_factory=dict)
+    one_hot: bool = False
 
     @property
     def parameters(self) -> dict[str, dict[str, Any]]:
@@ -80,7 +82,7 @@ class HowScored:
         chosen = self.config.metrics or self.metrics or []
         return {one.name: one.parameters or {} for one in chosen if isinstance(one, _Metric)}
 
-    def scored(self) -> tuple[dict[str, int] | None, dict[str, tuple[int, ...]] | None]:
+    def scored(self) -> tuple[Mapping[str, int | str] | None, dict[str, tuple[int, ...]] | None]:
         """Return the labels and regions that were scored.
 
         Raises:
@@ -94,9 +96,19 @@ class HowScored:
             raise UsageError(
                 "The submission does not say which label values were scored, so it cannot be scored again."
             )
+        if self.colours:
+            return self._by_colours(self.structures), None
         single = {name: values[0] for name, values in self.structures if len(values) == 1}
         several = {name: tuple(values) for name, values in self.structures if len(values) > 1}
         return single or None, several or None
+
+    def _by_colours(self, structures: Sequence[tuple[str, list[int]]]) -> dict[str, str]:
+        """Return name -> colour of what was scored, of background and of what was ignored."""
+        values = {0: "background", **{values[0]: name for name, values in structures}}
+        values |= {self.ignore_label: "ignore"} if self.ignore_label is not None else {}
+        told = {values[value]: colour for colour, value in self.colours.items() if value in values}
+        order = ["background", *(name for name, _ in structures), "ignore"]
+        return {name: told[name] for name in order if name in told}
 
 
 def how_scored(record: Mapping[str, Any], where: Path) -> HowScored:
@@ -146,7 +158,8 @@ def rescore(
         labels=labels,
         regions=regions,
         metrics=metrics,
-        ignore_label=how.ignore_label,
+        ignore_label=None if how.colours else how.ignore_label,
+        one_hot=how.one_hot,
         geometry=how.geometry,
         jobs=jobs,
         results=room / "results",

@@ -3,72 +3,27 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from segbench.boxes import values_of
-from segbench.contracts import Dataset, Metric
-from segbench.errors import DataInvalid, SegbenchError
-from segbench.files.images import read_label_map
+from segbench.errors import SegbenchError
 from segbench.names import first_few
 from segbench.scoring.binary import in_one_custom
-from segbench.scoring.geometry import Mode, align, on_common_box
-from segbench.scoring.layers import Overlaps, read_layers
+from segbench.scoring.geometry import align, on_common_box
+from segbench.scoring.layers import Overlaps
 from segbench.scoring.metrics import Scored, missing_scores, score_case
 from segbench.scoring.naming import by_names
 from segbench.scoring.pairs import CaseProblem, Pair
-from segbench.scoring.probabilities import Deciding, decided, refined
+from segbench.scoring.probabilities import refined
+from segbench.scoring.references import Reference, read_prediction, read_reference
+from segbench.scoring.references import values_in as values_in
+from segbench.scoring.setting import Setting as Setting
 from segbench.truths import truth_digest
 from segbench.types import UNKNOWN, LabelMap, Status, Task, Unit
 
-
-@dataclass(frozen=True)
-class Setting:
-    """What is the same for every case.
-
-    Attributes:
-        task: what is scored.
-        metrics: prepared metrics.
-        geometry: see ``segbench.scoring.geometry``.
-        ignore: label of voxels that do not count, or None.
-        known: label values that may occur; others are reported.
-        strict_labels: whether other values are a fault, or merely noted because labels were chosen by hand.
-        dataset: prepared; where truths are that are no files.
-        layers: structure -> its value, where each structure has a file of its own.
-        codes: what the values 1, 2, ... of the task are in the files, where these are too large to be positions;
-            empty = the same.
-        deciding: how predictions become label maps; None = they are.
-        colours: red, green, blue -> label value of masks in colour; empty = values are labels.
-        asked: whether somebody named the structures for this scoring, so that one that is nowhere is a mistake.
-        one_hot: whether files may hold one binary volume per label.
-    """
-
-    task: Task
-    metrics: tuple[Metric, ...]
-    geometry: Mode = "strict"
-    ignore: int | None = None
-    known: frozenset[int] = frozenset()
-    strict_labels: bool = True
-    dataset: Dataset | None = None
-    colours: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
-    asked: bool = False
-    deciding: Deciding | None = None
-    one_hot: bool = False
-    layers: Mapping[str, int] = field(default_factory=dict)
-    codes: tuple[int, ...] = ()
-
-    def stored(self, values: Iterable[int]) -> tuple[int, ...]:
-        """Return label values of the task as they are in the files."""
-        return tuple(self.codes[value - 1] for value in values) if self.codes else tuple(values)
-
-
-KEPT = 1 << 28
-"""Bytes of references that are kept between looking for labels and scoring; others are read twice."""
 PlainScore = tuple[int, str, int | None, float | None, Status]
 """Position of the metric, name and label of the structure, value, status."""
 
@@ -112,23 +67,6 @@ def failed(pair: Pair, setting: Setting, why: str, *, passing: bool = False, kno
     return replace(known or Outcome(), scores=scores, problems=(problem,), passing=passing)
 
 
-@dataclass(frozen=True)
-class _Reference:
-    """A reference as it counts: ``UNKNOWN`` where its ignore label is, no other negative value.
-
-    Attributes:
-        labels: what is scored against.
-        read: as it was read.
-        known: what rows say of it, without scores.
-        negative: negative values that became background, and the number of their voxels.
-    """
-
-    labels: LabelMap
-    read: LabelMap
-    known: Outcome
-    negative: tuple[tuple[int, ...], int]
-
-
 def _plain(scored: list[Scored], setting: Setting) -> list[PlainScore]:
     """Return scores as plain values, with labels as the files have them."""
     position = {id(metric): index for index, metric in enumerate(setting.metrics)}
@@ -153,9 +91,9 @@ def score_pair(pair: Pair, setting: Setting) -> Outcome:
         return replace(Outcome() if pair.fault else _not_predicted(pair, setting), scores=absent)
     known, overlaps = Outcome(), _no_overlaps(setting)
     try:
-        reference = _reference(pair, setting, overlaps)
-        truth, known = reference.labels, reference.known
-        other = _predicted(pair, setting, reference.read, overlaps)
+        reference = read_reference(pair, setting, overlaps)
+        truth, known = reference.labels, _known(reference, overlaps)
+        other = read_prediction(pair, setting, reference.read, overlaps)
         notes = [
             *(f"reference {note}" for note in reference.read.notes),
             *(f"prediction {note}" for note in other.notes),
@@ -170,7 +108,7 @@ def score_pair(pair: Pair, setting: Setting) -> Outcome:
         other, truth, placed = on_common_box(other, truth)
         aligned = align(other, truth, setting.geometry)
         predicted = _without_ignored(aligned.predicted, truth) if known.left_out else aligned.predicted
-        problems = _strange_values(pair, predicted, truth, reference, setting, overlaps) if task is asked else []
+        problems = _strange_values(pair, predicted, truth, reference, known, setting, overlaps) if task is asked else []
         notes += [*matched, *customs, placed and f"prediction: {placed}", aligned.note]
         problems += [CaseProblem(pair.case, "note", note, pair.rater) for note in notes if note]
         reasons: list[str] = []
@@ -189,8 +127,9 @@ def score_pair(pair: Pair, setting: Setting) -> Outcome:
 def _not_predicted(pair: Pair, setting: Setting) -> Outcome:
     """Return what rows say of a reference that was not predicted; nothing if it cannot be read."""
     try:
-        reference = _reference(pair, setting, _no_overlaps(setting))
-        truth, known = reference.labels, reference.known
+        overlaps = _no_overlaps(setting)
+        reference = read_reference(pair, setting, overlaps)
+        truth, known = reference.labels, _known(reference, overlaps)
         asked = setting.task
         _, truth, task, matched = (truth, truth, asked, ()) if setting.codes else by_names(truth, truth, asked)
         known = replace(known, values=_present(truth, task, setting.task)) if matched else known
@@ -211,61 +150,20 @@ def _with_values(known: Outcome, truth: LabelMap) -> Outcome:
     return replace(known, values=tuple(sorted(values_in(truth) - {UNKNOWN})))
 
 
+def _known(reference: Reference, overlaps: Overlaps) -> Outcome:
+    """Return what rows say of a reference, without scores."""
+    counted = set(reference.counted)
+    counted |= {one for value in counted for one in overlaps.members(value)} if overlaps.sets else set()
+    counted |= {0} if reference.negative else set()
+    labels = reference.labels
+    values = tuple(sorted(value for value in counted if value >= 0 and value != reference.ignore))
+    flat = labels.array.ndim == 2 or labels.array.shape[0] == 1
+    left_out = reference.left_out
+    return Outcome(truth=truth_digest(labels), unit=labels.unit, flat=flat, values=values, left_out=left_out)
+
+
 def _no_overlaps(setting: Setting) -> Overlaps:
     return Overlaps(max((len(setting.task.labels) - 1, *setting.known)) + 1)
-
-
-def _reference(pair: Pair, setting: Setting, overlaps: Overlaps) -> _Reference:
-    """Read the reference of a case from its file or its dataset, whose ``UNKNOWN`` is no file's -1.
-
-    In a file only the ignore label is left out; other negative values are background.
-    """
-    ignore = setting.ignore
-    if pair.truth_layers:
-        read = read_layers(pair.truth_layers, setting.layers, overlaps, "reference")
-    elif pair.ref is None:
-        kept = None if setting.colours or setting.one_hot else _kept.pop(pair.truth, None)
-        read = _read(pair.truth, "reference", setting) if kept is None else kept
-    else:
-        truth = setting.dataset.load_truth(pair.ref) if setting.dataset is not None else None
-        if truth is None:
-            raise DataInvalid(f"test case {pair.case} has no truth to score against.")
-        read, ignore = truth, UNKNOWN
-    labels, array, counted = read, read.array, values_in(read)
-    left_out = int(np.count_nonzero(array == ignore)) if ignore in counted else 0
-    negative = tuple(sorted(value for value in counted if value < 0 and value != ignore))
-    strays = int(np.count_nonzero((array < 0) & (array != ignore))) if negative else 0
-    if negative or (left_out and ignore != UNKNOWN):
-        wide = array.astype(np.promote_types(array.dtype, np.int8))
-        wide[(array < 0) & (array != ignore)] = 0
-        if ignore is not None:
-            wide[array == ignore] = UNKNOWN
-        labels = replace(read.with_array(wide), names=read.names, cropped=read.cropped)
-    counted |= {one for value in counted for one in overlaps.members(value)} if overlaps.sets else set()
-    values = tuple(sorted(value for value in counted | ({0} if negative else set()) if value >= 0 and value != ignore))
-    flat = array.ndim == 2 or array.shape[0] == 1
-    known = Outcome(truth=truth_digest(labels), unit=labels.unit, flat=flat, values=values, left_out=left_out)
-    return _Reference(labels, read, known, (negative, strays))
-
-
-def _predicted(pair: Pair, setting: Setting, truth: LabelMap, overlaps: Overlaps) -> LabelMap:
-    """Read the prediction of a case, or decide it from its probabilities."""
-    assert pair.predicted is not None
-    if pair.predicted_layers:
-        return read_layers(pair.predicted_layers, setting.layers, overlaps, "prediction")
-    if pair.probabilities is None or setting.deciding is None:
-        return _read(pair.predicted, "prediction", setting, truth)
-    beside = None if pair.probabilities == pair.predicted else _read(pair.predicted, "prediction", setting, truth)
-    return decided(pair.probabilities, beside or truth, setting.deciding, beside)
-
-
-def _read(path: Path, role: str, setting: Setting, like: LabelMap | None = None) -> LabelMap:
-    try:
-        return read_label_map(path, like, setting.colours, one_hot=setting.one_hot)
-    except SegbenchError as error:
-        raise type(error)(f"{role} {error}") from error
-    except OSError as error:
-        raise SegbenchError(f"{role} {path}: cannot be read ({error.strerror or error}).") from error
 
 
 def _without_ignored(predicted: LabelMap, truth: LabelMap) -> LabelMap:
@@ -297,11 +195,17 @@ def _positions(labels: LabelMap, codes: tuple[int, ...], count: int) -> LabelMap
 
 
 def _strange_values(
-    pair: Pair, predicted: LabelMap, truth: LabelMap, reference: _Reference, setting: Setting, overlaps: Overlaps
+    pair: Pair,
+    predicted: LabelMap,
+    truth: LabelMap,
+    reference: Reference,
+    outcome: Outcome,
+    setting: Setting,
+    overlaps: Overlaps,
 ) -> list[CaseProblem]:
     """Name values that the task does not know; they are scored as what they are: nothing it asks for."""
     problems = []
-    known_values = set(reference.known.values or ())
+    known_values = set(outcome.values or ())
     true_values = known_values if truth is reference.labels else values_in(truth) - {UNKNOWN}
     known = setting.known | {0} | set(overlaps.sets.values())
     kind: Any = "labels" if setting.strict_labels else "note"
@@ -312,59 +216,16 @@ def _strange_values(
     strange = sorted(true_values - known)
     if strange and setting.strict_labels:
         say(kind, f"the reference has unknown labels {first_few(strange, 8)}")
-    values, voxels = reference.negative
-    if values:
-        what = (
-            f"{voxels} voxels of the reference have negative values ({first_few(list(values), 8)}), which are no labels"
-        )
-        advice = f" If they must not count, say --ignore-label {values[0]}." if setting.ignore is None else ""
-        say(kind, f"{what}; they count as background.{advice}")
-    if reference.known.left_out:
-        left_out = f"{reference.known.left_out} of {predicted.array.size} voxels are left out"
+    if negative := reference.said:
+        say(kind, negative)
+    if outcome.left_out:
+        left_out = f"{outcome.left_out} of {predicted.array.size} voxels are left out"
         say("note", f"{left_out} ({why_left_out(setting)})")
     if strange := sorted(values_in(predicted) - known - true_values):
         say(kind, f"the prediction has unknown labels {first_few(strange, 8)}; they count as background")
     return problems
 
 
-def values_in(labels: LabelMap | NDArray[np.integer[Any]]) -> set[int]:
-    """Return the values that occur in a label map or in an integer array of up to three axes.
-
-    Args:
-        labels: of a label map it is looked up once, and what was found serves its metrics too.
-    """
-    return set(values_of(labels if isinstance(labels, LabelMap) else LabelMap(labels, ())))
-
-
-def values_in_file(path: Path) -> set[int]:
-    """Return the values of a label map file, or nothing if it cannot be read (scoring will say why)."""
-    try:
-        return values_in(read_label_map(path))
-    except (SegbenchError, OSError, MemoryError):
-        return set()
-
-
-def values_in_kept_file(path: Path) -> set[int]:
-    """Return the values of a reference, and keep it for ``score_pair`` in this process, until ``forget``."""
-    try:
-        labels = read_label_map(path)
-    except (SegbenchError, OSError, MemoryError):
-        return set()
-    if labels.array.nbytes <= KEPT - _kept_bytes[0]:
-        _kept[path] = labels
-        _kept_bytes[0] += labels.array.nbytes
-    return values_in(labels)
-
-
-def forget() -> None:
-    """Keep no references any longer."""
-    _kept.clear()
-    _kept_bytes[0] = 0
-
-
-_kept: dict[Path, LabelMap] = {}
-"""References that were read to see which labels they have and wait to be scored against."""
-_kept_bytes = [0]
 _setting: list[Setting] = []
 """The setting of this process; filled by ``settle``."""
 

@@ -76,6 +76,10 @@ def _table(names: Mapping[str, tuple[int, ...]], wanted: Mapping[str, Structure]
             if structure.name in table:
                 raise DataInvalid(f"expected one segment called {structure.name!r}, found two. Rename one of them.")
             table[structure.name] = values
+    claimed = {value for values in names.values() for value in values}
+    for one in wanted.values() if table else ():  # a structure called by its value is that value, if nobody names it
+        if one.name.isdecimal() and one.values == (int(one.name),) and not claimed & set(one.values):
+            table.setdefault(one.name, one.values)
     return table
 
 

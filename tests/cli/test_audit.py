@@ -252,10 +252,19 @@ def test_unknown_voxels_do_not_count_on_either_side(data: Path, unknown: int) ->
     """Of the four voxels of RV in the prediction, three lie where the reference is unknown."""
     save(data / "t", "one", 1, 1, 2, unknown, unknown, unknown, unknown)
     save(data / "p", "one", 1, 1, 2, 2, 2, 2, 5)
-    more = ("--ignore-label", "9") if unknown > 0 else ()
-    one, _ = audit("--references", "t", "--labels", "prior", *more)["cases"]
+    one, _ = audit("--references", "t", "--labels", "prior", "--ignore-label", str(unknown))["cases"]
     assert one["prediction"] == one["reference"] == {"too_large": 0.0, "excess": 0.0}
     assert one["problems"] == ["4 of 60 voxels are unknown or ignored; they are left out"]
+
+
+def test_a_negative_value_that_nobody_ignores_is_background_as_for_evaluate(data: Path) -> None:
+    save(data / "t", "one", 1, 1, 2, -1, -1, -1, -1)
+    save(data / "p", "one", 1, 1, 2, 2, 2, 2)
+    one, _ = audit("--references", "t", "--labels", "prior")["cases"]
+    assert one["prediction"] == {"too_large": 1.0, "excess": 3 * VOXEL}  # 4 of RV, 1 is allowed
+    assert one["reference"] == {"too_large": 0.0, "excess": 0.0}
+    (said,) = one["problems"]
+    assert said.startswith("4 voxels of the reference have negative values (-1)") and "--ignore-label -1" in said
 
 
 def test_unknown_voxels_of_a_prediction_are_background_and_said(data: Path) -> None:
@@ -361,3 +370,45 @@ def test_an_audit_needs_no_torch(data: Path) -> None:
         "except SystemExit as end: assert not end.code\nassert 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+def layers(folder: Path, case: str, **structures: tuple[int, ...]) -> None:
+    for name, places in structures.items():
+        array = np.zeros((3, 4, 5), dtype=np.uint8)
+        array.reshape(-1)[list(places)] = 1
+        write_label_map(folder / case / f"{name}.nii.gz", LabelMap(array, (2.0, 1.0, 1.0)))
+
+
+def test_one_file_per_structure_is_audited(data: Path) -> None:
+    for case in ("one", "two"):
+        layers(data / "lt", case, LV=(0, 1), RV=(2,))
+        layers(data / "lp", case, LV=(0, 1, 2), RV=(3, 4))
+    command = ["audit", "lp", "--prior", "prior.csv", "--json"]
+    found = json.loads(segbench(*command, "--references", "lt").stdout)
+    assert [one["prediction"]["excess"] for one in found["cases"]] == [2 * VOXEL] * 2  # one voxel of each too many
+    assert [one["reference"]["excess"] for one in found["cases"]] == [0.0] * 2
+    alone = json.loads(segbench(*command).stdout)
+    assert [one["prediction"] for one in alone["cases"]] == [one["prediction"] for one in found["cases"]]
+    layers(data / "lp", "two", LV=(0, 1, 2), RV=(2, 3))
+    result = segbench(*command[:-1], "--references", "lt", expect=1)
+    assert "expected one structure per voxel, found voxels that are LV and RV" in result.stderr
+    for case in ("one", "two"):
+        save(data / "mp", case, 1, 1, 2)
+    mixed = ("audit", "mp", "--prior", "prior.csv", "--references", "lt")
+    assert "Say --labels LV=VALUE" in segbench(*mixed, expect=2).stderr
+    told = json.loads(segbench(*mixed, "--labels", "LV=1,RV=2", "--json").stdout)
+    assert [one["prediction"]["excess"] for one in told["cases"]] == [0.0] * 2
+
+
+def test_named_segments_are_audited_by_their_names(data: Path) -> None:
+    nrrd = pytest.importorskip("nrrd")
+    array = np.zeros((5, 4, 3), np.uint8)
+    array[:3, 0, 0], array[3, 0, 0] = 2, 1  # three voxels of LV, which has the value 2, and one of RV
+    header = {"space": "left-posterior-superior", "kinds": ["domain"] * 3, "space directions": np.diag([1.0, 1.0, 2.0])}
+    for number, (name, value) in enumerate((("LV", 2), ("RV", 1))):
+        header |= {f"Segment{number}_ID": f"S{number}", f"Segment{number}_Name": name}
+        header |= {f"Segment{number}_Layer": "0", f"Segment{number}_LabelValue": str(value)}
+    (data / "np").mkdir()
+    nrrd.write(str(data / "np" / "one.seg.nrrd"), array, header | {"space origin": np.zeros(3)})
+    (found,) = json.loads(segbench("audit", "np", "--prior", "prior.csv", "--json").stdout)["cases"]
+    assert found["prediction"] == {"too_large": 1.0, "excess": 1 * VOXEL}

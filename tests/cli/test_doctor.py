@@ -96,3 +96,19 @@ def test_own_folders(tmp_path: Path) -> None:
 )
 def test_wrong_requests(arguments: tuple[str, ...], code: int, words: str) -> None:
     assert words in doctor(*arguments, expect=code).output
+
+
+def test_one_file_per_structure(tmp_path: Path) -> None:
+    """Structures that overlap are compared each by itself; label maps on the other side are refused in words."""
+    for folder, shift in (("t", 0), ("p", 1)):
+        for case in ("a", "b"):
+            for name, corner in (("liver", 2), ("tumour", 4)):
+                array = np.zeros((12, 12, 12), dtype=np.uint8)
+                array[corner + shift : corner + 5, 3:9, 3:9] = 1
+                write_label_map(tmp_path / folder / case / f"{name}.nii.gz", LabelMap(array, (1.0, 1.0, 1.0)))
+                write_label_map(tmp_path / "maps" / f"{case}.nii.gz", LabelMap(array, (1.0, 1.0, 1.0)))
+    folders = (str(tmp_path / "p"), str(tmp_path / "t"))
+    document = json.loads(doctor(*folders, "--metrics", "dice", "--json").stdout)
+    assert document["agree"] and document["pairs"] == 4
+    result = doctor(str(tmp_path / "maps"), folders[1], "--metrics", "dice", expect=2)
+    assert "one file per structure on both" in " ".join(result.stderr.split())

@@ -195,3 +195,53 @@ def test_predicted_values_where_nothing_counts_are_no_problem(data: Path) -> Non
         "b: the prediction has unknown labels 9"
         in segbench("--metrics", "dice", "--ignore-label", "9", expect=1).stderr
     )
+
+
+def test_masks_in_colour(data: Path) -> None:
+    """Dice by hand: 3 red pixels in the reference, 2 in the prediction, 2 in common; the metric added later agrees."""
+    from PIL import Image
+
+    red, black = (255, 0, 0), (0, 0, 0)
+    for folder, row in (("ct", [red, red, red, black]), ("cp", [red, red, black, black])):
+        (data / folder).mkdir()
+        Image.fromarray(np.array([row], np.uint8)).save(data / folder / "a.png")
+    command = ["evaluate", "cp", "ct", "--name", "mine", "--dataset", "pictures", "--metrics", "dice"]
+    result = CliRunner().invoke(app, [*command, "--labels", "vessel=#ff0000", "--json"])
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert document["summary"][0]["structure"] == "vessel" and document["summary"][0]["mean"] == pytest.approx(0.8)
+    (data / "labels.toml").write_text('vessel = "#f00"\n')
+    again = CliRunner().invoke(app, [*command, "--labels", "labels.toml", "--json"])
+    assert json.loads(again.stdout)["folder"] == document["folder"]
+    added = CliRunner().invoke(app, ["score", document["folder"], "--metric", "iou"])
+    assert added.exit_code == 0, added.output
+    rows = {row["metric"]: row["value"] for row in read_scores(Path(document["folder"])).to_pylist()}
+    assert rows == {"dice": pytest.approx(0.8), "iou": pytest.approx(2 / 3)}
+    mixed = CliRunner().invoke(app, [*command, "--labels", "vessel=#ff0000,disc=2"])
+    assert mixed.exit_code == 2 and "found vessel=#ff0000 beside disc=2" in mixed.output
+    without = CliRunner().invoke(app, command)
+    assert without.exit_code == 3 and "vessel=#ff0000" in without.output
+
+
+def test_one_volume_per_label(data: Path) -> None:
+    import nibabel
+
+    for folder, values in (("ht", [1, 1, 2, 2]), ("hp", [1, 1, 1, 2])):
+        labels = np.zeros((3, 4, 5), np.uint8)
+        labels.reshape(-1)[:4] = values
+        (data / folder).mkdir()
+        volumes = np.stack([labels == value for value in range(3)], axis=-1).astype(np.uint8)
+        nibabel.save(nibabel.Nifti1Image(volumes, np.eye(4)), data / folder / "a.nii.gz")
+    command = ["evaluate", "hp", "ht", "--name", "mine", "--dataset", "hot", "--metrics", "dice", "--json"]
+    result = CliRunner().invoke(app, [*command, "--one-hot"])
+    assert result.exit_code == 0, result.output
+    found = {one["structure"]: one["mean"] for one in json.loads(result.stdout)["summary"]}
+    assert found == {"1": pytest.approx(2 * 2 / 5), "2": pytest.approx(2 * 1 / 3)}
+    assert CliRunner().invoke(app, command).exit_code == 3
+
+
+def test_a_table_beside_the_references_names_structures(data: Path) -> None:
+    (data / "t" / "FreeSurferColorLUT.txt").write_text("1 Left 1 1 1 0\n2 Right 1 1 1 0\n77 Nowhere 1 1 1 0\n")
+    result = segbench("--metrics", "dice", "--json")
+    assert [one["structure"] for one in json.loads(result.stdout)["summary"]] == ["Left", "Right"]
+    assert "named by FreeSurferColorLUT.txt" in result.stderr

@@ -14,7 +14,7 @@ import pytest
 from segbench.evaluation.folders import evaluate
 from segbench.files import images
 from segbench.files.images import write_label_map
-from segbench.scoring import cases
+from segbench.scoring import references
 from segbench.scoring.workers import WorkerDied, each
 from segbench.types import LabelMap
 
@@ -64,11 +64,11 @@ def test_references_are_read_once_though_no_labels_are_declared(
         read.append(f"{path.parent.name}/{path.name}")
         return real(path, *more, **others)
 
-    monkeypatch.setattr(cases, "read_label_map", watched)
+    monkeypatch.setattr(references, "read_label_map", watched)
     kept = evaluate(tmp_path / "p", tmp_path / "t", name="m", dataset="d", metrics=["dice"], results=tmp_path / "r")
     assert sorted(read) == sorted(f"{part}/{case}.nii.gz" for part in "pt" for case in "abc")
-    assert not cases._kept
-    monkeypatch.setattr(cases, "KEPT", 2 * array.nbytes)
+    assert not references._kept
+    monkeypatch.setattr(references, "KEPT", 2 * array.nbytes)
     read.clear()
     again = evaluate(tmp_path / "p", tmp_path / "t", name="m", dataset="d", metrics=["dice"], results=tmp_path / "s")
     assert read.count("t/c.nii.gz") == 2

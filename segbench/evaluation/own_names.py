@@ -1,0 +1,102 @@
+"""Names of structures that nobody declared: those that references carry themselves, or a table beside them has."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from segbench.errors import SegbenchError, UsageError
+from segbench.evaluation.labelling import Structures
+from segbench.files.formats import may_name, names_of
+from segbench.files.segments import Names, plain_name
+from segbench.files.tables import common_names, find_table, read_names
+from segbench.names import first_few
+from segbench.scoring.pairs import Pair
+
+
+@dataclass(frozen=True)
+class OwnNames:
+    """Names of label values.
+
+    Attributes:
+        names: name -> values.
+        words: who says so.
+        by_name: whether files number their segments each in its own way, so that they are told apart by name alone and
+            the values here are no file's.
+    """
+
+    names: Names
+    words: str
+    by_name: bool = False
+
+    def structure_names(self) -> dict[int, str]:
+        """Return value -> name, where one name has one value and no number could be meant by it."""
+        single = [(values[0], name) for name, values in self.names.items() if len(values) == 1]
+        counts = [value for value, _ in single]
+        return {value: name for value, name in single if counts.count(value) == 1 and not name.isdecimal()}
+
+    def structures(self, found: Structures) -> Structures:
+        """Return structures found by their values with their names; which values there are stays as it is."""
+        named = self.structure_names()
+        return {named.get(values[0], name): values for name, values in found.items()}
+
+
+def names_beside(pairs: Sequence[Pair], references: Path) -> OwnNames | None:
+    """Return the names that references carry themselves, else those of the one table beside them, else None.
+
+    Args:
+        pairs: of the layout; files that cannot be read are passed over (scoring will say why).
+        references: the folder, or one file.
+
+    Raises:
+        UsageError: if files number the same names differently and others have no names to go by.
+    """
+    files = {pair.truth for pair in pairs if not (pair.truth_layers or pair.fault or pair.ref)}
+    predicted = {pair.predicted for pair in pairs if pair.predicted and not pair.predicted_layers}
+    return names_of_all(files, predicted) or _table(references)
+
+
+def names_of_all(files: Collection[Path], others: Collection[Path] = ()) -> OwnNames | None:
+    """Return the names that files give their segments, None if none does.
+
+    Args:
+        files: label maps.
+        others: whose values must be told by the names as well.
+
+    Raises:
+        UsageError: if files number the same names differently and others have no names to go by.
+    """
+    own = dict(_read(sorted(files)))
+    held = [names for names in own.values() if names]
+    if not held:
+        return None
+    names = common_names(held)
+    plain = {plain_name(name): values for name, values in names.items()}
+    by_name = any(plain[plain_name(name)] != values for one in held for name, values in one.items())
+    if by_name:
+        without = [path.name for path, one in (own | dict(_read(sorted(others)))).items() if not one]
+        if without:
+            raise UsageError(
+                f"labels: expected one value per name, found files that number {first_few(names)} each in its own way "
+                f"(or let them overlap) and {len(without)} without names, such as {without[0]}. Say which value is "
+                f"which there: --labels {next(iter(names))}=VALUE,..."
+            )
+    return OwnNames(names, "the files themselves", by_name)
+
+
+def _read(paths: Iterable[Path]) -> Iterable[tuple[Path, Names]]:
+    for path in paths:
+        try:
+            yield path, names_of(path) if may_name(path) else {}
+        except (SegbenchError, OSError, MemoryError):
+            continue
+
+
+def _table(references: Path) -> OwnNames | None:
+    folder = references if references.is_dir() else references.parent
+    for place in (folder, folder.parent) if folder.name.startswith("labels") else (folder,):
+        path = find_table(place)
+        if path is not None:
+            return OwnNames(read_names(path), path.name)
+    return None
