@@ -111,7 +111,8 @@ def subject_of(run: StoredRun, decision: str = "", key: str = "") -> Subject:
     config = record["config"]
     predictions = predictions_folder(run.folder, decision, key)
     if not predictions.is_dir():
-        raise DataMissing(f"{run.folder} keeps no {predictions.name}. `segbench predict` makes them again.")
+        again = f"segbench predict {run.run_id}" + (f" --decision {decision}" if decision else "")
+        raise DataMissing(f"{run.folder} keeps no label maps of decision {decision or 'its own'}. Make them: {again}")
     splits = record["splits"]
     design = Design(
         run.run_id,

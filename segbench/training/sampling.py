@@ -52,8 +52,8 @@ def split_cases(
 ) -> Splits:
     """Split cases by patient.
 
-    In this order of precedence: fixed lists (``config.split``), k folds (``config.folds``), the dataset's own folds,
-    the dataset's own split, one seeded split of 70/10/20 %.
+    In this order of precedence: fixed lists (``config.split``), k folds (``config.folds``; the dataset's own if it has as
+    many), the dataset's own folds, the dataset's own split, one seeded split of 70/10/20 %.
 
     Args:
         refs: all cases of the dataset.
@@ -69,9 +69,9 @@ def split_cases(
     unlabelled = [ref for ref in refs if ref.split == "unlabelled"]
     if config.split is not None:
         splits = _listed(labelled, config.split)
-    elif config.folds:
+    elif config.folds and config.folds != len(folds):
         splits = _fold(labelled, config)
-    elif folds:
+    elif folds:  # also where as many are asked for as the dataset has
         splits = _own_fold(labelled, config, folds)
     elif config.fold:
         raise UsageError(f"--fold {config.fold}: there are no folds; give their number with --folds.")
@@ -89,7 +89,7 @@ def split_words(refs: Sequence[CaseRef], config: RunConfig, folds: Sequence[Mapp
     """Return in words how ``split_cases`` splits these cases."""
     if config.split is not None:
         return "as listed by --split"
-    if config.folds:
+    if config.folds and config.folds != len(folds):
         return f"fold {config.fold} of {config.folds}, drawn here by patient"
     if folds:
         return f"fold {config.fold} of the dataset's own {len(folds)}"

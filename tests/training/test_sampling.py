@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from segbench.config import Recipe, RunConfig
 from segbench.errors import DataInvalid, UsageError
-from segbench.training.sampling import Splits, passes, seed_of, split_cases
+from segbench.training.sampling import Splits, passes, seed_of, split_cases, split_words
 from segbench.types import CaseRef, Choice
 
 
@@ -149,3 +150,13 @@ def test_passes_see_every_sample_once_each() -> None:
     drawn = list(itertools.islice(passes(5, "order", 0), 15))
     assert [sorted(drawn[first : first + 5]) for first in (0, 5, 10)] == [list(range(5))] * 3
     assert drawn == list(itertools.islice(passes(5, "order", 0), 15)) != list(itertools.islice(passes(5, "o", 0), 15))
+
+
+def test_as_many_folds_as_the_dataset_has_are_its_own() -> None:
+    refs = [CaseRef(f"c{index}", f"c{index}") for index in range(6)]
+    own = [{"train": ["c2", "c3", "c4", "c5"], "val": ["c0", "c1"]}, {"train": ["c0", "c1", "c2"], "val": ["c3", "c4"]}]
+    asked = config(folds=2, fold=1)
+    assert [ref.id for ref in split_cases(refs, asked, own).test] == ["c3", "c4"]
+    assert split_words(refs, asked, own) == "fold 1 of the dataset's own 2"
+    drawn = dataclasses.replace(asked, folds=3)
+    assert len(split_cases(refs, drawn, own).test) == 2 and "drawn here" in split_words(refs, drawn, own)
