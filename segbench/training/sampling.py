@@ -52,8 +52,8 @@ def split_cases(
 ) -> Splits:
     """Split cases by patient.
 
-    In this order of precedence: fixed lists (``config.split``), k folds (``config.folds``; the dataset's own if it has as
-    many), the dataset's own folds, the dataset's own split, one seeded split of 70/10/20 %.
+    In this order of precedence: fixed lists (``config.split``), k folds (``config.folds``; the dataset's own if it has
+    as many), the dataset's own folds, the dataset's own split, one seeded split of 70/10/20 %.
 
     Args:
         refs: all cases of the dataset.
