@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segbench.config import RunConfig
-from segbench.contracts import Metric
+from segbench.contracts import Dataset, Metric
 from segbench.errors import DataInvalid, DataMissing
 from segbench.host import Catalogue
 from segbench.params import to_json
@@ -17,7 +17,7 @@ from segbench.runs import StoredRun, known_of, open_run, predictions_folder, rel
 from segbench.scoring.journal import remove as remove_journal
 from segbench.scoring.pipeline import Progress
 from segbench.scoring.rows import Design
-from segbench.scoring.stored import Subject, decided, lacking, score_subject
+from segbench.scoring.stored import Remembered, Subject, decided, lacking, score_subject
 from segbench.types import Choice
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def score(
     metrics: Sequence[Choice] = (),
     *,
     dataset: Mapping[str, Any] | None = None,
+    datasets: dict[str, Dataset] | None = None,
     catalogue: Catalogue,
     jobs: int = 1,
     progress: Progress | None = None,
@@ -54,6 +55,7 @@ def score(
         folder: of the run.
         metrics: by their parameters; empty = all that are on by default.
         dataset: parameters of the dataset that say where it lies now, such as ``path``.
+        datasets: those that are prepared already, if several runs are scored one after the other.
         catalogue: the parts on offer.
         jobs: processes that score.
         progress: told about cases.
@@ -63,7 +65,7 @@ def score(
         DataInvalid: they are not what they were.
         SegbenchError: see ``segbench.errors``; the run stays as it was.
     """
-    run = open_run(folder, catalogue)
+    run = open_run(folder, catalogue, datasets=datasets)
     run = replace(run, record=relocated(run.record, dataset))
     if run.record.get("source") == "imported":
         return Completed(run.run_id, folder, run.title, skipped="an imported table holds no label maps to score")
@@ -114,6 +116,7 @@ def subject_of(run: StoredRun, decision: str = "", key: str = "") -> Subject:
         again = f"segbench predict {run.run_id}" + (f" --decision {decision}" if decision else "")
         raise DataMissing(f"{run.folder} keeps no label maps of decision {decision or 'its own'}. Make them: {again}")
     splits = record["splits"]
+    remembered = run.datasets.setdefault(f"truths of {id(run.dataset)}", Remembered(run.dataset))
     design = Design(
         run.run_id,
         task.name,
@@ -133,7 +136,7 @@ def subject_of(run: StoredRun, decision: str = "", key: str = "") -> Subject:
         predictions,
         decided(design, decision),
         task,
-        run.dataset,
+        remembered,
         run.refs(splits["test"]),
         run.refs(splits.get("pool", splits["train"])),
     )

@@ -37,6 +37,7 @@ class StoredRun:
     record: Mapping[str, Any]
     catalogue: Catalogue = field(repr=False)
     decision: str = ""
+    datasets: dict[str, Dataset] = field(default_factory=dict, repr=False)
 
     @property
     def run_id(self) -> str:
@@ -149,6 +150,14 @@ class StoredRun:
             raise DataMissing(f"Run {self.run_id} scored predictions made elsewhere; it does not know their images.")
         config, local = self.record["config"], self.record.get("local", {})
         chosen = config["dataset"]
+        key = json.dumps(
+            [chosen, local.get("dataset", {}), config["smoke"], str(self.folder.parents[2])], sort_keys=True
+        )
+        if key not in self.datasets:
+            self.datasets[key] = self._prepared(chosen, config, local)
+        return self.datasets[key]
+
+    def _prepared(self, chosen: Mapping[str, Any], config: Mapping[str, Any], local: Mapping[str, Any]) -> Dataset:
         dataset = self.catalogue.dataset(Choice(chosen["name"], chosen["parameters"], local.get("dataset", {})))
         with blame(self.catalogue.entry("datasets", chosen["name"]).origin, f"preparing dataset {chosen['name']}"):
             if config["smoke"]:
@@ -257,13 +266,16 @@ def config_of(record: Mapping[str, Any], folder: Path) -> RunConfig:
         raise DataInvalid(f"{folder / RECORD}: its configuration cannot be read: {error}") from error
 
 
-def open_run(folder: Path, catalogue: Catalogue, decision: str = "") -> StoredRun:
+def open_run(
+    folder: Path, catalogue: Catalogue, decision: str = "", datasets: dict[str, Dataset] | None = None
+) -> StoredRun:
     """Open one finished run.
 
     Args:
         folder: holds ``run.json`` and ``scores.parquet``.
         catalogue: where the run's dataset is found when a case is asked for.
         decision: text of the chain whose label maps and scores are meant, "" for the run's own.
+        datasets: those that are prepared already, if several runs share them; receives this run's.
 
     Raises:
         DataMissing: if there is no finished run.
@@ -274,7 +286,7 @@ def open_run(folder: Path, catalogue: Catalogue, decision: str = "") -> StoredRu
     record = read_facts(folder)
     if not (folder / SCORES).is_file():
         raise DataInvalid(f"{folder} is not whole ({SCORES} is missing). Delete it and run it again.")
-    return StoredRun(folder, record, catalogue, decision)
+    return StoredRun(folder, record, catalogue, decision, {} if datasets is None else datasets)
 
 
 def find_runs(text: str, results: Path) -> list[Path]:

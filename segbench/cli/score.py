@@ -51,11 +51,13 @@ def score_command(
     place = nested.pop("dataset", None)
     wanted = _chosen(metric, nested, catalogue)
     done: list[dict[str, Any]] = []
+    datasets: dict[str, Any] = {}
     faults = 0
     for folder in _folders(runs, results):
         try:
             with console.CaseBar() as progress:
-                one = score(folder, wanted, dataset=place, catalogue=catalogue, jobs=jobs, progress=progress)
+                shared: dict[str, Any] = {"dataset": place, "datasets": datasets, "catalogue": catalogue}
+                one = score(folder, wanted, **shared, jobs=jobs, progress=progress)
         except SegbenchError as error:
             if len(runs or []) == 1 and folder == Path(str((runs or [""])[0])):
                 raise

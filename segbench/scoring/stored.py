@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from segbench.contracts import Dataset
 from segbench.errors import DataInvalid
 from segbench.host import Catalogue
 from segbench.params import fingerprint
@@ -22,7 +23,7 @@ from segbench.types import CaseRef, LabelMap, Task
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from segbench.contracts import Dataset, Metric
+    from segbench.contracts import Metric
 
 Known = Mapping[str, Mapping[str, Mapping[str, str]]]
 """Part ``scores`` of a record: decision -> metric -> what was asked, the version its rows carry, its edited code."""
@@ -120,6 +121,31 @@ class Subject:
             if truth is None:
                 raise DataInvalid(f"Dataset {self.task.name}: training case {ref.id} has no truth.")
             yield truth
+
+
+class Remembered(Dataset):
+    """A dataset that keeps the truths it was asked for, up to ``BYTES``: runs that share it are scored quicker.
+
+    What is derived from a truth (surfaces, say) is kept with it. Other processes get the dataset without.
+    """
+
+    BYTES = 1 << 28
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset, self.kept, self.size = dataset, dict[CaseRef, LabelMap | None](), 0
+
+    def load_truth(self, ref: CaseRef) -> LabelMap | None:
+        """Return a truth, kept or read."""
+        if ref in self.kept:
+            return self.kept[ref]
+        truth = self.dataset.load_truth(ref)
+        size = 0 if truth is None else truth.array.nbytes
+        if self.size + size <= self.BYTES:
+            self.kept[ref], self.size = truth, self.size + size
+        return truth
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"dataset": self.dataset, "kept": {}, "size": 0}
 
 
 def score_subject(
