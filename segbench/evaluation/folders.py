@@ -120,23 +120,26 @@ def evaluate(
         DataInvalid: if the references as a whole cannot be used.
     """
     begun = time.monotonic()
-    again = {
-        **{
-            "predictions": _absolute(predictions),
-            "references": _absolute(references),
-            "labels": labels,
-        },
-        **{"regions": regions, "ignore_label": ignore_label, "on_missing": on_missing, "geometry": geometry},
-        **{
-            "layout": layout,
-            "one_hot": one_hot,
-            "cases": cases,
-            "split": _absolute(split) if isinstance(split, str | Path) else split,
-        },
-        **{"network": network, "arm": arm, "seed": seed, "fold": fold, "supervision": supervision},
-        **({"like": _absolute(like.folder)} if like else {}),
-        **({} if decision is None else {"decision": [to_json(_choice(one)) for one in decision]}),
+    again: dict[str, Any] = {
+        "predictions": _absolute(predictions),
+        "references": _absolute(references),
+        "labels": labels,
+        "regions": regions,
+        "ignore_label": ignore_label,
+        "on_missing": on_missing,
+        "geometry": geometry,
+        "layout": layout,
+        "one_hot": one_hot,
+        "cases": cases,
+        "split": _absolute(split) if isinstance(split, str | Path) else split,
+        "network": network,
+        "arm": arm,
+        "seed": seed,
+        "fold": fold,
+        "supervision": supervision,
     }
+    again |= {"like": _absolute(like.folder)} if like else {}
+    again |= {} if decision is None else {"decision": [to_json(_choice(one)) for one in decision]}
     safe_name(name, "method")
     check_choices(on_missing=(on_missing, OnMissing), geometry=(geometry, Mode), layout=(layout, Kind))
     if jobs < 1:
