@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segbench.errors import DataMissing, UsageError, did_you_mean
-from segbench.scoring.decisions import parse_chain
+from segbench.scoring.decisions import chain_named
 from segbench.types import Choice
 
 if TYPE_CHECKING:
@@ -19,15 +19,22 @@ PARTS = ("dataset", "unlabelled", "network", "method", "decision", "metric", "re
 
 
 def plan_cells(
-    catalogue: Catalogue, settings: Mapping[str, Any], parameters: Mapping[str, Any], common: Mapping[str, Any]
+    catalogue: Catalogue,
+    settings: Mapping[str, Any],
+    parameters: Mapping[str, Any],
+    common: Mapping[str, Any],
+    notes: list[str] | None = None,
 ) -> list[RunConfig]:
     """Return the configurations a command asks for: methods x arms x folds x seeds.
 
+    A method without one of the arms, such as a baseline without a control, is left out of that arm.
+
     Args:
         catalogue: to know parts and studies.
-        settings: options by name (see OPTIONS); methods, arms and metrics may be lists.
+        settings: options by name (see OPTIONS); methods, arms and metrics may be lists, and the decisions of a chain.
         parameters: part -> parameters, from ``--set``.
         common: further fields of ``RunConfig``.
+        notes: receives a sentence for each method that is left out of an arm.
 
     Raises:
         UsageError: for names, parameters or numbers that do not exist or do not fit.
@@ -58,11 +65,9 @@ def plan_cells(
     metric_parameters = parameters.get("metric", {})
     asked = _listed(settings.get("metric")) or (catalogue.defaults("metrics") if metric_parameters else [])
     metrics = metric_choices(catalogue, asked, metric_parameters)
-    decision = parse_chain(str(settings["decision"]), parameters.get("decision")) if "decision" in settings else ()
-    if not decision and "decision" in parameters:
-        raise UsageError("--set decision.…: of which decision? Name it with --decision.")
+    decision = chain_named(settings.get("decision"), parameters.get("decision"))
     arms = _listed(settings.get("arm")) or ["method"]
-    _check_arms(catalogue, methods, arms)
+    having = _having(catalogue, methods, arms, [] if notes is None else notes)
     folds = settings.get("folds", 0)
     which = [settings["fold"]] if "fold" in settings else list(range(folds)) if folds else [0]
     first = settings.get("seed", 0)
@@ -85,8 +90,7 @@ def plan_cells(
             unlabelled=_choice(catalogue, "unlabelled", unlabelled, parameters) if unlabelled else None,
             **common,
         )
-        for name in methods
-        for arm in arms
+        for name, arm in having
         for fold in which
         for seed in range(first, first + settings.get("seeds", 1))
     ]
@@ -109,12 +113,18 @@ def metric_choices(catalogue: Catalogue, names: list[str], parameters: Mapping[s
     return tuple(_choice(catalogue, "metric", name, {"metric": parameters.get(name, {})}) for name in names)
 
 
-def _check_arms(catalogue: Catalogue, methods: list[str], arms: list[str]) -> None:
-    """Refuse an arm that none of the methods has; in a sweep, a method without it is a row later."""
-    known = {"method"}.union(*(catalogue.arms(name) for name in methods))
+def _having(catalogue: Catalogue, methods: list[str], arms: list[str], notes: list[str]) -> list[tuple[str, str]]:
+    """Return each method with each of the arms that it has; refuse an arm that none of the methods has."""
+    own = {name: ("method", *catalogue.arms(name)) for name in methods}
+    known = {arm for names in own.values() for arm in names}
     for arm in arms:
         if arm not in known:
             raise UsageError(f"--arm {arm}: {', '.join(methods)} has no such arm. {did_you_mean(arm, known)}")
+    for arm in arms:
+        if without := [name for name in methods if arm not in own[name]]:
+            have = "has" if len(without) == 1 else "have"
+            notes.append(f"{', '.join(without)} {have} no arm {arm}: left out there.")
+    return [(name, arm) for name in methods for arm in arms if arm in own[name]]
 
 
 def _named_recipe(catalogue: Catalogue, name: str, parameters: Mapping[str, Any] | None = None) -> Recipe:

@@ -24,7 +24,7 @@ class ACDC(FolderDataset):
     """The ED and ES frames of ACDC; case ``patient001_ED``, group ``patient001``."""
 
     name: ClassVar[str] = "acdc"
-    summary: ClassVar[str] = "ACDC: cardiac cine MR with RV, Myo and LV, end-diastole and end-systole"
+    summary: ClassVar[str] = "ACDC: cardiac cine MR with RV, Myo and LV at ED and ES"
     source: ClassVar[str] = "https://doi.org/10.1109/TMI.2018.2837502"
     bibtex: ClassVar[str] = (
         "@article{bernard2018deep, title={Deep Learning Techniques for Automatic {MRI} Cardiac Multi-Structures "

@@ -35,7 +35,7 @@ class Miccai2012(BrainFolder):
     """The MICCAI 2012 multi-atlas labelling challenge."""
 
     name: ClassVar[str] = "miccai2012"
-    summary: ClassVar[str] = "MICCAI 2012 multi-atlas labelling: T1 heads, 134 structures (OASIS, Neuromorphometrics)"
+    summary: ClassVar[str] = "MICCAI 2012 multi-atlas labelling: T1 heads, 134 structures"
     source: ClassVar[str] = "http://www.neuromorphometrics.com/2012_MICCAI_Challenge_Data.html"
     bibtex: ClassVar[str] = (
         "@inproceedings{landman2012miccai, title={MICCAI 2012 Workshop on Multi-Atlas Labeling}, author={Landman, "

@@ -25,7 +25,7 @@ class Threshold(Decision):
     """
 
     name = "threshold"
-    summary = "the likeliest foreground label if its probability reaches a value"
+    summary = "the likeliest foreground label from a probability upwards"
     needs_probabilities = True
 
     value: float = parameter(0.5, "probability that a foreground label must reach; above 0, at most 1", low=0, high=1)

@@ -29,7 +29,7 @@ class History(Figure):
     """
 
     name: ClassVar[str] = "history"
-    summary: ClassVar[str] = "losses, validation and what the method logs, over epochs; one panel per name"
+    summary: ClassVar[str] = "losses, validation and what the method logs, over epochs"
 
     series: tuple[str, ...] = parameter((), "names such as train/ce or method/*; empty = all but time")
     logarithmic: tuple[str, ...] = parameter((), "names, as for series, whose axis is logarithmic")

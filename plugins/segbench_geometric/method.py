@@ -38,7 +38,7 @@ class Geometric(Method):
     """Pulls a training sample's probabilities towards a map of the true area with edges where the truth has them."""
 
     name: ClassVar[str] = "geometric"
-    summary: ClassVar[str] = "Dice or cross-entropy + weighted total variation and true area as constraints, by ADMM"
+    summary: ClassVar[str] = "weighted total variation and true area as constraints, by ADMM"
     source: ClassVar[str] = SOURCE
     bibtex: ClassVar[str] = BIBTEX
     needs = frozenset({FIXED_SAMPLES})

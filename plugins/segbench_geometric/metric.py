@@ -52,7 +52,7 @@ class SliceAreaError(_PerStructure):
     """Absolute errors of the area summed over the slices, as a part of the true volume; 0 = every slice right."""
 
     name: ClassVar[str] = "slice_area_error"
-    summary: ClassVar[str] = "sum over the slices of |predicted - true area| / true volume"
+    summary: ClassVar[str] = "sum over slices of |predicted - true area| / true volume"
 
     def value(self, predicted: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
         """Return ``sum_s |A_s - A*_s| / sum_s A*_s``."""
@@ -73,7 +73,7 @@ class WeightedTVExcess(_PerStructure):
     """
 
     name: ClassVar[str] = "weighted_tv_excess"
-    summary: ClassVar[str] = "weighted total variation over the truth's, minus 1: edges where the truth has none"
+    summary: ClassVar[str] = "weighted total variation over the truth's, minus 1"
 
     beta: float = parameter(10.0, "edge weight g = 1 / (1 + beta |grad y|^2)", low=0)
 

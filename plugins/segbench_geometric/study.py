@@ -45,7 +45,7 @@ class Table1(Study):
     """
 
     name: ClassVar[str] = "lambert2021-table1"
-    summary: ClassVar[str] = "sU-Net with and without geometric constraints, aorta: Dice and HD, against a placebo"
+    summary: ClassVar[str] = "sU-Net with and without geometric constraints, aorta"
     source: ClassVar[str] = SOURCE
     bibtex: ClassVar[str] = BIBTEX
     datasets: ClassVar[tuple[str, ...]] = (PHANTOM,)

@@ -241,7 +241,7 @@ class MedPyHD95(MedPyDistance):
     name = "medpy_hd95"
     family = "boundary"
     preference = 7
-    summary = "95th percentile of the pooled surface distances by MedPy (differs from hd95)"
+    summary = "95th percentile, both directions pooled, by MedPy"
     function = "hd95"
     equals = "hd95_pooled"
 
@@ -278,7 +278,7 @@ class MedPyASD(MedPyDistance):
     name = "medpy_asd"
     family = "boundary"
     preference = 3
-    summary = "Average surface distance from prediction to truth by MedPy"
+    summary = "Average distance from prediction to truth by MedPy"
     function = "asd"
     equals = "msd"
 

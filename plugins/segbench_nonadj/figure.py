@@ -24,7 +24,7 @@ class AdjacencyFigure(Figure):
     """
 
     name: ClassVar[str] = "adjacency"
-    summary: ClassVar[str] = "which labels touch in truth and predictions, forbidden contacts marked: matrices, slices"
+    summary: ClassVar[str] = "which labels touch in truth and predictions: matrices, slices"
     source: ClassVar[str] = DOI
     bibtex: ClassVar[str] = BIBTEX
 

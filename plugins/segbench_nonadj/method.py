@@ -32,7 +32,7 @@ class NonAdjLoss(Method):
     """Punishes label pairs in contact that no training truth shows in contact."""
 
     name: ClassVar[str] = "nonadj"
-    summary: ClassVar[str] = "cross-entropy + Dice + penalty on label pairs in contact that never touch in the truths"
+    summary: ClassVar[str] = "ce_dice + penalty on contacts of labels that never touch"
     version: ClassVar[str] = "2"
     source: ClassVar[str] = DOI
     bibtex: ClassVar[str] = BIBTEX

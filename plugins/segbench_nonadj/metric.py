@@ -95,7 +95,7 @@ class ForbiddenPairs(_AgainstPrior):
     """Number of distinct label pairs that touch in a prediction though they touch in no training truth."""
 
     name: ClassVar[str] = "forbidden_pairs"
-    summary: ClassVar[str] = "distinct label pairs in contact that no training truth shows in contact"
+    summary: ClassVar[str] = "label pairs in contact that no training truth shows"
     unit: ClassVar[str] = "1"
 
     def _value(self, counts: NDArray[np.int64]) -> float:
@@ -110,7 +110,7 @@ class ForbiddenContacts(_AgainstPrior):
     """Share of the contacts (unordered voxel pairs of different labels) that belong to forbidden pairs."""
 
     name: ClassVar[str] = "forbidden_contacts"
-    summary: ClassVar[str] = "share of contacts between labels that belong to pairs no training truth shows in contact"
+    summary: ClassVar[str] = "share of label contacts that no training truth shows"
     unit: ClassVar[str] = ""
 
     def _value(self, counts: NDArray[np.int64]) -> float:

@@ -23,7 +23,7 @@ class ModSegNet(SliceNetwork):
     """2.5D encoder-decoder with max unpooling and skips; no normalisation layers."""
 
     name: ClassVar[str] = "modsegnet"
-    summary: ClassVar[str] = "2.5D encoder-decoder of NonAdjLoss: 7 slices, max unpooling, concatenation skips"
+    summary: ClassVar[str] = "2.5D encoder-decoder of NonAdjLoss: 7 slices, max unpooling"
     source: ClassVar[str] = DOI
     bibtex: ClassVar[str] = BIBTEX
 

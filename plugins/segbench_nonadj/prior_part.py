@@ -27,7 +27,7 @@ class AdjacencyPrior(Prior):
     """
 
     name: ClassVar[str] = "adjacency"
-    summary: ClassVar[str] = "label pairs that touch in the truths; every other pair in contact is an error"
+    summary: ClassVar[str] = "label pairs that touch in the truths; all others are errors"
     source: ClassVar[str] = DOI
     bibtex: ClassVar[str] = BIBTEX
 

@@ -30,7 +30,7 @@ class Ganaye2018(Study):
     """
 
     name: ClassVar[str] = "ganaye2018"
-    summary: ClassVar[str] = "NonAdjLoss, supervised and with n unlabelled images, against control and placebo"
+    summary: ClassVar[str] = "NonAdjLoss, with unlabelled images, control and placebo"
     source: ClassVar[str] = DOI
     bibtex: ClassVar[str] = BIBTEX
     datasets: ClassVar[tuple[str, ...]] = (PHANTOM,)

@@ -95,7 +95,7 @@ class Dice(CountMetric):
     name = "dice"
     family = "overlap"
     preference = 10
-    summary = "Dice similarity coefficient: twice the common volume over the sum of the volumes"
+    summary = "Dice similarity coefficient: twice common over sum"
     source = _DICE
     bibtex = citation.DICE
     default = True
@@ -165,7 +165,7 @@ class Precision(CountMetric):
     name = "precision"
     family = "overlap"
     preference = 6
-    summary = "Share of the predicted voxels that are right (positive predictive value)"
+    summary = "Share of the predicted voxels that are right (PPV)"
 
     def value(self, counts: Counts, volume: float) -> float | None:
         """Return |P∩T| / |P|."""
@@ -218,7 +218,7 @@ class Specificity(CountMetric):
     """
 
     name = "specificity"
-    summary = "Share of the voxels outside the structure that were left out (depends on the field of view)"
+    summary = "Share of the voxels outside a structure left out"
 
     def value(self, counts: Counts, volume: float) -> float | None:
         """Return |Omega \\ (P∪T)| / |Omega \\ T|."""
@@ -273,7 +273,7 @@ class RelativeVolumeError(CountMetric):
     """
 
     name = "relative_volume_error"
-    summary = "Absolute difference of the volumes relative to the true volume (|RVD|)"
+    summary = "Absolute difference of the volumes over the true one"
     source = "https://doi.org/10.1109/TMI.2009.2013851"
     bibtex = citation.HEIMANN
     better = "lower"

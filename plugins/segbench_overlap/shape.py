@@ -273,7 +273,7 @@ class CentrelineDice(MaskMetric):
 
     name = "cldice"
     version = "2"
-    summary = "Centre-line Dice of skeletons, for tubular structures (needs scikit-image)"
+    summary = "Centre-line Dice of skeletons, for tubes"
     source = "https://doi.org/10.1109/CVPR46437.2021.01629"
     bibtex = citation.CENTRELINE_DICE
 

@@ -46,7 +46,7 @@ class Pairs(FolderDataset):
     """A folder of images with masks beside them."""
 
     name: ClassVar[str] = "pairs"
-    summary: ClassVar[str] = "any folder of 2D or 3D images with masks beside them (DRIVE, ISIC, GlaS, Kvasir-SEG, ...)"
+    summary: ClassVar[str] = "any folder of images with masks beside them (DRIVE, ISIC, ...)"
     kind: ClassVar[str] = "a folder of images with masks beside them"
     remedy: ClassVar[str] = (
         "Put images into images/ and masks of the same names into masks/, or write pairs.toml (see the README)."

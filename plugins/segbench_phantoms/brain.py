@@ -23,7 +23,7 @@ class Brain(Phantom):
     """Synthetic T1-weighted heads."""
 
     name: ClassVar[str] = "brain"
-    summary: ClassVar[str] = "synthetic phantom: T1-weighted heads, 31 or 134 brain structures, made from a seed"
+    summary: ClassVar[str] = "synthetic phantom: T1-weighted heads, 31 or 134 structures"
     source: ClassVar[str] = ""
     version: ClassVar[str] = "1"
     default: ClassVar[bool] = True

@@ -23,7 +23,7 @@ class Heart(Phantom):
     """Synthetic short-axis cine MR: every patient is shown at end-diastole (ed) and at end-systole (es)."""
 
     name: ClassVar[str] = "heart"
-    summary: ClassVar[str] = "synthetic phantom: short-axis heart stacks (RV, Myo, LV) at two phases, made from a seed"
+    summary: ClassVar[str] = "synthetic phantom: short-axis hearts (RV, Myo, LV), two phases"
     version: ClassVar[str] = "1"
     channels: ClassVar[tuple[str, ...]] = ("MR",)
     phases: ClassVar[tuple[str, ...]] = ("ed", "es")

@@ -23,7 +23,7 @@ class Prostate(Phantom):
     """Synthetic T2-weighted MR of the prostate: one structure of variable size and shape and of low contrast."""
 
     name: ClassVar[str] = "prostate"
-    summary: ClassVar[str] = "synthetic phantom: T2-weighted prostates of low contrast, made from a seed"
+    summary: ClassVar[str] = "synthetic phantom: T2-weighted prostates of low contrast"
     version: ClassVar[str] = "1"
     channels: ClassVar[tuple[str, ...]] = ("T2",)
 

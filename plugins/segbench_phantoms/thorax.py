@@ -25,7 +25,7 @@ class Thorax(Phantom):
     """Synthetic chest CT in Hounsfield units: a cane-shaped aorta among vessels of the same density."""
 
     name: ClassVar[str] = "thorax"
-    summary: ClassVar[str] = "synthetic phantom: chest CT (aorta, or also esophagus, heart, trachea), made from a seed"
+    summary: ClassVar[str] = "synthetic phantom: chest CT (aorta or four organs)"
     version: ClassVar[str] = "1"
     channels: ClassVar[tuple[str, ...]] = ("CT",)
 

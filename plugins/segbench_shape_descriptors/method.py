@@ -46,7 +46,7 @@ class ShapeDescriptors(Method):
     """Keeps volume, centroid, spread and length of every class within bounds, without looking at pixels."""
 
     name: ClassVar[str] = "shape_descriptors"
-    summary: ClassVar[str] = "volume, centroid, spread and length of every class within bounds; no pixel-wise loss"
+    summary: ClassVar[str] = "volume, centroid, spread, length within bounds; no pixel loss"
     version: ClassVar[str] = "2"
     source: ClassVar[str] = SOURCE
     bibtex: ClassVar[str] = BIBTEX

@@ -82,7 +82,7 @@ class SpreadError(_OfShapes):
     """Norm of the difference of the spreads (standard deviations of the coordinates along each axis)."""
 
     name: ClassVar[str] = "spread_error"
-    summary: ClassVar[str] = "Difference of the average distances to the centroid, prediction against truth"
+    summary: ClassVar[str] = "Difference of the average distances to the centroid"
     unit: ClassVar[str] = "mm"
 
     def value(self, predicted: Measures, truth: Measures) -> float:
@@ -104,7 +104,7 @@ class LengthError(_OfShapes):
     """
 
     name: ClassVar[str] = "length_error"
-    summary: ClassVar[str] = "Relative difference of the boundary's length (2D) or surface (3D)"
+    summary: ClassVar[str] = "Relative difference of boundary length (2D), surface (3D)"
     unit: ClassVar[str] = ""
     when_missed: ClassVar[float | None] = 1.0
 
@@ -137,7 +137,7 @@ class BoundViolation(_OfShapes):
     """
 
     name: ClassVar[str] = "bound_violation"
-    summary: ClassVar[str] = "Share of volume, centroid, spread and length outside the truth's values +- a margin"
+    summary: ClassVar[str] = "Share of volume, centroid, spread, length outside bounds"
     unit: ClassVar[str] = ""
     when_missed: ClassVar[float | None] = 1.0
     when_invented: ClassVar[float | None] = 1.0

@@ -31,7 +31,7 @@ class ENet(SliceNetwork):
     """ENet: bottlenecks at an eighth of the resolution, dilated and asymmetric, unpooled with the encoder's indices."""
 
     name: ClassVar[str] = "enet"
-    summary: ClassVar[str] = "2D ENet: small and fast, max-unpooling with indices, slice by slice"
+    summary: ClassVar[str] = "2D ENet: small, fast, max-unpooling with indices, slice by slice"
     source: ClassVar[str] = "https://arxiv.org/abs/1606.02147"
     bibtex: ClassVar[str] = _ENET
 

@@ -33,7 +33,7 @@ class DescriptorPrior(Prior):
     """
 
     name: ClassVar[str] = "descriptors"
-    summary: ClassVar[str] = "volume, centroid, spread and length of every case and class; bounds around them"
+    summary: ClassVar[str] = "volume, centroid, spread, length of cases; bounds around them"
     source: ClassVar[str] = SOURCE
     bibtex: ClassVar[str] = BIBTEX
 

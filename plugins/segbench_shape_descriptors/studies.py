@@ -48,7 +48,7 @@ class Acdc(_Protocol):
     """ACDC: ENet, batch 8."""
 
     name: ClassVar[str] = "kervadec2021-acdc"
-    summary: ClassVar[str] = "shape descriptors on ACDC: ENet on 256x256 slices, batch 8, Adam 5e-4"
+    summary: ClassVar[str] = "recipe: ENet on 256x256 slices, batch 8, Adam 5e-4"
     batch: ClassVar[int] = 8
 
     epochs: int = parameter(200, "epochs", low=1)
@@ -59,7 +59,7 @@ class Promise12(_Protocol):
     """PROMISE12: fully residual U-Net, batch 4."""
 
     name: ClassVar[str] = "kervadec2021-promise12"
-    summary: ClassVar[str] = "shape descriptors on PROMISE12: residual U-Net on slices, batch 4, Adam 5e-4"
+    summary: ClassVar[str] = "recipe: residual U-Net on slices, batch 4, Adam 5e-4"
     batch: ClassVar[int] = 4
 
     epochs: int = parameter(200, "epochs", low=1)

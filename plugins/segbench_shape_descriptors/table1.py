@@ -39,7 +39,7 @@ class Table1(Study):
     """
 
     name: ClassVar[str] = "kervadec2021-table1"
-    summary: ClassVar[str] = "shape descriptors by three solvers, against cross-entropy and shuffled bounds"
+    summary: ClassVar[str] = "shape descriptors, three solvers, control and placebo"
     source: ClassVar[str] = SOURCE
     bibtex: ClassVar[str] = BIBTEX
     datasets: ClassVar[tuple[str, ...]] = ("heart", "prostate")

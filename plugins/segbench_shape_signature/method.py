@@ -32,7 +32,7 @@ class ShapeSignature(Method):
     """Prediction and truth shall have one shape signature."""
 
     name: ClassVar[str] = "shape_signature"
-    summary: ClassVar[str] = "soft Dice + distance between learnt shape signatures of prediction and truth"
+    summary: ClassVar[str] = "soft Dice + distance between learnt shape signatures"
     source: ClassVar[str] = DOI
     bibtex: ClassVar[str] = BIBTEX
     dims: ClassVar[frozenset[int]] = frozenset({3})

@@ -29,7 +29,7 @@ class SignatureDistance(Metric):
     """Distance between the shape signatures of prediction and truth, structure by structure."""
 
     name: ClassVar[str] = "signature_distance"
-    summary: ClassVar[str] = "distance between learnt shape signatures; 0.4 = as far as two training subjects"
+    summary: ClassVar[str] = "distance between learnt shape signatures"
     source: ClassVar[str] = DOI
     bibtex: ClassVar[str] = BIBTEX
     version: ClassVar[str] = "2"

@@ -42,7 +42,7 @@ class Protocol(Study):
     """The paper's training protocol."""
 
     name: ClassVar[str] = RECIPE
-    summary: ClassVar[str] = "recipe: Adam 1e-4, batch 1, 1200 steps, affine augmentation"
+    summary: ClassVar[str] = "recipe: Adam 1e-4, batch 1, 1200 steps, affine changes"
     source: ClassVar[str] = DOI
     bibtex: ClassVar[str] = BIBTEX
 
@@ -69,7 +69,7 @@ class Table1(Protocol):
     """
 
     name: ClassVar[str] = "shape-signature-table1"
-    summary: ClassVar[str] = "signature distance of same and of different subjects, with and without a margin"
+    summary: ClassVar[str] = "signature distance of same and different subjects"
     datasets: ClassVar[tuple[str, ...]] = ("brain",)
     seeds: ClassVar[int] = 1
     metrics: ClassVar[tuple[str, ...]] = ("dice",)
@@ -111,7 +111,7 @@ class Table2(Protocol):
     """Does the shape loss mend Hausdorff distances at the same Dice?"""
 
     name: ClassVar[str] = "shape-signature-table2"
-    summary: ClassVar[str] = "3D U-Net without and with the shape signature, and a placebo: Dice and HD"
+    summary: ClassVar[str] = "3D U-Net without and with the signature, and a placebo"
     datasets: ClassVar[tuple[str, ...]] = ("brain",)
     seeds: ClassVar[int] = 3
     metrics: ClassVar[tuple[str, ...]] = ("dice", "hd", "hd95")

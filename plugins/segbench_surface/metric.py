@@ -153,7 +153,7 @@ class HausdorffDistance95(DistanceMetric):
     name = "hd95"
     family = "boundary"
     preference = 8
-    summary = "95th percentile Hausdorff distance: the larger of the two directed percentiles"
+    summary = "95th percentile Hausdorff distance, larger direction"
     default = True
 
     def distance(self, distances: SurfaceDistances) -> float:
@@ -182,7 +182,7 @@ class HausdorffPercentile(DistanceMetric):
     name = "hd_percentile"
     family = "boundary"
     preference = 6
-    summary = "Percentile Hausdorff distance: the larger of the two directed percentiles"
+    summary = "Percentile Hausdorff distance, larger direction"
     source = _HAUSDORFF
     bibtex = citation.HAUSDORFF
 
@@ -217,7 +217,7 @@ class HausdorffDistance95Pooled(DistanceMetric):
     name = "hd95_pooled"
     family = "boundary"
     preference = 7
-    summary = "95th percentile of all surface distances of both directions together (MedPy's hd95)"
+    summary = "95th percentile of both directions together (MedPy's hd95)"
 
     def distance(self, distances: SurfaceDistances) -> float:
         """Return the 95th percentile of the pooled distances."""
@@ -247,7 +247,7 @@ class AverageSymmetricSurfaceDistance(DistanceMetric):
     name = "assd"
     family = "boundary"
     preference = 5
-    summary = "Average symmetric surface distance: mean over the border voxels of both"
+    summary = "Average symmetric surface distance, of all border voxels"
     source = "https://doi.org/10.1109/TMI.2009.2013851"
     bibtex = citation.HEIMANN
     default = True
@@ -314,7 +314,7 @@ class MeanSurfaceDistance(DistanceMetric):
     name = "msd"
     family = "boundary"
     preference = 3
-    summary = "Mean distance from the predicted surface to the true one (one direction)"
+    summary = "Mean distance from predicted to true surface, one way"
     default = True
 
     def distance(self, distances: SurfaceDistances) -> float:

@@ -63,7 +63,7 @@ class NormalisedSurfaceDistance(ToleranceMetric):
     version = "2"
     family = "boundary"
     preference = 10
-    summary = "Normalised surface distance: share of the border voxels within a tolerance (surface Dice)"
+    summary = "Normalised surface distance (surface Dice) at a tolerance"
     default = True
 
     tolerance: float = parameter(1.0, "tolerance of all structures, mm", low=0.0)
@@ -115,7 +115,7 @@ class NormalisedSurfaceDistanceSurfel(ToleranceMetric):
     version = "2"
     family = "boundary"
     preference = 9
-    summary = "Normalised surface distance weighted by surface area (surface-distance's surface Dice)"
+    summary = "Normalised surface distance, weighted by surface area"
 
     tolerance: float = parameter(1.0, "tolerance of all structures, mm", low=0.0)
     tolerances: tuple[float, ...] = parameter((), "tolerance of each structure in the task's order, mm", low=0.0)

@@ -59,7 +59,12 @@ def evaluate(
     ] = False,
     raters: Annotated[bool, typer.Option("--raters", help="References hold one folder per rater.")] = False,
     decision: Annotated[
-        str | None, typer.Option("--decision", help="NAME or NAME+NAME, on nnU-Net's probabilities or on label maps.")
+        list[str] | None,
+        typer.Option(
+            "--decision",
+            help="NAME or NAME+NAME, or one after the other, on nnU-Net's probabilities or on label maps.",
+            show_default=False,
+        ),
     ] = None,
     cases: Annotated[str | None, typer.Option("--cases", help="Score these only: a,b,c or a file of names.")] = None,
     split: Annotated[
@@ -177,17 +182,12 @@ def _choices(names: str | None, settings: list[str], offered: Catalogue) -> list
     return [Choice(one, values.get(one, {})) for one in dict.fromkeys([*chosen, *values])]
 
 
-def _decision(text: str | None, settings: list[str]) -> tuple[Choice, ...] | None:
+def _decision(names: list[str] | None, settings: list[str]) -> tuple[Choice, ...] | None:
     """Return the chain of decisions named, with the parameters set for them; None if none is."""
     from segbench.params import parse_assignments
-    from segbench.scoring.decisions import parse_chain
+    from segbench.scoring.decisions import chain_named
 
-    given = parse_assignments(settings).get("decision", {})
-    if text is None:
-        if given:
-            raise UsageError("--set decision.…: of which chain? Name it with --decision.")
-        return None
-    return parse_chain(text, given)
+    return chain_named(names, parse_assignments(settings).get("decision")) or None
 
 
 def _summary(result: EvaluationResult) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""A catalogue as lines of text: a table per kind of part, the distributions, what failed. Drawn without rich: 60 ms."""
+"""A catalogue as lines of text: a line per part, the distributions, what failed. Drawn without rich: 60 ms."""
 
 from __future__ import annotations
 
@@ -11,10 +11,30 @@ from typer import style
 if TYPE_CHECKING:
     from segbench.host import Catalogue, Entry
 
-_GAP = 1
-"""Spaces between columns."""
-_LEAST = 8
-"""Characters that every column has at least, however narrow the terminal."""
+KINDS = ("datasets", "networks", "methods", "decisions", "metrics", "studies", "priors", "figures")
+"""Kinds of parts as they are called in plural."""
+_GAP = " "
+"""What separates columns."""
+_CUT = "…"
+"""What ends a line that is too long."""
+
+
+def singular(kind: str) -> str:
+    """Return what one part of a kind is called."""
+    return "study" if kind == "studies" else kind[:-1]
+
+
+def about(name: str, entry: Entry) -> dict[str, str]:
+    """Return what a part and its origin say of themselves, for ``--json``."""
+    return {
+        "name": name,
+        "summary": entry.cls.summary,
+        "source": entry.cls.source,
+        "version": entry.cls.version,
+        "plugin": entry.origin.plugin,
+        "distribution": entry.origin.distribution,
+        "plugin_version": entry.origin.version,
+    }
 
 
 def lines(catalogue: Catalogue, kinds: Sequence[str], width: int) -> Iterator[str]:
@@ -30,7 +50,7 @@ def lines(catalogue: Catalogue, kinds: Sequence[str], width: int) -> Iterator[st
             yield style(kind, bold=True)
             yield from _table([_cells(name, entry) for name, entry in sorted(catalogue.entries[kind].items())], width)
             yield ""
-    for line in _wrapped("* taken when none is named; more about a part: segbench info KIND NAME", width):
+    for line in _wrapped("* taken when none is named; more about a part: segbench info NAME", width):
         yield style(line, dim=True)
     plugins: dict[str, list[str]] = {}
     for origin in catalogue.origins:
@@ -47,20 +67,16 @@ def _cells(name: str, entry: Entry) -> tuple[str, str, str]:
 
 
 def _table(rows: Sequence[tuple[str, str, str]], width: int) -> Iterator[str]:
-    """Yield three columns: name, summary and plugin; the summary takes what the others leave."""
-    names, plugins = (max(len(_printable(row[column])) for row in rows) for column in (0, 2))
-    room = width - 2 * _GAP
-    if names + plugins + _LEAST > room:  # every column gets its share
-        names = max(_LEAST, min(names, room // 3))
-        plugins = max(_LEAST, min(plugins, room // 3))
-    widths = (names, max(_LEAST, room - names - plugins), plugins)
-    for row in rows:
-        cells = [_wrapped(text, wide) for text, wide in zip(row, widths, strict=True)]
-        for number in range(max(map(len, cells))):
-            words = [cell[number] if number < len(cell) else "" for cell in cells]
-            name, summary, plugin = (word.ljust(wide) for word, wide in zip(words, widths, strict=True))
-            gap = " " * _GAP
-            yield style(name, fg="cyan") + gap + summary + gap + style(plugin.rstrip(), dim=True)
+    """Yield a line per part: name and summary, cut where the terminal ends; and its plugin if there is room for all."""
+    cleaned = [tuple(map(_printable, row)) for row in rows]
+    names, summaries, plugins = (max(len(row[column]) for row in cleaned) for column in range(3))
+    roomy = names + summaries + plugins + 2 * len(_GAP) <= width
+    for name, summary, plugin in cleaned:
+        line = _GAP.join((name.ljust(names), summary.ljust(summaries) if roomy else summary))
+        if len(line) > width and not roomy:
+            line = line[: max(width - 1, 1)] + _CUT
+        cells = style(line[:names], fg="cyan") + line[names:]
+        yield cells + _GAP + style(plugin, dim=True) if roomy else cells
 
 
 def _wrapped(text: str, width: int) -> list[str]:

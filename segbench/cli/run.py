@@ -6,7 +6,8 @@ import contextlib
 import math
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,13 +19,14 @@ from segbench.errors import EXIT_SOME_FAILED, DataMissing, Incompatible, PluginE
 from segbench.params import merged, parse_assignments
 
 if TYPE_CHECKING:
+    from segbench.assembly import Parts
     from segbench.config import RunConfig
     from segbench.runner import Outcome, Sources
 
 COUNTS = {"seed": 0, "seeds": 1, "fold": 0, "folds": 0, "epochs": 1}
 """Options that are whole numbers, and the least they may be."""
-NAMES = ("dataset", "unlabelled", "network", "recipe", "device", "precision", "decision")
-LISTS = ("method", "arm", "metric")
+NAMES = ("dataset", "unlabelled", "network", "recipe", "device", "precision")
+LISTS = ("method", "arm", "metric", "decision")
 OPTIONS = (*NAMES, *LISTS, *COUNTS)
 
 
@@ -49,8 +51,12 @@ def run_command(
         list[str] | None, typer.Option("--metric", help="Metric; repeat.  [default: all that are on]")
     ] = None,
     decision: Annotated[
-        str | None,
-        typer.Option("--decision", help="From probabilities to labels: NAME or NAME+NAME.  [default: the likeliest]"),
+        list[str] | None,
+        typer.Option(
+            "--decision",
+            help="From probabilities to labels: NAME or NAME+NAME, or one after the other.  [default: the likeliest]",
+            show_default=False,
+        ),
     ] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Epochs, in place of the recipe's.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="First seed.  [default: 0]")] = None,
@@ -107,22 +113,27 @@ def run_command(
     }
     settings.update({key: value for key, value in given.items() if value is not None})
     parameters = merged(settings.pop("set", {}), parse_assignments(assignments or []))
-    cells = plan_cells(catalogue, settings, parameters, {"split": read_split(split), "smoke": smoke})
+    notes: list[str] = []
+    cells = plan_cells(catalogue, settings, parameters, {"split": read_split(split), "smoke": smoke}, notes)
+    for note in notes:
+        console.say(note, style="yellow")
     sources = Sources(catalogue, out)
+    said: list[str] = []
+    do: Any = partial(_dry, said=said) if dry_run else partial(_run, jobs=jobs)
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
-        outcomes = [_cell(cell, sources, dry_run, as_json, len(cells) > 1, jobs) for cell in cells]
+        outcomes = [_cell(partial(do, cell, sources, as_json), cell, len(cells) > 1) for cell in cells]
     if as_json:
-        console.print_json({"runs": outcomes})
+        console.print_json({"runs": outcomes, "notes": notes})
     if any(outcome["status"] in ("failed", "incompatible") or outcome.get("failed_scores") for outcome in outcomes):
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def _cell(cell: RunConfig, sources: Sources, dry_run: bool, as_json: bool, sweep: bool, jobs: int) -> dict[str, Any]:
+def _cell(do: Callable[[], dict[str, Any]], cell: RunConfig, sweep: bool) -> dict[str, Any]:
     """Run one configuration; in a sweep, parts that do not fit or plugins that fail are a row, not the end."""
     from segbench.planning import title
 
     try:
-        return _dry(cell, sources, as_json) if dry_run else _run(cell, sources, as_json, jobs)
+        return do()
     except (Incompatible, PluginError) as error:
         if not sweep:
             raise
@@ -135,34 +146,46 @@ def _axes(cell: RunConfig) -> dict[str, Any]:
     return {"method": cell.method.name, "arm": cell.arm, "seed": cell.seed, "fold": cell.fold}
 
 
-def _dry(cell: RunConfig, sources: Sources, as_json: bool) -> dict[str, Any]:
+def _dry(cell: RunConfig, sources: Sources, as_json: bool, said: list[str]) -> dict[str, Any]:
+    """Say what a run would do; of ``said``, the lines of the cell before, only what is different now."""
     from segbench.planning import title
-    from segbench.runner import SMOKE_EPOCHS, assemble, edited_since, folder_of, state_of
-    from segbench.training.sampling import split_words
+    from segbench.runner import assemble, folder_of, state_of
 
     parts = assemble(cell, sources.catalogue, sources.root, sources)
     folder = folder_of(cell, parts, sources.root)
     state = state_of(folder, parts, sources.catalogue)
     if not as_json:
-        epochs = SMOKE_EPOCHS if cell.smoke else cell.recipe.epochs
+        lines = _plan_lines(cell, parts, folder)
         console.say(f"{title(cell)}: {state}", style="bold")
-        console.say(f"  data     {parts.task.name}@{parts.task.revision}: {parts.splits}")
-        console.say(f"  split    {split_words(parts.source.refs, cell, parts.source.folds)}")
-        for note in parts.task.notes:
-            console.say(f"           {note}", wrap=11)
-        if parts.unlabelled:
-            lender = parts.unlabelled.task
-            console.say(f"  seen without labels  {lender.name}@{lender.revision}")
-        where = f"{parts.data['device']} in {parts.data['precision']}"
-        console.say(f"  training {epochs} epochs, recipe {cell.recipe_name}, on {where}")
-        if changed := edited_since(cell, parts, folder):
-            console.say(f"           {changed}", wrap=11)
-        if parts.chain.text:
-            console.say(f"  decision {parts.chain.text}")
-        console.say(f"  metrics  {', '.join(metric.name for metric in parts.metrics)}", wrap=11)
+        for line in lines:
+            if line not in said:
+                console.say(line, wrap=11)
         console.say(f"  folder   {folder}")
+        said[:] = lines
     document = {"run_id": folder.name, "folder": str(folder), **_axes(cell), "status": state}
     return document | {"config": cell.canonical(), "local": cell.local()}
+
+
+def _plan_lines(cell: RunConfig, parts: Parts, folder: Path) -> list[str]:
+    from segbench.runner import SMOKE_EPOCHS, edited_since
+    from segbench.training.sampling import split_words
+
+    epochs = SMOKE_EPOCHS if cell.smoke else cell.recipe.epochs
+    lines = [
+        f"  data     {parts.task.name}@{parts.task.revision}: {parts.splits}",
+        f"  split    {split_words(parts.source.refs, cell, parts.source.folds)}",
+        *(f"           {note}" for note in parts.task.notes),
+    ]
+    if parts.unlabelled:
+        lender = parts.unlabelled.task
+        lines.append(f"  seen without labels  {lender.name}@{lender.revision}")
+    where = f"{parts.data['device']} in {parts.data['precision']}"
+    lines.append(f"  training {epochs} epochs, recipe {cell.recipe_name}, on {where}")
+    if changed := edited_since(cell, parts, folder):
+        lines.append(f"           {changed}")
+    if parts.chain.text:
+        lines.append(f"  decision {parts.chain.text}")
+    return [*lines, f"  metrics  {', '.join(metric.name for metric in parts.metrics)}"]
 
 
 def _run(cell: RunConfig, sources: Sources, as_json: bool, jobs: int) -> dict[str, Any]:

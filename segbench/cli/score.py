@@ -101,13 +101,11 @@ def predict_command(
     from segbench.cli.progress import RichReporter
     from segbench.cli.run import document, tell
     from segbench.runner import predict
-    from segbench.scoring.decisions import JOIN, parse_chain
+    from segbench.scoring.decisions import chain_named
 
     catalogue = console.catalogue(plugins)
     nested = parse_assignments(assignments or [])
-    if not decision and "decision" in nested:
-        raise UsageError("--set decision.…: of which decision? Name it with --decision.")
-    chain = parse_chain(JOIN.join(decision), nested.pop("decision", None)) if decision else ()
+    chain = chain_named(decision, nested.pop("decision", None))
     place = nested.pop("dataset", None)
     wanted = _chosen(metric, nested, catalogue)
     keep_pages()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from segbench.contracts import Decision
-from segbench.errors import Incompatible, PluginError
+from segbench.errors import Incompatible, PluginError, UsageError
 from segbench.host import Catalogue, Origin, blame
 from segbench.params import changes, fingerprint, flattened
 from segbench.types import Choice, Task
@@ -125,14 +125,30 @@ def _text(decision: Decision) -> str:
     return decision.name + version + (f"({inside})".replace(" ", "_") if inside else "")
 
 
+def chain_named(names: str | Sequence[str] | None, parameters: dict[str, Any] | None = None) -> tuple[Choice, ...]:
+    """Return the chain that ``--decision``, given once or several times, names; () if it is not given.
+
+    Args:
+        names: ``ONE+ANOTHER``, or such texts, whose decisions come one after the other.
+        parameters: decision -> parameters, from ``--set decision.NAME.KEY=VALUE``.
+
+    Raises:
+        UsageError: parameters without a decision; see ``parse_chain``.
+    """
+    texts = [names] if isinstance(names, str) else list(names or ())
+    if texts:
+        return parse_chain(JOIN.join(texts), parameters)
+    if parameters:
+        raise UsageError("--set decision.…: of which decision? Name it with --decision.")
+    return ()
+
+
 def parse_chain(text: str, parameters: dict[str, Any] | None = None) -> tuple[Choice, ...]:
     """Return the choices of ``ONE+ANOTHER``, each with its parameters from ``--set decision.NAME.KEY=VALUE``.
 
     Raises:
         UsageError: an empty name, or parameters of a decision that is not in the chain.
     """
-    from segbench.errors import UsageError
-
     names = [name.strip() for name in text.split(JOIN)]
     if not all(names):
         raise UsageError(f"--decision {text!r}: expected NAME or NAME{JOIN}NAME; `segbench list decisions`.")

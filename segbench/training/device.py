@@ -138,8 +138,18 @@ def _device(device: str) -> str:
     if device not in have:
         raise UsageError(f"--device {device!r}: expected one of {', '.join(DEVICES)}.")
     if not have[device]:
-        raise UsageError(f"--device {device}: this machine has none that torch can use; try --device cpu.")
+        there = ", ".join(name for name in have if have[name])
+        raise UsageError(
+            f"--device {device}: this machine has none that torch can use{_why_not(device)}. It has {there}: say "
+            f"--device {there.split(', ')[-1]}, or auto."
+        )
     return device
+
+
+def _why_not(device: str) -> str:
+    """Return in words what torch was built without, "" if that is not the reason."""
+    built = torch.version.cuda or torch.version.hip if device == "cuda" else torch.backends.mps.is_built()
+    return "" if built else f" (torch {torch.__version__} was built without it)"
 
 
 def _precision(precision: str, device: str) -> str:

@@ -26,6 +26,7 @@ SINGULAR = {
     "priors": "prior",
     "figures": "figure",
 }
+KINDS = {one: kind for kind, one in SINGULAR.items()}
 PARTS = [(SINGULAR[kind], name) for kind in CATALOGUE.entries for name in CATALOGUE.names(kind)]
 
 BROKEN = """
@@ -72,6 +73,22 @@ def test_list_names_every_part_plugin_and_version() -> None:
     assert "ce_dice" not in segbench("list", "networks").stdout.split("from ")[0]
 
 
+def test_a_listing_has_a_line_for_each_part_and_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    for width in (40, 200, 80):
+        monkeypatch.setenv("COLUMNS", str(width))
+        lines = segbench("list").stdout.splitlines()
+        assert max(map(len, lines)) <= width
+        for kind in CATALOGUE.entries:
+            first = lines.index(kind) + 1
+            names = CATALOGUE.names(kind)
+            for name, line in zip(names, lines[first : first + len(names)], strict=True):
+                entry = CATALOGUE.entry(kind, name)
+                assert line.split()[0].rstrip("*") == name
+                assert entry.cls.summary in line or width < 80
+                assert (entry.origin.plugin in line) == (width == 200)
+    assert "…" not in segbench("list").stdout
+
+
 def test_wrong_kinds() -> None:
     assert "Did you mean 'methods'" in segbench("list", "method", expect=2).stderr
     assert "Did you mean 'method'" in segbench("info", "methode", "nonadj", expect=2).stderr
@@ -84,9 +101,48 @@ def test_info(kind: str, name: str) -> None:
     text = segbench("info", kind, name).stdout
     assert text.startswith(name) and "from segbench_" in text
     document = json.loads(segbench("info", kind, name, "--json").stdout)
+    assert f"class {CATALOGUE.entry(KINDS[kind], name).cls.__name__}" in source_line(document)
+    assert f"{document['file']}:{document['line']}" in text
     assert document["name"] == name and isinstance(document["parameters"], list)
     for parameter in document["parameters"]:
         assert parameter["key"] in text and set(parameter) == {"key", "type", "default", "help"}
+
+
+def source_line(document: dict[str, Any]) -> str:
+    """Return the code at the line that is named, and after it: decorators come first."""
+    return "\n".join(Path(document["file"]).read_text().splitlines()[document["line"] - 1 :][:6])
+
+
+def test_info_of_a_metric_says_what_its_numbers_mean() -> None:
+    text = segbench("info", "metric", "hd95").stdout
+    for words in ("unit        mm", "lower is better", "both empty: 0 mm", "prediction empty: no value", "max(P95 D("):
+        assert words in text
+    document = json.loads(segbench("info", "metric", "hd95", "--json").stdout)
+    assert document["empty_masks"] == {"both_empty": 0.0, "pred_empty": None, "truth_empty": None}
+    assert (document["unit"], document["better"], document["family"]) == ("mm", "lower", "boundary")
+    readme, anchor = document["readme"].split("#")
+    assert anchor == "definitions" and "## Definitions" in Path(readme).read_text()
+    assert document["readme"] in text
+    volume = segbench("info", "volume_error").stdout
+    assert "prediction empty: 0.027 mL (of a cube of 27 mm³)" in volume
+    assert "it learns from training truths" in segbench("info", "forbidden_pairs").stdout
+
+
+def test_info_finds_a_name_of_any_kind() -> None:
+    assert segbench("info", "hd95").stdout == segbench("info", "metric", "hd95").stdout
+    assert segbench("info", "unet3d").stdout.startswith("unet3d (network")
+    result = segbench("info", "dice", expect=2)
+    assert "2 parts are called dice: say segbench info method dice or segbench info metric dice" in result.stderr
+    assert "Did you mean 'hd95'" in segbench("info", "hd59", expect=2).stderr
+    assert "segbench list metrics" in segbench("info", "metrics", expect=2).stderr
+    assert "a kind and a name" in segbench("info", "metric", "hd95", "hd", expect=2).stderr
+
+
+def test_info_of_a_metric_that_fails_on_empty_masks(tmp_path: Path) -> None:
+    file = tmp_path / "odd.py"
+    file.write_text(BROKEN.replace("NoSuchType", "int"))
+    text = segbench("info", "odd", "--plugin", str(file)).stdout
+    assert "both empty, prediction empty, truth empty: the metric fails" in text and "README" not in text
 
 
 def test_info_of_a_part_whose_types_do_not_exist(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from segbench import runner
@@ -222,9 +223,56 @@ def test_methods_arms_folds_and_seeds_multiply() -> None:
 
 
 def test_a_part_that_does_not_fit_is_a_row_of_a_sweep() -> None:
-    cells = dry("-m", "ce", "-m", "nonadj", "--arm", "control", expect=1)
-    assert [(cell["method"], cell["status"]) for cell in cells] == [("ce", "incompatible"), ("nonadj", "to be run")]
-    assert "no arm 'control'" in cells[0]["reason"]
+    options = ("-m", "ce", "-m", "shape_signature", "--network", "unet2d")
+    cells = dry(*options, expect=1)
+    assert [(cell["method"], cell["status"]) for cell in cells] == [
+        ("ce", "to be run"),
+        ("shape_signature", "incompatible"),
+    ]
+    assert "works in 3D" in cells[1]["reason"]
+
+
+def test_a_baseline_is_left_out_of_the_arm_that_it_lacks() -> None:
+    options = ("-m", "ce", "-m", "nonadj", "-m", "dice", "--arm", "method", "--arm", "control", "--dry-run")
+    options += ("--set", "dataset.cases=8", "--set", "dataset.spacing=8,8,8")
+    result = segbench(*options, "--json")
+    document = json.loads(result.stdout)
+    assert [(cell["method"], cell["arm"]) for cell in document["runs"]] == [
+        ("ce", "method"),
+        ("nonadj", "method"),
+        ("nonadj", "control"),
+        ("dice", "method"),
+    ]
+    assert document["notes"] == ["ce, dice have no arm control: left out there."]
+    assert document["notes"][0] in " ".join(result.stderr.split())
+
+
+def test_a_dry_run_does_not_repeat_itself() -> None:
+    options = ("-m", "ce", "-m", "nonadj", "--seeds", "2", "--set", "dataset.cases=8", "--dry-run")
+    text = segbench(*options).stderr
+    assert text.count(": to be run") == 4 and text.count("  folder   results/brain/") == 4
+    for label in ("  data     ", "  split    ", "  training ", "  metrics  "):
+        assert text.count(label) == 1
+    folds = segbench("-m", "ce", "--folds", "3", "--set", "dataset.cases=8", "--dry-run").stderr
+    assert folds.count("  split    fold ") == 3 and folds.count("  metrics  ") == 1
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the device is there")
+def test_a_dry_run_names_the_device_that_is_not_there() -> None:
+    text = segbench("-m", "ce", "-m", "nonadj", "--device", "cuda", "--dry-run", expect=2).stderr
+    assert text.count("--device cuda: this machine has none that torch can use") == 1 and "--device cpu" in text
+
+
+def test_several_decisions_are_one_chain() -> None:
+    (joined,) = dry("-m", "ce", "--decision", "rank_dice+fill_holes", "--set", "decision.rank_dice.smooth=1")
+    (listed,) = dry(
+        *("-m", "ce", "--decision", "rank_dice", "--decision", "fill_holes"),
+        *("--set", "decision.rank_dice.smooth=1"),
+    )
+    assert [one["name"] for one in listed["config"]["decision"]] == ["rank_dice", "fill_holes"] and listed == joined
+    Path("run.toml").write_text('method = "ce"\ndecision = ["fill_holes", "largest_component"]\n')
+    (cell,) = json.loads(segbench("--config", "run.toml", "--dry-run", "--json").stdout)["runs"]
+    assert [one["name"] for one in cell["config"]["decision"]] == ["fill_holes", "largest_component"]
 
 
 def test_the_configuration_file_and_the_command_line_say_the_same() -> None:
