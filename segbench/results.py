@@ -1,8 +1,9 @@
 """The results folder: the Parquet schema of scores, atomic writes, and the one way to read what runs have left.
 
 Layout: ``results/<dataset>/<method>/<run_id>/`` with ``scores.parquet``, ``history.parquet`` and ``run.json``, which is
-written last: its presence means that the run is complete. Any Parquet reader can open the files without segbench,
-e.g. ``SELECT * FROM 'results/*/*/*/scores.parquet'`` in DuckDB.
+written last: its presence means that the run is complete. A published board, ``<dataset>@<revision>/``, holds the
+scores of several runs in one ``scores.parquet`` and their records in ``runs.jsonl``. Any Parquet reader can open the
+files without segbench, e.g. ``SELECT * FROM 'results/*/*/*/scores.parquet'`` in DuckDB.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ HISTORY = "history.parquet"
 RECORD = "run.json"
 TRAINED = "trained.json"
 """What is known of a training whose predictions are not scored yet; the record takes it over."""
+RUNS = "runs.jsonl"
+"""Records of a published board's runs, one JSON document per line, beside their scores."""
 SOURCES = ("trained", "external", "imported")
 
 
@@ -227,11 +230,26 @@ def complete_runs(root: Path) -> list[Path]:
     return sorted(record.parent for pattern in patterns for record in root.glob(pattern + RECORD))
 
 
+def published_boards(root: Path) -> list[Path]:
+    """Return the folders of published boards at or below ``root``, sorted.
+
+    Args:
+        root: a board, or a folder of boards. A folder ``NAME@REVISION`` with scores is one though its records are gone.
+    """
+    found = [file.parent for pattern in ("", "*/") for file in root.glob(pattern + SCORES)]
+    return sorted(
+        folder
+        for folder in found
+        if not is_complete(folder) and ((folder / RUNS).is_file() or "@" in folder.resolve().name)
+    )
+
+
 def read_scores(path: str | Path, columns: Sequence[str] | None = None) -> pa.Table:
     """Read the scores of all finished runs.
 
     Args:
-        path: a results root (or a dataset's or method's folder in it), one run's folder, or a Parquet file.
+        path: a results root (or a dataset's or method's folder in it), one run's folder, a published board or a folder
+            of boards, or a Parquet file.
         columns: names to read, by default all of ``SCHEMA``.
 
     Returns:
@@ -263,6 +281,7 @@ def score_files(path: Path) -> list[Path]:
     if not path.is_dir():
         raise DataMissing(f"There are no results at {path}. Write some with `segbench run`, `evaluate` or `import`.")
     files = [_scores_of(folder) for folder in complete_runs(path)]
+    files += [board / SCORES for board in published_boards(path)]
     if not files:
         raise DataMissing(_nothing_in(path))
     return files
@@ -285,8 +304,9 @@ def _nothing_in(path: Path) -> str:
             f"to read the file all the same, name {path / SCORES}."
         )
     return (
-        f"{path} holds no finished run (no */*/*/{RECORD}). Write one with `segbench run --method NAME`, "
-        f"`segbench evaluate PREDICTIONS REFERENCES` or `segbench import scores.csv`."
+        f"{path} holds no finished run (no */*/*/{RECORD}) and no published board (no NAME@REVISION/{SCORES}). Write "
+        f"one with `segbench run --method NAME`, `segbench evaluate PREDICTIONS REFERENCES` or `segbench import "
+        f"scores.csv`."
     )
 
 

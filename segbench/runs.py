@@ -12,11 +12,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from segbench.collection import KeptRun, kept_runs
 from segbench.config import RunConfig
 from segbench.errors import DataInvalid, DataMissing, SegbenchError, UsageError
 from segbench.host import Catalogue, blame
 from segbench.params import make
-from segbench.results import HISTORY, RECORD, SCORES, TRAINED, complete_runs, is_complete, of_decision, read_scores
+from segbench.results import HISTORY, RECORD, SCORES, TRAINED, is_complete, of_decision, read_scores
 from segbench.types import Case, CaseRef, Choice, LabelMap, Task
 
 if TYPE_CHECKING:
@@ -31,13 +32,21 @@ FEWEST_DIGITS = 4
 
 @dataclass(frozen=True, eq=False)
 class StoredRun:
-    """See ``segbench.FinishedRun``; made by ``open_run``. Its label maps and scores are those of ``decision``."""
+    """See ``segbench.FinishedRun``; made by ``open_run``. Its label maps and scores are those of ``decision``.
 
-    folder: Path
+    A run that stands on a published board has neither history nor label maps, and its data are not looked for.
+    """
+
+    kept: KeptRun = field(repr=False)
     record: Mapping[str, Any]
     catalogue: Catalogue = field(repr=False)
     decision: str = ""
     datasets: dict[str, Dataset] = field(default_factory=dict, repr=False)
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies: its folder, or that of its board."""
+        return self.kept.place
 
     @property
     def run_id(self) -> str:
@@ -47,7 +56,7 @@ class StoredRun:
     @cached_property
     def title(self) -> str:
         """Method, arm if it is not the method itself, and in brackets what was changed of the defaults."""
-        table = read_scores(self.folder, ["method", "arm", "variant", "decision"])
+        table = self.kept.scores(["method", "arm", "variant", "decision"])
         columns = of_decision(table, self.decision).slice(0, 1).to_pydict()
         if not columns["method"]:
             return self.folder.parent.name
@@ -77,21 +86,21 @@ class StoredRun:
     @cached_property
     def case_ids(self) -> Sequence[str]:
         """The scored cases, in the order in which they were scored."""
-        return tuple(dict.fromkeys(read_scores(self.folder, ["case_id"]).column("case_id").to_pylist()))
+        return tuple(dict.fromkeys(self.kept.scores(["case_id"]).column("case_id").to_pylist()))
 
     def history(self) -> Sequence[Mapping[str, Any]]:
         """Return rows ``{"epoch", "name", "value"}``; none for runs that were not trained here."""
         import pyarrow.parquet as pq
 
         file = self.folder / HISTORY
-        if not file.is_file():
+        if self.kept.folder is None or not file.is_file():
             return []
         rows: list[dict[str, Any]] = pq.read_table(file).to_pylist()
         return rows
 
     def scores(self) -> Sequence[Mapping[str, Any]]:
         """Return the rows of ``scores.parquet`` for the label maps of the decision."""
-        rows: list[dict[str, Any]] = of_decision(read_scores(self.folder), self.decision).to_pylist()
+        rows: list[dict[str, Any]] = of_decision(self.kept.scores(), self.decision).to_pylist()
         return rows
 
     def prediction(self, case_id: str) -> LabelMap:
@@ -100,6 +109,7 @@ class StoredRun:
         Raises:
             DataMissing: if the run keeps none of this name.
         """
+        self._require_folder()
         from segbench.files.images import read_label_map
 
         key = str(self.record.get("decisions", {}).get(self.decision, ""))
@@ -139,6 +149,13 @@ class StoredRun:
         if case_id not in self._refs:
             raise DataMissing(f"Dataset {self.task.name} has no case {case_id!r} any more; run {self.run_id} had it.")
 
+    def _require_folder(self) -> None:
+        if self.kept.folder is None:
+            raise DataMissing(
+                f"Run {self.run_id} is known by {self.folder} only, which holds scores and records, no images or label "
+                f"maps. Name the folder of the run."
+            )
+
     @cached_property
     def _refs(self) -> Mapping[str, CaseRef]:
         return {ref.id: ref for ref in self.dataset.refs()}
@@ -146,6 +163,7 @@ class StoredRun:
     @cached_property
     def dataset(self) -> Dataset:
         """The dataset, prepared; a smoke run's miniature is made again."""
+        self._require_folder()
         if "config" not in self.record:
             raise DataMissing(f"Run {self.run_id} scored predictions made elsewhere; it does not know their images.")
         config, local = self.record["config"], self.record.get("local", {})
@@ -267,12 +285,12 @@ def config_of(record: Mapping[str, Any], folder: Path) -> RunConfig:
 
 
 def open_run(
-    folder: Path, catalogue: Catalogue, decision: str = "", datasets: dict[str, Dataset] | None = None
+    run: Path | KeptRun, catalogue: Catalogue, decision: str = "", datasets: dict[str, Dataset] | None = None
 ) -> StoredRun:
     """Open one finished run.
 
     Args:
-        folder: holds ``run.json`` and ``scores.parquet``.
+        run: a folder with ``run.json`` and ``scores.parquet``, or one of ``collection.kept_runs``.
         catalogue: where the run's dataset is found when a case is asked for.
         decision: text of the chain whose label maps and scores are meant, "" for the run's own.
         datasets: those that are prepared already, if several runs share them; receives this run's.
@@ -281,12 +299,13 @@ def open_run(
         DataMissing: if there is no finished run.
         DataInvalid: if its record cannot be read.
     """
-    if not is_complete(folder):
-        raise DataMissing(f"{folder} holds no finished run ({RECORD}). The command that began it resumes it.")
-    record = read_facts(folder)
-    if not (folder / SCORES).is_file():
-        raise DataInvalid(f"{folder} is not whole ({SCORES} is missing). Delete it and run it again.")
-    return StoredRun(folder, record, catalogue, decision, {} if datasets is None else datasets)
+    kept = KeptRun.of(run)
+    if kept.folder is not None:
+        if not is_complete(kept.folder):
+            raise DataMissing(f"{kept.folder} holds no finished run ({RECORD}). The command that began it resumes it.")
+        if not (kept.folder / SCORES).is_file():
+            raise DataInvalid(f"{kept.folder} is not whole ({SCORES} is missing). Delete it and run it again.")
+    return StoredRun(kept, kept.record, catalogue, decision, {} if datasets is None else datasets)
 
 
 def find_runs(text: str, results: Path) -> list[Path]:
@@ -297,21 +316,43 @@ def find_runs(text: str, results: Path) -> list[Path]:
         results: where runs are looked for by name.
 
     Raises:
+        DataMissing: if there is none, or only on a published board, which keeps no folder of it.
+        UsageError: if several runs begin with these digits.
+    """
+    found = find_kept(text, results)
+    if folders := [run.folder for run in found if run.folder is not None]:
+        return folders
+    raise DataMissing(
+        f"{text}: expected the folder of a run, found scores and records only ({found[0].place}). That needs what the "
+        f"run's own folder holds: its network, label maps or history."
+    )
+
+
+def find_kept(text: str, results: Path) -> list[KeptRun]:
+    """Return the finished runs that a text stands for, wherever they are kept.
+
+    Args:
+        text: any source of results (see ``collection.kept_runs``), or the first digits of a run's name (four at least).
+        results: where runs are looked for by name.
+
+    Raises:
         DataMissing: if there is none.
         UsageError: if several runs begin with these digits.
     """
     path = Path(text).expanduser()
-    if path.is_dir():
-        if found := complete_runs(path):
+    if path.exists():
+        if found := kept_runs(path):
             return found
-        raise DataMissing(f"{path} holds no finished run ({RECORD}). Name a run's folder, or run one.")
+        raise DataMissing(
+            f"{path} holds no finished run ({RECORD}) and no published board. Name a run's folder, or run one."
+        )
     wanted = text.strip()
     if len(wanted) < FEWEST_DIGITS or not wanted.isalnum():
         raise DataMissing(f"{text!r} is neither a folder nor the name of a run (its first {FEWEST_DIGITS} digits).")
-    every = [*complete_runs(results), *complete_runs(results / SMOKE)]
-    named = [folder for folder in every if folder.name.startswith(wanted)]
+    every = [*kept_runs(results), *kept_runs(results / SMOKE)]
+    named = [run for run in every if run.run_id.startswith(wanted)]
     if not named:
         raise DataMissing(f"No finished run in {results} is called {wanted}...; `segbench leaderboard` lists methods.")
-    if len({folder.name for folder in named}) > 1:
-        raise UsageError(f"Several runs are called {wanted}...: {', '.join(folder.name for folder in named[:5])}.")
+    if len({run.run_id for run in named}) > 1:
+        raise UsageError(f"Several runs are called {wanted}...: {', '.join(run.run_id for run in named[:5])}.")
     return named[:1]

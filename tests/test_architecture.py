@@ -23,6 +23,7 @@ LAYERS = (
     ("allocator", "atomic", "params", "names", "plugin_code", "provenance", "truths", "views", "padding"),
     ("config", "contracts", "losses"),
     ("hookspecs", "results"),
+    ("collection",),
     ("host", "files", "ranking", "importing"),
     ("scoring", "showing"),
     ("evaluation",),

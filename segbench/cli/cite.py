@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from segbench.cli import options
 from segbench.cli.application import app
 from segbench.cli.console import Json, Plugins, ResultsOnly, catalogue, print_json, say
 
@@ -17,8 +18,14 @@ if TYPE_CHECKING:
 @app.command("cite")
 def cite(
     runs: Annotated[
-        list[str], typer.Argument(help="Runs: folders that hold some, or the first digits of their names.")
-    ],
+        list[str] | None,
+        typer.Argument(
+            help="Runs: folders that hold some, published boards, or the first digits of names.  [default: all of "
+            "--results]",
+            show_default=False,
+        ),
+    ] = None,
+    dataset: options.Datasets = None,
     paragraph: Annotated[bool, typer.Option("--paragraph", help="A methods paragraph instead.")] = False,
     latex: Annotated[bool, typer.Option("--latex", help="The leaderboard of these runs for LaTeX instead.")] = False,
     json: Json = False,
@@ -28,13 +35,16 @@ def cite(
     """Print BibTeX of all that some runs used: datasets, networks, methods, metrics, segbench."""
     from segbench.publishing.citing import bibliography
     from segbench.publishing.citing import paragraph as describe
-    from segbench.publishing.records import read_record
-    from segbench.results import read_scores
-    from segbench.runs import find_runs
+    from segbench.runs import find_kept
 
-    folders = list(dict.fromkeys(folder for text in runs for folder in find_runs(text, results)))
-    records = [read_record(folder) for folder in folders]
-    tables = [read_scores(folder) for folder in folders]
+    texts = runs or [str(results)]
+    kept = list({(run.place, run.run_id): run for text in texts for run in find_kept(text, results)}.values())
+    tables = [run.scores() for run in kept]
+    if dataset:
+        wanted = _of_datasets(tables, dataset)
+        tables = [table for run, table in zip(kept, tables, strict=True) if run.run_id in wanted]
+        kept = [run for run in kept if run.run_id in wanted]
+    records = [run.record for run in kept]
     metrics = sorted({name for table in tables for name in table.column("metric").unique().to_pylist()})
     found: dict[str, Any] = {}
     if json or not (paragraph or latex):
@@ -53,6 +63,20 @@ def cite(
             typer.echo(found[name].rstrip("\n"))
     for line in found.get("skipped", ()):
         say(f"No entry for {line}.")
+
+
+def _of_datasets(tables: list[pa.Table], datasets: list[str]) -> set[str]:
+    """Return the names of the runs on the boards that were asked for."""
+    import pyarrow as pa
+
+    from segbench.ranking.boards import Request
+    from segbench.ranking.chunks import chunks_of_table
+    from segbench.ranking.grid import COLUMNS, combinations
+    from segbench.ranking.leaderboard import choose
+
+    every = chunks_of_table(pa.concat_tables(tables).unify_dictionaries(), COLUMNS)
+    chosen = choose(every, Request(datasets=tuple(datasets)))
+    return {str(name) for (name,) in combinations(chosen, ("run_id",))}
 
 
 def _about(table: pa.Table) -> dict[str, Any]:

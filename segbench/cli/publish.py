@@ -26,7 +26,10 @@ _DONE = {
 
 @app.command("submit")
 def submit(
-    run: Annotated[str, typer.Argument(help="A run's folder, or the first digits of its name.")],
+    run: Annotated[
+        str,
+        typer.Argument(help="A run's folder, or the first digits of its name; --results may be boards."),
+    ],
     out: Annotated[
         Path | None, typer.Option("--out", help="File to write.  [default: DATASET-METHOD-RUN.zip]", show_default=False)
     ] = None,
@@ -42,11 +45,12 @@ def submit(
 ) -> None:
     """Pack a finished run: scores, record, and the SHA-256 of every prediction."""
     from segbench.publishing.submissions import pack
-    from segbench.runs import find_runs
+    from segbench.runs import find_kept
 
-    found = find_runs(run, results)
+    found = find_kept(run, results)
     if len(found) > 1:
-        raise UsageError(f"{run} holds {len(found)} runs; a submission is one. Name one, such as {found[0]}.")
+        one = found[0].folder or found[0].run_id
+        raise UsageError(f"{run} holds {len(found)} runs; a submission is one. Name one, such as {one}.")
     packed = pack(found[0], out, predictions, enclose, decision)
     if json:
         print_json(asdict(packed))

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from segbench.collection import KeptRun
 from segbench.errors import UsageError, VerificationError
 from segbench.publishing.digests import records_digest, scores_digest
-from segbench.publishing.records import RESCORED, SCORED_HERE, SELF_REPORTED, provenance_of, public_record, read_record
+from segbench.publishing.records import RESCORED, SCORED_HERE, SELF_REPORTED, provenance_of, public_record
 from segbench.publishing.verification import Report
 from segbench.results import RECORD, SCORES, is_complete, read_scores, run_folder, write_json, write_table
 
@@ -42,7 +43,7 @@ def add_to_results(report: Report, results: Path) -> Admission:
         write_table(folder / SCORES, report.table)
         write_json(folder / RECORD, {**report.record, _MARKS: _marks(report, ())})
         return Admission(folder, "added")
-    known = read_record(folder)
+    known = KeptRun.of(folder).record
     _refuse_another(report, folder, known)
     before = known.get(_MARKS)
     old = before if isinstance(before, Mapping) else {}

@@ -17,10 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from segbench.atomic import atomically
+from segbench.collection import KeptRun
 from segbench.errors import DataInvalid, DataMissing, UnknownName, did_you_mean, safe_name
 from segbench.params import flattened
 from segbench.publishing.digests import records_digest, scores_digest
-from segbench.publishing.records import provenance_of, public_record, read_record
+from segbench.publishing.records import provenance_of, public_record
 from segbench.ranking.boards import Leaderboard, Request
 from segbench.ranking.chunks import chunks_of_table
 from segbench.ranking.grid import COLUMNS
@@ -90,7 +91,7 @@ def _check(wanted: Sequence[str], known: Sequence[str], what: str) -> None:
 
 def _run_in(folder: Path) -> _Run | None:
     """Return the run in a folder; None for a run without rows."""
-    table, record = read_scores(folder), public_record(read_record(folder))
+    table, record = read_scores(folder), public_record(KeptRun.of(folder).record)
     if not table.num_rows:
         return None
     first = table.slice(0, 1).to_pylist()[0]

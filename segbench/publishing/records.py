@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from segbench.errors import DataInvalid
-from segbench.results import RECORD
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,26 +17,6 @@ KEPT = (
 )
 _PATH = re.compile(r"(file://|~|/|\\\\|[A-Za-z]:[\\/])\S.*")
 SELF_REPORTED, RESCORED, SCORED_HERE = "self-reported", "re-scored", "scored here"
-
-
-def read_record(folder: Path) -> dict[str, Any]:
-    """Return the record of a run.
-
-    Raises:
-        DataInvalid: it cannot be read, or is none.
-    """
-    return parsed_record((folder / RECORD).read_bytes(), folder / RECORD)
-
-
-def parsed_record(content: bytes, where: Path) -> dict[str, Any]:
-    """Return a record from its bytes; ``where`` names it in the error."""
-    try:
-        record = json.loads(content.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise DataInvalid(f"{where} cannot be read as JSON: {error}. Restore it, or run again.") from error
-    if not isinstance(record, dict) or not isinstance(record.get("run_id"), str):
-        raise DataInvalid(f"{where}: expected the record of a run with its run_id. Restore it, or run again.")
-    return record
 
 
 def public_record(record: Mapping[str, Any]) -> dict[str, Any]:

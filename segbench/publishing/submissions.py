@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from segbench.atomic import atomically
+from segbench.collection import KeptRun
 from segbench.errors import DataInvalid, DataMissing, UsageError, safe_name
 from segbench.publishing.packages import FORMAT, MANIFEST, PREDICTIONS, sha256_of, write_package
-from segbench.publishing.records import distinct, public_record, read_record
-from segbench.results import RECORD, SCORES, of_decision, read_scores, write_table
+from segbench.publishing.records import distinct, public_record
+from segbench.results import RECORD, SCORES, of_decision, write_table
 from segbench.runs import predictions_folder
 
 ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".npz", ".hdr", ".img", ".raw", ".zraw", ".png", ".tif", ".tiff")
@@ -32,7 +33,7 @@ class Submission:
 
 
 def pack(
-    folder: Path,
+    run: KeptRun | Path,
     out: Path | None = None,
     predictions: Path | None = None,
     enclose: bool = False,
@@ -41,7 +42,7 @@ def pack(
     """Pack a finished run: the label maps of one decision, and their scores.
 
     Args:
-        folder: of the run.
+        run: by its folder, or as it is kept on a board, which has its scores and its published record.
         out: the file to write, by default ``<dataset>-<method>-<run>.zip`` here.
         predictions: where the predictions lie, by default in the run's folder.
         enclose: put the predictions into the file, not only their hashes.
@@ -51,26 +52,35 @@ def pack(
         DataMissing, DataInvalid: the run or its predictions are not there or cannot be used.
         UsageError: predictions are to be enclosed and there are none.
     """
-    every = read_scores(folder)
+    run = KeptRun.of(run)
+    every = run.scores()
     table = of_decision(every, decision)
     if not table.num_rows:
         known = ", ".join(sorted(filter(None, every.column("decision").unique().to_pylist()))) or "none but its own"
-        raise DataInvalid(f"{folder / SCORES} holds no such scores: there is nothing to submit (decisions: {known}).")
+        raise DataInvalid(
+            f"{run.place}: run {run.run_id} has no such scores: there is nothing to submit (decisions: {known})."
+        )
     first = table.slice(0, 1).to_pylist()[0]
     about = {name: first[name] for name in _ABOUT}
     about |= {f"{name}s": distinct(table, name) for name in ("seed", "fold")}
-    record = read_record(folder)
-    key = str((record.get("decisions") or {}).get(decision, ""))
-    own = predictions_folder(folder, decision, key)
-    files = prediction_files(own if predictions is None else predictions, predictions is not None)
+    files = _predictions(run, predictions, decision)
     if enclose and not files:
-        raise UsageError(f"{folder} keeps no predictions to enclose: say where they are with --predictions DIR.")
+        raise UsageError(f"{run.place} keeps no predictions to enclose: say where they are with --predictions DIR.")
     with tempfile.TemporaryDirectory(prefix="segbench-submit-") as room:
-        scores = folder / SCORES
-        if table.num_rows < every.num_rows:
+        scores = run.place / SCORES
+        if run.folder is None or table.num_rows < every.num_rows:
             scores = Path(room) / SCORES
             write_table(scores, table)
-        return _packed(about, _json(public_record(record)), scores, files, out, enclose)
+        return _packed(about, _json(public_record(run.record)), scores, files, out, enclose)
+
+
+def _predictions(run: KeptRun, given: Path | None, decision: str) -> dict[str, Path]:
+    if given is not None:
+        return prediction_files(given, needed=True)
+    if run.folder is None:
+        return {}
+    key = str((run.record.get("decisions") or {}).get(decision, ""))
+    return prediction_files(predictions_folder(run.folder, decision, key), needed=False)
 
 
 def _packed(

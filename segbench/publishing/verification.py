@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from segbench.collection import parsed_record
 from segbench.errors import DataInvalid, SegbenchError, UsageError, safe_name
 from segbench.publishing.packages import PREDICTIONS, Package, sha256_of
-from segbench.publishing.records import RESCORED, SELF_REPORTED, parsed_record, public_record
+from segbench.publishing.records import RESCORED, SELF_REPORTED, public_record
 from segbench.publishing.rescoring import Difference, Rescored, how_scored, rescore
 from segbench.publishing.submissions import prediction_files
 from segbench.ranking.leaderboard import leaderboard

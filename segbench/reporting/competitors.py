@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 
+from segbench.collection import kept_runs
 from segbench.errors import SegbenchError
 from segbench.host import Catalogue
 from segbench.ranking.grid import ENTRANT, Names
 from segbench.ranking.truths import RUN
-from segbench.results import complete_runs, of_decision, read_scores
+from segbench.results import of_decision
 from segbench.runs import StoredRun, open_run, seconds_of
 
 _COLUMNS = (*dict.fromkeys((*RUN, *ENTRANT)), "seed", "decision")
@@ -53,17 +54,17 @@ class Cost:
 def gather_runs(
     results: Path, catalogue: Catalogue, names: Names, board_of: Mapping[tuple[str, ...], str]
 ) -> Mapping[str, Runs]:
-    """Return board -> runs; empty where ``results`` is a bare file of scores.
+    """Return board -> runs; of those in a bare file of scores nothing else is known.
 
     Args:
-        results: a results root, or a Parquet file.
+        results: any source of results, see ``collection.kept_runs``.
         catalogue: for the datasets behind the runs.
         names: entrant -> competitor; others are left out.
         board_of: run (see ``truths.RUN``) -> the name of its board; others are left out.
     """
     boards: dict[str, Runs] = {}
-    for folder in complete_runs(results) if results.is_dir() else ():
-        every = read_scores(folder, _COLUMNS)
+    for kept in kept_runs(results):
+        every = kept.scores(_COLUMNS)
         for decision in sorted(every.column("decision").unique().to_pylist()):
             table = of_decision(every, decision)
             row = table.slice(0, 1).to_pylist()[0]
@@ -73,7 +74,7 @@ def gather_runs(
                 continue
             board = boards.setdefault(name, Runs())
             try:
-                run = open_run(folder, catalogue, decision)
+                run = open_run(kept, catalogue, decision)
             except SegbenchError as error:
                 board.notes.append(str(error))
                 continue

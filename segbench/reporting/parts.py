@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from segbench.errors import Incompatible, SegbenchError
+from segbench.errors import DataMissing, Incompatible, SegbenchError
 from segbench.host import Catalogue, blame
 from segbench.reporting.competitors import Runs
 from segbench.types import Choice
@@ -44,6 +44,9 @@ def draw_parts(catalogue: Catalogue, runs: Runs, save: Callable[[Figure], str], 
                     pictures.append(PartPicture(kind, part.summary, name, save(drawn)))
         except Incompatible:
             continue
+        except DataMissing as error:
+            if all(run.kept.folder is not None for run in first):  # a board keeps no images: nothing is amiss
+                notes.append(f"Figure {kind}: {error}")
         except (SegbenchError, OSError) as error:
             notes.append(f"Figure {kind}: {error}")
     return pictures
