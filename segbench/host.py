@@ -19,6 +19,7 @@ import pluggy
 from segbench import hookspecs, plugin_code
 from segbench.contracts import Dataset, Decision, Figure, Method, Metric, Network, Part, Prior, Study
 from segbench.errors import PluginError, SegbenchError, UnknownName, UsageError, did_you_mean, safe_name
+from segbench.failures import MACHINE, is_out_of_memory, os_words
 from segbench.hookspecs import GROUP
 from segbench.params import changes, make
 from segbench.types import Choice
@@ -51,6 +52,11 @@ class Origin:
     distribution: str
     version: str
     code: str = ""
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a single file that was asked for."""
+        return self.version == "file"
 
     def __str__(self) -> str:
         return f"{self.plugin} ({self.distribution} {self.version})"
@@ -103,12 +109,18 @@ class Catalogue:
         if (kind, name) in self.clashes:
             raise PluginError(self.clashes[kind, name])
         if name not in self.entries[kind]:
-            failed = ", ".join(sorted({problem.origin.plugin for problem in self.problems}))
-            hint = f" (Plugins with problems: {failed}; see `segbench list`.)" if failed else ""
+            hint = self._hint()
             raise UnknownName(
                 f"No {_singular(kind)} is called {name!r}. {did_you_mean(name, self.entries[kind])}{hint}"
             )
         return self.entries[kind][name]
+
+    def _hint(self) -> str:
+        """Return what failed to load, in brackets: of single files why, of installed plugins where to read it."""
+        files = [f"{one.origin.distribution}: {one.reason}" for one in self.problems if one.origin.is_file]
+        others = sorted({one.origin.plugin for one in self.problems if not one.origin.is_file})
+        words = [*files, *([f"Plugins with problems: {', '.join(others)}; see `segbench list`."] if others else [])]
+        return f" ({' '.join(words)})" if words else ""
 
     def code(self, kind: str, name: str) -> str:
         """Return the digest of a part's source where no release fixes it: a single file, or an editable install.
@@ -194,7 +206,10 @@ class Catalogue:
 
 
 class blame:  # noqa: N801 - reads as a verb: `with blame(origin, "loading"):`
-    """Context manager that turns any unexpected error of a plugin into a PluginError naming it."""
+    """Context manager that turns any unexpected error of a plugin into a PluginError naming it.
+
+    Memory or a disk that ran out are the machine's: such errors pass, with a note of what was being done.
+    """
 
     def __init__(self, origin: Origin | str, doing: str) -> None:
         self.origin, self.doing = origin, doing
@@ -203,13 +218,21 @@ class blame:  # noqa: N801 - reads as a verb: `with blame(origin, "loading"):`
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
-        if error is None or isinstance(error, SegbenchError | KeyboardInterrupt | MemoryError | OSError):
+        if not isinstance(error, Exception | SystemExit) or isinstance(error, SegbenchError | BrokenPipeError):
             return
-        if isinstance(error, Exception | SystemExit):
+        if is_out_of_memory(error) or (isinstance(error, OSError) and error.errno in MACHINE):
+            error.add_note(f"plugin {self.origin} was {self.doing}")
+            return
+        where = _last_line(error)
+        if isinstance(error, OSError):
             raise PluginError(
-                f"Plugin {self.origin} failed while {self.doing}: {type(error).__name__}: {error}{_last_line(error)}. "
-                f"Report it to the plugin's authors; set SEGBENCH_DEBUG=1 for the traceback."
+                f"Plugin {self.origin} failed while {self.doing}: {os_words(error)}{where}. Check that the files it "
+                f"needs are there and may be read; else report it to the plugin's authors."
             ) from error
+        raise PluginError(
+            f"Plugin {self.origin} failed while {self.doing}: {type(error).__name__}: {error}{where}. "
+            f"Report it to the plugin's authors; set SEGBENCH_DEBUG=1 for the traceback."
+        ) from error
 
 
 def load_catalogue(files: Sequence[Path | str] = ()) -> Catalogue:
@@ -219,8 +242,8 @@ def load_catalogue(files: Sequence[Path | str] = ()) -> Catalogue:
         files: single Python files to load as plugins too (``--plugin FILE.py``).
 
     Raises:
-        PluginError: if a file that was asked for explicitly cannot be loaded; plugins that were merely found
-            become ``problems`` instead.
+        PluginError: if a file that was asked for explicitly cannot be loaded or one of its hooks raises; plugins that
+            were merely found become ``problems`` instead.
     """
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
@@ -318,7 +341,10 @@ def _collect(manager: pluggy.PluginManager, kind: str, loaded: Mapping[str, Orig
             for cls in found:
                 _admit(kind, cls, origin, catalogue)
         except (Exception, SystemExit) as error:
-            catalogue.problems.append(Problem(origin, f"hook {GROUP}_{kind}: {_reason(error)}"))
+            reason = f"hook {GROUP}_{kind}: {_reason(error)}"
+            if origin.is_file:
+                raise PluginError(f"--plugin {origin.distribution}: {reason}. Correct the file.") from error
+            catalogue.problems.append(Problem(origin, reason))
 
 
 def _admit(kind: str, cls: Any, origin: Origin, catalogue: Catalogue) -> None:

@@ -321,7 +321,7 @@ def test_blame_leaves_expected_errors_alone() -> None:
     for error in (DataMissing("get it"), KeyboardInterrupt(), MemoryError(), OSError(28, "No space")):
         with pytest.raises(type(error)), blame("someone", "working"):
             raise error
-    for unexpected in (ValueError("no"), SystemExit(1)):
+    for unexpected in (ValueError("no"), SystemExit(1), FileNotFoundError(2, "No such file", "prior.csv")):
         with pytest.raises(PluginError, match="Plugin someone failed while working"), blame("someone", "working"):
             raise unexpected
 
@@ -478,3 +478,36 @@ def test_a_file_that_changed_is_settled_anew(tmp_path: Path) -> None:
         found.append(catalogue.settle("methods", choice))
     assert len({str(one.parameters) for one in found}) == 3
     assert catalogue.method(found[-1]).prior == file  # type: ignore[attr-defined]
+
+
+def test_what_the_machine_lacks_is_noted_with_what_was_being_done() -> None:
+    from segbench.failures import failure_of
+
+    for error in (MemoryError("64 GiB"), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 9 bytes")):
+        with pytest.raises(type(error)) as caught, blame("someone", "preparing"):
+            raise error
+        failure = failure_of(caught.value)
+        assert (
+            failure.reason.startswith("Memory ran out while plugin someone was preparing (") and not failure.unexpected
+        )
+        assert "recipe.batch" in failure.reason and failure.exit_code == 3
+    with pytest.raises(OSError) as full, blame("someone", "writing"):
+        raise OSError(28, "No space left on device", "map.npy")
+    assert failure_of(full.value).reason == (
+        "No space left on device (map.npy) while plugin someone was writing. Free some space; the same command resumes."
+    )
+
+
+def test_a_hook_of_a_file_that_raises_is_named_with_the_reason(tmp_path: Path) -> None:
+    file = tmp_path / "p.py"
+    file.write_text("from segbench import hookimpl\n@hookimpl\ndef segbench_methods():\n    raise ValueError('boom')\n")
+    with pytest.raises(
+        PluginError, match=r"p.py: hook segbench_methods: ValueError: boom \(p.py:4\). Correct the file"
+    ):
+        load_catalogue([file])
+    file.write_text("from segbench import hookimpl\n@hookimpl\ndef segbench_methods():\n    return [int]\n")
+    catalogue = load_catalogue([file])
+    with pytest.raises(
+        UnknownName, match=r"p.py: hook segbench_methods returned <class 'int'>; expected subclasses of"
+    ):
+        catalogue.method(Choice("mine"))

@@ -6,12 +6,10 @@ to the library it checks with.
 
 from __future__ import annotations
 
-import errno
 import inspect
 import io
 import os
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
@@ -19,7 +17,7 @@ from typing import Any, TypeVar, get_args, get_origin
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from segbench.errors import EXIT_DATA, EXIT_SOME_FAILED, SegbenchError
+from segbench.failures import debugging, failure_of
 
 ORDER = (
     *("run", "predict", "score", "study", "evaluate", "audit", "prior", "leaderboard", "compare", "report", "figure"),
@@ -169,48 +167,23 @@ class Guarded(_Sparing, TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except SegbenchError as error:
-            if os.environ.get("SEGBENCH_DEBUG"):
-                traceback.print_exc()
-            _complain(f"Error: {error}")
-            raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt as error:
             _complain("Interrupted; what was finished is kept, the same command resumes.")
             raise typer.Exit(130) from error
         except BrokenPipeError:  # the reader has seen enough, as in `segbench list | head`
             raise
-        except OSError as error:
-            if os.environ.get("SEGBENCH_DEBUG"):
-                raise
-            _complain(f"Error: {_os_error(error)}")
-            raise typer.Exit(EXIT_DATA) from error
         except Exception as error:
             if type(error).__module__.split(".")[0] in ("typer", "click"):  # their own way to exit
                 raise
-            if os.environ.get("SEGBENCH_DEBUG"):
+            failure = failure_of(error)
+            if debugging(error) and failure.unexpected:
                 raise
-            _complain(
-                f"Unexpected {type(error).__name__}: {error}\nThis is a fault of segbench; earlier results are intact. "
-                f"Set SEGBENCH_DEBUG=1 for the traceback and report it."
-            )
-            raise typer.Exit(EXIT_SOME_FAILED) from error
-
-
-_ADVICE = {
-    errno.ENOSPC: " Free some space; the same command resumes.",
-    errno.EACCES: " Check the permissions.",
-    errno.EROFS: " Choose a folder that can be written to.",
-}
+            _complain(failure.message)
+            raise typer.Exit(failure.exit_code) from error
 
 
 def _complain(text: str) -> None:
     typer.echo(text, err=True)
-
-
-def _os_error(error: OSError) -> str:
-    where = f" ({error.filename})" if error.filename else ""
-    advice = _ADVICE.get(error.errno or 0, "")
-    return f"{error.strerror or error}{where}.{advice}"
 
 
 app = Application(

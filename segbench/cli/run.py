@@ -6,7 +6,7 @@ import contextlib
 import math
 import sys
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +15,8 @@ import typer
 
 from segbench.cli import console
 from segbench.cli.application import app
-from segbench.errors import EXIT_SOME_FAILED, DataMissing, Incompatible, PluginError, UsageError, did_you_mean
+from segbench.cli.rows import failed_row, leave
+from segbench.errors import DataMissing, UsageError, did_you_mean
 from segbench.params import merged, parse_assignments
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def run_command(
     interrupted goes on.
     """
     from segbench.assembly import Sources
-    from segbench.planning import plan_cells, read_split
+    from segbench.planning import plan_cells, read_split, title
 
     catalogue = console.catalogue(plugins)
     settings = _read_config(config)
@@ -120,26 +121,16 @@ def run_command(
     sources = Sources(catalogue, out)
     said: list[str] = []
     do: Any = partial(_dry, said=said) if dry_run else partial(_run, jobs=jobs)
+    outcomes: list[dict[str, Any]] = []
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
-        outcomes = [_cell(partial(do, cell, sources, as_json), cell, len(cells) > 1) for cell in cells]
+        for cell in cells:
+            try:
+                outcomes.append(do(cell, sources, as_json))
+            except Exception as error:  # whatever goes wrong in a cell is its row: the others go on
+                outcomes.append(failed_row(title(cell), _axes(cell), error, outcomes, alone=len(cells) == 1))
     if as_json:
         console.print_json({"runs": outcomes, "notes": notes})
-    if any(outcome["status"] in ("failed", "incompatible") or outcome.get("failed_scores") for outcome in outcomes):
-        raise typer.Exit(EXIT_SOME_FAILED)
-
-
-def _cell(do: Callable[[], dict[str, Any]], cell: RunConfig, sweep: bool) -> dict[str, Any]:
-    """Run one configuration; in a sweep, parts that do not fit or plugins that fail are a row, not the end."""
-    from segbench.planning import title
-
-    try:
-        return do()
-    except (Incompatible, PluginError) as error:
-        if not sweep:
-            raise
-        status = "incompatible" if isinstance(error, Incompatible) else "failed"
-        console.say(f"{title(cell)}: {status}. {error}", style="yellow")
-        return {**_axes(cell), "status": status, "reason": str(error)}
+    leave(outcomes)
 
 
 def _axes(cell: RunConfig) -> dict[str, Any]:

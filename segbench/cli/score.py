@@ -9,7 +9,8 @@ import typer
 
 from segbench.cli import console
 from segbench.cli.application import app
-from segbench.errors import EXIT_SOME_FAILED, DataMissing, SegbenchError, UsageError
+from segbench.cli.rows import failed_row, leave
+from segbench.errors import DataMissing, UsageError
 from segbench.params import parse_assignments
 from segbench.types import Choice
 
@@ -52,28 +53,22 @@ def score_command(
     wanted = _chosen(metric, nested, catalogue)
     done: list[dict[str, Any]] = []
     datasets: dict[str, Any] = {}
-    faults = 0
-    for folder in _folders(runs, results):
+    folders = _folders(runs, results)
+    for folder in folders:
         try:
             with console.CaseBar() as progress:
                 shared: dict[str, Any] = {"dataset": place, "datasets": datasets, "catalogue": catalogue}
                 one = score(folder, wanted, **shared, jobs=jobs, progress=progress)
-        except SegbenchError as error:
-            if len(runs or []) == 1 and folder == Path(str((runs or [""])[0])):
-                raise
-            faults += 1
-            console.say(f"{folder}: {error}", style="yellow")
-            done.append({"folder": str(folder), "status": "failed", "reason": str(error)})
+        except Exception as error:  # the other runs go on
+            done.append(failed_row(str(folder), {"folder": str(folder)}, error, done, alone=len(folders) == 1))
             continue
         what = one.skipped or (f"added {', '.join(one.added)}" if one.added else "nothing lacking")
         console.say(f"{one.title} {one.run_id}: {what}")
         done.append({"folder": str(folder), "run_id": one.run_id, "status": "skipped" if one.skipped else "done"})
         done[-1] |= {"added": list(one.added), "failed_scores": one.failed, "reason": one.skipped}
-        faults += bool(one.failed and one.added)
     if as_json:
         console.print_json({"runs": done})
-    if faults:
-        raise typer.Exit(EXIT_SOME_FAILED)
+    leave(done)
 
 
 @app.command("predict")
@@ -109,21 +104,24 @@ def predict_command(
     place = nested.pop("dataset", None)
     wanted = _chosen(metric, nested, catalogue)
     keep_pages()
-    done = []
-    for folder in _folders(runs, results):
+    done: list[dict[str, Any]] = []
+    folders = _folders(runs, results)
+    for folder in folders:
         console.say(f"{folder.parent.name} {folder.name}", style="bold")
         reporter = RichReporter(console.stderr())
+        shared: dict[str, Any] = {"catalogue": catalogue, "reporter": reporter, "jobs": jobs}
         try:
-            shared: dict[str, Any] = {"catalogue": catalogue, "reporter": reporter, "jobs": jobs}
             outcome = predict(folder, chain, metrics=wanted, dataset=place, **shared)
+        except Exception as error:  # the other runs go on
+            done.append(failed_row(str(folder), {"folder": str(folder)}, error, done, alone=len(folders) == 1))
+            continue
         finally:
             reporter.finish()
         tell(outcome, as_json)
         done.append(document(outcome))
     if as_json:
         console.print_json({"runs": done})
-    if any(one["failed_scores"] for one in done):
-        raise typer.Exit(EXIT_SOME_FAILED)
+    leave(done)
 
 
 def _chosen(names: list[str] | None, nested: dict[str, Any], catalogue: Catalogue) -> list[Choice]:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from segbench.config import RunConfig, changed_recipe
 from segbench.contracts import Cell, Study
-from segbench.errors import PluginError, SegbenchError, UnknownName, did_you_mean
+from segbench.errors import PluginError, UnknownName, did_you_mean
+from segbench.failures import debugging, failure_of
 from segbench.host import Catalogue, blame
 from segbench.runner import assemble, folder_of, run, settled, state_of
 from segbench.types import Choice
@@ -132,8 +133,9 @@ def look(dataset: str, cell: Cell, sources: Sources) -> Attempt:
         config = settled(cell.config, sources.catalogue)
         parts = assemble(config, sources.catalogue, sources.root, sources)
         folder = folder_of(config, parts, sources.root)
-    except SegbenchError as error:
-        return Attempt(dataset, cell, "failed", reason=str(error))
+    except Exception as error:
+        debugging(error)
+        return Attempt(dataset, cell, "failed", reason=failure_of(error).reason)
     state = state_of(folder, parts, sources.catalogue)
     state = "finished before" if state == "finished already" else state
     return Attempt(dataset, cell, state, folder)
@@ -145,6 +147,7 @@ def attempt(dataset: str, cell: Cell, sources: Sources, reporter: Reporter | Non
         outcome = run(
             cell.config, catalogue=sources.catalogue, results_root=sources.root, reporter=reporter, sources=sources
         )
-    except (SegbenchError, RuntimeError, MemoryError) as error:  # torch raises RuntimeError when memory runs out
-        return Attempt(dataset, cell, "failed", reason=str(error) or type(error).__name__)
+    except Exception as error:
+        debugging(error)
+        return Attempt(dataset, cell, "failed", reason=failure_of(error).reason)
     return Attempt(dataset, cell, "done" if outcome.fresh else "finished before", outcome.folder)

@@ -305,7 +305,8 @@ class Engine:
         finite = all(math.isfinite(value) for value in values.values())
         if finite:
             fabric = self.plan.fabric
-            fabric.backward(total)
+            with blame(self.plan.origin, "computing the gradient of its loss"):
+                fabric.backward(total)
             norm = fabric.clip_gradients(
                 self.model, self.optimizer, max_norm=self.recipe.clip or math.inf, error_if_nonfinite=False
             )
@@ -390,7 +391,14 @@ def _total(method: Method, terms: Mapping[str, torch.Tensor]) -> torch.Tensor:
         if not isinstance(value, torch.Tensor) or value.dim() != 0:
             found = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
             raise PluginError(f"Method {method.name}: loss term {name!r} must be a scalar tensor, found {found}.")
-    return torch.stack([value.float() for value in terms.values()]).sum()
+    total = torch.stack([value.float() for value in terms.values()]).sum()
+    if not total.requires_grad:
+        raise PluginError(
+            f"Method {method.name}: its loss ({', '.join(terms)}) has no gradient, so that nothing could be learnt; "
+            f"expected at least one term computed from the logits by torch alone. Look for .detach(), .item(), "
+            f".argmax(), no_grad() or numpy on the way."
+        )
+    return total
 
 
 def _mean_dice(predicted: NDArray[Any], truth: NDArray[Any], labels: int) -> float:

@@ -404,7 +404,10 @@ def test_every_error_is_a_message_and_an_exit_code(
 ) -> None:
     pretend(monkeypatch, error)
     result = segbench("-m", "ce", "--json", expect=code)
-    assert words in result.stderr and result.stdout == ""
+    assert words in result.stderr
+    if isinstance(error, Exception):
+        (row,) = json.loads(result.stdout)["runs"]
+        assert row["reason"] in result.stderr and row["exit_code"] == code and row["method"] == "ce"
 
 
 def test_debugging_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -423,9 +426,24 @@ def test_a_sweep_goes_on_after_a_part_that_fails(monkeypatch: pytest.MonkeyPatch
     assert "theirs [/red]" in result.stderr and "a plugin that prints" in result.stderr
 
 
-def test_data_that_are_wrong_end_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
-    pretend(monkeypatch, None, DataInvalid("case a: NaN"))
-    assert "case a: NaN" in segbench("-m", "ce", "--seeds", "3", expect=3).stderr
+@pytest.mark.parametrize(
+    "error", [DataInvalid("case a: NaN"), OSError(5, "Input/output error", "x"), MemoryError(), KeyError("ours")]
+)
+def test_whatever_goes_wrong_in_a_cell_the_others_go_on(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    pretend(monkeypatch, error, None, error)
+    result = segbench("-m", "ce", "--seeds", "3", "--json", expect=1)
+    rows = json.loads(result.stdout)["runs"]
+    assert [row["status"] for row in rows] == ["failed", "finished before", "failed"]
+    assert [row["seed"] for row in rows] == [0, 1, 2] and rows[0]["reason"] == rows[2]["reason"] != ""
+    assert result.stderr.count(rows[0]["reason"]) == 1 and "For the same reason as before." in result.stderr
+    assert "2 of 3 runs failed: ce on brain, unet25d, seed 0, ce on" in result.stderr
+
+
+def test_a_sweep_that_fails_as_a_whole_has_the_exit_code_of_its_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, DataInvalid("gone"), DataInvalid("gone"))
+    segbench("-m", "ce", "--seeds", "2", expect=3)
+    pretend(monkeypatch, DataInvalid("gone"), PluginError("theirs"))
+    segbench("-m", "ce", "--seeds", "2", expect=1)
 
 
 def test_usage_errors_of_the_library_are_usage_errors_here(monkeypatch: pytest.MonkeyPatch) -> None:
