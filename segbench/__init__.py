@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from segbench.files.cases import renumber as renumber
     from segbench.files.cases import tell_notes as tell_notes
     from segbench.files.colours import parse_colour as parse_colour
+    from segbench.files.documents import read_json as read_json
     from segbench.files.filenames import voxel_file as voxel_file
     from segbench.files.folders import FolderDataset as FolderDataset
     from segbench.files.folders import visible as visible
@@ -136,6 +137,7 @@ _HOME = {
     "segbench.host": ("Catalogue", "load_catalogue"),
     "segbench.files.colours": ("parse_colour",),
     "segbench.files.cases": ("CaseFiles", "check_grid", "content_revision", "read_case", "renumber", "tell_notes"),
+    "segbench.files.documents": ("read_json",),
     "segbench.files.filenames": ("voxel_file",),
     "segbench.files.folders": ("FolderDataset", "visible"),
     "segbench.files.images": ("image_header", "read_image", "read_label_map", "write_image", "write_label_map"),

@@ -11,6 +11,8 @@ from segbench.params import changes, fingerprint, flattened, make, merged, param
 from segbench.types import Choice
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+HELD_OUT = "held_out"
+"""Role of the cases that a fold of a list holds out (nnU-Net calls them ``val``)."""
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
 
@@ -114,7 +116,8 @@ class RunConfig:
         base: the recipe of that name, before anything was set; None = the fair one, or not known to differ.
         seed: varies initial weights and batch order, the same for all methods.
         fold, folds: cross-validation over patients; folds = 0 uses the dataset's split or one seeded split.
-        split: fixed lists {"train": ids, "val": ids, "test": ids} instead of any other split.
+        split: fixed lists {"train": ids, "val": ids, "test": ids} instead of any other split; or one fold of a
+            list, {"train": ids, HELD_OUT: ids}, which is tested on and whose validation cases are drawn from "train".
         precision: "auto", "32-true", "bf16-mixed", "16-mixed".
         device: "auto", "cpu", "cuda", "mps".
         smoke: a tiny forged dataset and a few steps, to see that the parts work.

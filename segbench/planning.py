@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segbench.errors import DataMissing, UsageError, did_you_mean
+from segbench.config import HELD_OUT
+from segbench.errors import UsageError, did_you_mean
+from segbench.files.splits import ROLES, SplitList
 from segbench.scoring.decisions import chain_named
 from segbench.types import Choice
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from segbench.config import Recipe, RunConfig
     from segbench.host import Catalogue
 
-SPLIT_ROLES = ("train", "val", "test")
 PARTS = ("dataset", "unlabelled", "network", "method", "decision", "metric", "recipe", "study")
 
 
@@ -23,6 +23,7 @@ def plan_cells(
     settings: Mapping[str, Any],
     parameters: Mapping[str, Any],
     common: Mapping[str, Any],
+    splits: SplitList | None = None,
     notes: list[str] | None = None,
 ) -> list[RunConfig]:
     """Return the configurations a command asks for: methods x arms x folds x seeds.
@@ -34,6 +35,7 @@ def plan_cells(
         settings: options by name (see OPTIONS); methods, arms and metrics may be lists, and the decisions of a chain.
         parameters: part -> parameters, from ``--set``.
         common: further fields of ``RunConfig``.
+        splits: what ``--split`` lists.
         notes: receives a sentence for each method that is left out of an arm.
 
     Raises:
@@ -68,8 +70,7 @@ def plan_cells(
     decision = chain_named(settings.get("decision"), parameters.get("decision"))
     arms = _listed(settings.get("arm")) or ["method"]
     having = _having(catalogue, methods, arms, [] if notes is None else notes)
-    folds = settings.get("folds", 0)
-    which = [settings["fold"]] if "fold" in settings else list(range(folds)) if folds else [0]
+    folds, which = _folds_asked(settings, splits)
     first = settings.get("seed", 0)
     return [
         RunConfig(
@@ -85,6 +86,7 @@ def plan_cells(
             seed=seed,
             fold=fold,
             folds=folds,
+            split=split_listed(splits, fold),
             device=settings.get("device", "auto"),
             precision=settings.get("precision", "auto"),
             unlabelled=_choice(catalogue, "unlabelled", unlabelled, parameters) if unlabelled else None,
@@ -145,30 +147,40 @@ def title(cell: RunConfig) -> str:
     return f"{cell.method.name}{arm} on {cell.dataset.name}, {cell.network.name}, seed {cell.seed}{fold}"
 
 
-def read_split(path: Path | None) -> dict[str, tuple[str, ...]] | None:
-    """Read the JSON file of ``--split``: lists of cases by role.
+def split_listed(splits: SplitList | None, fold: int) -> Mapping[str, tuple[str, ...]] | None:
+    """Return the fixed lists of a run: as a file lists them by role, or one of its folds.
+
+    Of a fold the ``val`` cases are held out to test on, and validation cases are drawn from its ``train`` cases, as for
+    the folds that a dataset brings along.
 
     Raises:
-        DataMissing: no such file.
-        UsageError: other roles, or something else than lists of names.
+        UsageError: no such fold, a fold without training cases, or other roles than train, val and test.
     """
-    if path is None:
+    if splits is None:
         return None
-    import json
+    if splits.folds:
+        return {"train": splits.cases("train", fold), HELD_OUT: splits.cases("val", fold)}
+    for role in splits.roles:
+        if role not in ROLES:
+            known = did_you_mean(role, ROLES)
+            raise UsageError(f"{splits.where}: expected lists train, val and test, found {role!r}. {known}")
+    return {role: splits.roles.get(role, ()) for role in ROLES}
 
-    if not path.is_file():
-        raise DataMissing(f"--split {path}: expected a JSON file, found none.")
-    try:
-        lists = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"--split {path}: not valid JSON: {error}.") from error
-    good = isinstance(lists, dict) and all(
-        key in SPLIT_ROLES and isinstance(names, list) and all(isinstance(name, str) for name in names)
-        for key, names in lists.items()
-    )
-    if not good:
-        raise UsageError(f'--split {path}: expected {{"train": [CASE, ...], "val": [...], "test": [...]}}.')
-    return {role: tuple(lists.get(role, ())) for role in SPLIT_ROLES}
+
+def _folds_asked(settings: Mapping[str, Any], splits: SplitList | None) -> tuple[int, list[int]]:
+    """Return the number of folds, 0 if there are none, and those of them that are asked for."""
+    folds = settings.get("folds", 0)
+    if splits is not None and splits.folds:
+        count = len(splits.folds)
+        if folds not in (0, count):
+            raise UsageError(f"--folds {folds}: {splits.where} lists {count}. Leave --folds out, or say {count}.")
+        if "fold" not in settings and not folds and count > 1:
+            raise UsageError(f"{splits.where} lists {count} folds: say which with --fold, or all with --folds {count}.")
+        folds = count
+    elif splits is not None and (folds or settings.get("fold")):
+        option = "--folds" if folds else "--fold"
+        raise UsageError(f"{option}: {splits.where} lists one split and no folds. Leave {option} out.")
+    return folds, [settings["fold"]] if "fold" in settings else list(range(folds)) if folds else [0]
 
 
 def _listed(value: Any) -> list[str]:

@@ -183,20 +183,29 @@ def state_of(folder: Path, parts: Parts, catalogue: Catalogue) -> str:
 
 
 def edited_since(config: RunConfig, parts: Parts, folder: Path) -> str:
-    """Say which plugins were edited since a finished run that is otherwise the same; "" if there is none such."""
+    """Say which plugins were edited since the nearest finished run that is otherwise the same; "" if there is none.
+
+    Nearest is the run of which the fewest parts were edited, then the one that was finished last.
+    """
     if folder.exists() or not folder.parent.is_dir():
         return ""
     mine = json.loads(json.dumps(config.identity(parts.data)))
+    alike: list[tuple[int, float, str, str]] = []
     for other in results.complete_runs(folder.parent):
+        record = other / results.RECORD
         try:
-            theirs = dict(json.loads((other / results.RECORD).read_text(encoding="utf-8")).get("identity") or {})
+            theirs = dict(json.loads(record.read_text(encoding="utf-8")).get("identity") or {})
+            finished = record.stat().st_mtime
         except (OSError, ValueError, TypeError):
             continue
         if {**theirs, "code": None} == {**mine, "code": None}:
             before, now = theirs.get("code") or {}, mine["code"]
-            parts_edited = sorted(role for role in {*before, *now} if before.get(role) != now.get(role))
-            return f"The code of the {' and the '.join(parts_edited)} changed since run {other.name}: another training."
-    return ""
+            edited = sorted(role for role in {*before, *now} if before.get(role) != now.get(role))
+            alike.append((len(edited), -finished, other.name, " and the ".join(edited)))
+    if not alike:
+        return ""
+    _, _, name, edited_parts = min(alike)
+    return f"The code of the {edited_parts} changed since run {name}: another training."
 
 
 class _Run:

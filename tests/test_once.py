@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from segbench.config import RunConfig
 from segbench.errors import DataInvalid, DataMissing, Incompatible
 from segbench.evaluation.folders import evaluate
 from segbench.host import Catalogue, load_catalogue
-from segbench.runner import Outcome, predict
+from segbench.runner import Outcome, assemble, edited_since, folder_of, predict, settled
 from segbench.training import inference
 from segbench.training.loop import Reporter
 from segbench.types import Choice
@@ -296,6 +297,19 @@ def test_an_edited_decision_predicts_again(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.undo()
     plain = run(asked(toy.configuration(), "dice"), tmp_path / "plain")
     assert [row[4] for row in rows(second.folder)] == [row[4] for row in rows(plain.folder)]
+
+
+def test_an_edited_method_is_said_to_differ_from_the_run_finished_last(tmp_path: Path) -> None:
+    config, root = asked(toy.configuration("mine"), "dice"), tmp_path / "results"
+    runs = [run(config, root, plugin(tmp_path, sign=sign)) for sign in (1, -1)]
+    catalogue = plugin(tmp_path, sign=-3)
+    config = settled(config, catalogue)
+    parts = assemble(config, catalogue, root)
+    for nearest in runs:
+        for one in runs:
+            os.utime(one.folder / "run.json", (0, 2_000 if one is nearest else 1_000))
+        said = edited_since(config, parts, folder_of(config, parts, root))
+        assert said == f"The code of the method changed since run {nearest.run_id}: another training."
 
 
 def test_trainings_that_differ_in_code_or_precision_stand_apart_on_the_board(tmp_path: Path) -> None:

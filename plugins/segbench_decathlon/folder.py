@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from segbench import CaseFiles, DataInvalid, first_few
+from segbench import CaseFiles, DataInvalid, first_few, read_json
 
 DESCRIPTION = "dataset.json"
 MOST_LABELS = 10_000
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
-
-    Raises:
-        DataInvalid: unreadable, or no JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataInvalid(f"{path}: expected JSON, found: {error}. Get an intact copy.") from error
 
 
 def read_description(folder: Path) -> dict[str, Any]:

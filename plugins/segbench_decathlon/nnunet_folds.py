@@ -6,8 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from segbench import CaseFiles, DataInvalid, DataMissing, first_few
-from segbench_decathlon import folder as folders
+from segbench import CaseFiles, DataInvalid, DataMissing, first_few, read_json
 
 SPLITS = "splits_final.json"
 PREPROCESSED = "nnUNet_preprocessed"
@@ -47,7 +46,7 @@ def folds_of(
 
 def _read_folds(path: Path, entries: Mapping[str, CaseFiles]) -> list[dict[str, list[str]]]:
     """Read and check splits_final.json: a list of ``{"train": ids, "val": ids}`` of labelled cases, disjoint."""
-    content = folders.read_json(path)
+    content = read_json(path)
     known = {case for case, entry in entries.items() if entry.label}
     folds = content if isinstance(content, list) else [content]
     for index, fold in enumerate(folds):

@@ -30,14 +30,17 @@ def prior_command(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the run, if recipe.labelled is set.")] = 0,
     fold: Annotated[int, typer.Option("--fold", min=0, help="Fold, as in run.")] = 0,
     folds: Annotated[int, typer.Option("--folds", min=0, help="Cross-validation over patients, as in run.")] = 0,
-    split: Annotated[Path | None, typer.Option("--split", help="JSON with train, val and test lists of cases.")] = None,
+    split: Annotated[
+        Path | None, typer.Option("--split", help="JSON: train, val and test cases, or nnU-Net's splits_final.json.")
+    ] = None,
     results: console.ResultsOnly = Path("results"),
     as_json: console.Json = False,
     plugins: console.Plugins = None,
 ) -> None:
     """Learn prior knowledge from training truths and write it as a file to read, edit and audit with."""
     from segbench.config import Recipe
-    from segbench.planning import read_split
+    from segbench.files.splits import read_splits
+    from segbench.planning import split_listed
     from segbench.priors import Source, learn_prior, write_prior
     from segbench.types import Choice
 
@@ -50,7 +53,7 @@ def prior_command(
         seed=seed,
         fold=fold,
         folds=folds,
-        split=read_split(split),
+        split=split_listed(read_splits(split), fold) if split is not None else None,
         which=_which(cases),
     )
     with console.CaseBar() as progress:

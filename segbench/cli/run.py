@@ -66,7 +66,9 @@ def run_command(
         int | None, typer.Option("--fold", min=0, help="Fold; all of them if only --folds is given.")
     ] = None,
     folds: Annotated[int | None, typer.Option("--folds", min=2, help="Cross-validation over patients.")] = None,
-    split: Annotated[Path | None, typer.Option("--split", help="JSON with train, val and test lists of cases.")] = None,
+    split: Annotated[
+        Path | None, typer.Option("--split", help="JSON: train, val and test cases, or nnU-Net's splits_final.json.")
+    ] = None,
     device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or mps.  [default: auto]")] = None,
     precision: Annotated[
         str | None, typer.Option("--precision", help="auto, 32-true, bf16-mixed or 16-mixed.  [default: auto]")
@@ -91,7 +93,8 @@ def run_command(
     interrupted goes on.
     """
     from segbench.assembly import Sources
-    from segbench.planning import plan_cells, read_split, title
+    from segbench.files.splits import read_splits
+    from segbench.planning import plan_cells, title
 
     catalogue = console.catalogue(plugins)
     settings = _read_config(config)
@@ -115,7 +118,8 @@ def run_command(
     settings.update({key: value for key, value in given.items() if value is not None})
     parameters = merged(settings.pop("set", {}), parse_assignments(assignments or []))
     notes: list[str] = []
-    cells = plan_cells(catalogue, settings, parameters, {"split": read_split(split), "smoke": smoke}, notes)
+    splits = read_splits(split) if split is not None else None
+    cells = plan_cells(catalogue, settings, parameters, {"smoke": smoke}, splits, notes)
     for note in notes:
         console.say(note, style="yellow")
     sources = Sources(catalogue, out)

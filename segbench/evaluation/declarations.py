@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,6 +11,7 @@ from typing import Any, Literal
 
 from segbench.errors import DataInvalid, UsageError
 from segbench.files.colours import Colour, is_colour, named_colours
+from segbench.files.documents import read_json
 from segbench.files.tables import read_names
 
 Style = Literal["nnunet", "msd", "bids", ""]
@@ -58,9 +58,9 @@ def read_dataset_json(path: Path) -> Declaration:
         DataInvalid: if it is not JSON or has no usable ``labels``.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataInvalid(f"{path} cannot be read as JSON: {error}. Restore it, or give --labels.") from error
+        content = read_json(path)
+    except DataInvalid as error:
+        raise DataInvalid(f"{error} Or give --labels.") from error
     labels = content.get("labels") if isinstance(content, dict) else None
     if not isinstance(labels, dict):
         raise DataInvalid(f'{path}: expected a key "labels" with names and values. Correct it, or give --labels.')

@@ -6,17 +6,17 @@ What a fold predicted is said by ``validation/summary.json``, which nnU-Net writ
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from segbench.errors import DataInvalid, UsageError
 from segbench.evaluation.matching import Layout, missing_of
+from segbench.files.documents import read_json
 from segbench.files.filenames import bare, case_name, stem
+from segbench.files.splits import SplitList, read_splits
 from segbench.names import first_few
 from segbench.scoring.pairs import CaseProblem
 
@@ -85,9 +85,7 @@ def _folders_of(results: Path) -> list[Path]:
     return []
 
 
-def within_folds(
-    found: Layout, folds: Sequence[Fold], references: Path, splits: Sequence[Mapping[str, Any]] | None = None
-) -> Layout:
+def within_folds(found: Layout, folds: Sequence[Fold], references: Path, splits: SplitList | None = None) -> Layout:
     """Leave out references of other folds, and give every pair its fold.
 
     Args:
@@ -127,23 +125,16 @@ def _predicting(path: Path | None, folds: Sequence[Fold]) -> Fold | None:
 
 
 def _expected(
-    fold: Fold, splits: Sequence[Any] | None, where: str, problems: list[CaseProblem], *, asked: bool
+    fold: Fold, splits: SplitList | None, where: str, problems: list[CaseProblem], *, asked: bool
 ) -> tuple[set[str], str]:
     """Return the cases of a fold, and what says so."""
     validated = None if asked else _summarised(fold.validation / SUMMARY, problems)
     listed = None
     if splits is not None and fold.number is not None:
         try:
-            listed = {case_name(str(case)) for case in splits[fold.number]["val"]}
-        except (LookupError, TypeError):
-            problems.append(
-                CaseProblem(
-                    "",
-                    "failed",
-                    f'{where}: expected [{{"train": [], "val": []}}, ...] with '
-                    f"fold {fold.number}, found none; it is not gone by",
-                )
-            )
+            listed = {case_name(case) for case in splits.cases("val", fold.number)}
+        except UsageError as error:
+            problems.append(CaseProblem("", "failed", f"{error} It is not gone by"))
     if validated is None:
         return (
             (listed, where)
@@ -179,19 +170,19 @@ def _summarised(path: Path, problems: list[CaseProblem]) -> set[str] | None:
     return {case_name(stem(Path(name)) or bare(name)) for name in names}
 
 
-def _splits(root: Path, fold: Fold, problems: list[CaseProblem]) -> tuple[list[Any] | None, str]:
+def _splits(root: Path, fold: Fold, problems: list[CaseProblem]) -> tuple[SplitList | None, str]:
     """Return the content of the first ``splits_final.json`` found, and its name."""
     path = find_splits(root, fold.folder.resolve().parent)
     if path is None:
         return None, SPLITS
     try:
-        content = read_json(path)
-        if not isinstance(content, list):
-            raise DataInvalid(f"{path}: expected a list of folds, found {type(content).__name__}.")
-    except DataInvalid as error:
+        listed = read_splits(path)
+        if not listed.folds:
+            raise DataInvalid(f"{path}: expected a list of folds, found one split.")
+    except (DataInvalid, UsageError) as error:
         problems.append(CaseProblem("", "note", f"{error} It is not gone by"))
         return None, SPLITS
-    return content, SPLITS
+    return listed, SPLITS
 
 
 def find_splits(raw: Path, trainer: Path | None = None) -> Path | None:
@@ -212,15 +203,3 @@ def _preprocessed(dataset: Path) -> list[Path]:
     told = os.environ.get(PREPROCESSED)
     roots = [Path(told).expanduser()] if told else []
     return [root / dataset.name for root in (*roots, dataset.parent.parent / PREPROCESSED)]
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file that somebody else wrote.
-
-    Raises:
-        DataInvalid: if it cannot be read.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataInvalid(f"{path}: expected JSON, found: {error}.") from error

@@ -7,10 +7,9 @@ Whatever does not fit is a named problem and never stops the others.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from segbench.errors import DataInvalid, DataMissing, UsageError
 from segbench.evaluation.declarations import Declaration, find_declaration, read_label_table
@@ -21,6 +20,7 @@ from segbench.evaluation.matching import match, ordered
 from segbench.evaluation.overlooked import overlooked, what_is_in
 from segbench.evaluation.shelves import Shelf, shelf_of
 from segbench.files.filenames import Files, bare, case_name, entities, files_in, stem
+from segbench.files.splits import SplitList
 from segbench.scoring.pairs import CaseProblem, Pair
 
 Kind = Literal["auto", "plain", "nnunet", "msd", "bids", "raters", "cases", "structures"]
@@ -32,7 +32,7 @@ def find_pairs(
     references: Path,
     layout: Kind = "auto",
     fold: int | None = None,
-    splits: Sequence[Any] | None = None,
+    splits: SplitList | None = None,
 ) -> Layout:
     """Find the reference and prediction of every case.
 
@@ -40,7 +40,7 @@ def find_pairs(
         predictions, references: folders, or one file each.
         layout: "auto" recognises all but "raters" (one subfolder of references per rater).
         fold: of nnU-Net's results, if they hold several.
-        splits: nnU-Net's folds ``[{"train": ids, "val": ids}, ...]``, to go by instead of those it left behind.
+        splits: nnU-Net's folds, to go by instead of those it left behind.
 
     Raises:
         UsageError: if the request makes no sense.
@@ -121,7 +121,7 @@ def _folders(
     declaration: Declaration,
     kind: str,
     fold: int | None,
-    splits: Sequence[Any] | None,
+    splits: SplitList | None,
 ) -> Layout:
     """Pair files of the same name; the declaration's style says in which subfolders to look."""
     folds = find_folds(predictions, fold)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from segbench.errors import DataMissing, UsageError, did_you_mean
-from segbench.evaluation.folds import read_json
 from segbench.evaluation.matching import Layout
+from segbench.files.splits import SplitList, read_splits
 from segbench.names import first_few
 from segbench.scoring.pairs import CaseProblem
 
@@ -21,12 +21,12 @@ class Selection:
     Attributes:
         cases: those named or listed; None = all that are found.
         words: what lists them, for messages and the sentence on the layout.
-        splits: nnU-Net's list of folds, if the results of several folds are gone by it; ``cases`` is None then.
+        splits: nnU-Net's list of folds, if there is one; ``cases`` is None if the results of several are gone by it.
     """
 
     cases: tuple[str, ...] | None = None
     words: str = ""
-    splits: Sequence[Any] | None = None
+    splits: SplitList | None = None
 
 
 def parse_cases(text: str) -> list[str]:
@@ -64,34 +64,19 @@ def selection_of(
     if cases is not None and split is not None:
         raise UsageError("--cases and --split both say which cases are scored. Give one of them.")
     if cases is not None:
-        return Selection(tuple(dict.fromkeys(cases)), "--cases")
+        return Selection(_once(cases), "--cases")
     if split is None:
         return Selection()
-    where = f"--split {split}" if isinstance(split, str | Path) else "split"
-    content: Any = split
-    if isinstance(split, str | Path):
-        path = Path(split).expanduser()
-        if not path.is_file():
-            raise DataMissing(f"{where}: expected a JSON file, found none. Check the path.")
-        content = read_json(path)
-    if isinstance(content, Mapping):
-        role = next((one for one in ("test", "val") if content.get(one)), "test")
-        return Selection(_listed(content, role, where), f"the {role} cases of {where}")
-    if not isinstance(content, Sequence) or not content or isinstance(content, str):
-        raise UsageError(f'{where}: expected {{"train": [], "val": [], "test": []}} or a list of folds. Correct it.')
-    for entry in content:
-        _listed(entry, "val", where)
+    listed = read_splits(split)
+    if not listed.folds:
+        role = next((one for one in ("test", "val") if listed.roles.get(one)), "test")
+        return Selection(_once(listed.cases(role)), f"the {role} cases of {listed.where}")
     if fold is None:
-        return Selection(None, where, content)
-    if fold >= len(content):
-        raise UsageError(f"--fold {fold}: {where} lists folds 0 to {len(content) - 1}.")
-    return Selection(_listed(content[fold], "val", where), f"the val cases of fold {fold} of {where}", content)
+        return Selection(None, listed.where, listed)
+    return Selection(_once(listed.cases("val", fold)), f"the val cases of fold {fold} of {listed.where}", listed)
 
 
-def _listed(content: Any, role: str, where: str) -> tuple[str, ...]:
-    names = content.get(role) if isinstance(content, Mapping) else None
-    if not isinstance(names, Sequence) or not names or not all(isinstance(name, str) for name in names):
-        raise UsageError(f"{where}: expected a list of cases {role!r}, found {names!r}. Correct it.")
+def _once(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
@@ -104,7 +89,7 @@ def selected(found: Layout, selection: Selection) -> Layout:
     """
     if selection.cases is None:
         if selection.splits is not None and not any(pair.fold is not None for pair in found.pairs):
-            raise UsageError(f"{selection.words} lists {len(selection.splits)} folds: say which with --fold.")
+            raise UsageError(f"{selection.words} lists {len(selection.splits.folds)} folds: say which with --fold.")
         return found
     wanted, there = set(selection.cases), {pair.case for pair in found.pairs}
     if lacking := [case for case in selection.cases if case not in there]:

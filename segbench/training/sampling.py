@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segbench.config import RunConfig
+from segbench.config import HELD_OUT, RunConfig
 from segbench.errors import DataInvalid, UsageError, did_you_mean
 from segbench.types import CaseRef
 
@@ -68,7 +68,7 @@ def split_cases(
     labelled = [ref for ref in refs if ref.split != "unlabelled"]
     unlabelled = [ref for ref in refs if ref.split == "unlabelled"]
     if config.split is not None:
-        splits = _listed(labelled, config.split)
+        splits = _listed(labelled, config.split, config)
     elif config.folds and config.folds != len(folds):
         splits = _fold(labelled, config)
     elif folds:  # also where as many are asked for as the dataset has
@@ -88,7 +88,7 @@ def split_cases(
 def split_words(refs: Sequence[CaseRef], config: RunConfig, folds: Sequence[Mapping[str, Sequence[str]]] = ()) -> str:
     """Return in words how ``split_cases`` splits these cases."""
     if config.split is not None:
-        return "as listed by --split"
+        return f"fold {config.fold} of {config.folds} listed by --split" if config.folds else "as listed by --split"
     if config.folds and config.folds != len(folds):
         return f"fold {config.fold} of {config.folds}, drawn here by patient"
     if folds:
@@ -100,18 +100,23 @@ def split_words(refs: Sequence[CaseRef], config: RunConfig, folds: Sequence[Mapp
     return "drawn here by patient: {:.0%} train, {:.0%} validation, {:.0%} test".format(*shares)
 
 
-def _listed(refs: Sequence[CaseRef], lists: Mapping[str, Sequence[str]]) -> Splits:
+def _listed(refs: Sequence[CaseRef], lists: Mapping[str, Sequence[str]], config: RunConfig) -> Splits:
+    """Return the cases listed, or those of a fold that is listed: ``train`` and ``held_out``, as ``_own_fold``."""
     known = {ref.id: ref for ref in refs}
     for role, names in lists.items():
-        if role not in ("train", "val", "test"):
+        if role not in ("train", "val", "test", HELD_OUT):
             raise UsageError(f"The split list has a part {role!r}; expected train, val and test.")
         if len(set(names)) < len(names):
             raise UsageError(f"The split list names a case twice in {role}; name each once.")
         for name in names:
             if name not in known:
                 raise UsageError(f"The split list names case {name!r}. {did_you_mean(name, known)}")
-    chosen = {role: tuple(known[name] for name in lists.get(role, ())) for role in ("train", "val", "test")}
-    return Splits(chosen["train"], chosen["val"], chosen["test"])
+    chosen = {role: tuple(known[name] for name in names) for role, names in lists.items()}
+    train = chosen.get("train", ())
+    if HELD_OUT not in chosen:
+        return Splits(train, chosen.get("val", ()), chosen.get("test", ()))
+    val, train = _take_groups(train, VALIDATION_SHARE, seed_of("val", config.recipe.split_seed, config.fold))
+    return Splits(train, val, chosen[HELD_OUT])
 
 
 def _fold(refs: Sequence[CaseRef], config: RunConfig) -> Splits:

@@ -156,11 +156,14 @@ def test_wrong_configuration_files(text: str, words: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{", "not valid JSON"),
         ("[]", "expected {"),
-        ('{"train": "case"}', "expected {"),
-        ('{"train": [1]}', "expected {"),
-        ('{"training": []}', "expected {"),
+        ('{"train": "case"}', "expected a list of cases 'train'"),
+        ('{"train": [1]}', "expected a list of cases 'train'"),
+        ('{"training": []}', "Did you mean 'train'"),
+        ('[{"val": ["brain0"]}]', "expected a list of cases 'train' in fold 0"),
+        ('[{"train": ["brain0"]}]', "expected a list of cases 'val' in fold 0"),
+        ('[{"train": ["brain0"], "val": ["brain1"]}, 3]', "fold 1: expected {"),
+        ('[{"train": ["brain0"], "val": ["nobody"]}]', "names case"),
         ('{"train": ["brain0"], "test": ["nobody"]}', "names case"),
     ],
 )
@@ -169,7 +172,29 @@ def test_wrong_split_files(text: str, words: str) -> None:
     assert words in segbench("-m", "ce", "--split", "split.json", "--dry-run", expect=2).stderr
 
 
+def test_folds_that_nnunet_lists() -> None:
+    names = [f"brain_{number:03}" for number in range(8)]
+    Path("folds.json").write_text(json.dumps([{"train": names[:6], "val": names[6:]}, {"train": names[2:], "val": []}]))
+    assert "'val' in fold 1" in segbench("-m", "ce", "--split", "folds.json", "--dry-run", expect=2).stderr
+    folds = [{"train": names[2:], "val": names[:2]}, {"train": names[:6], "val": names[6:]}]
+    Path("folds.json").write_text(json.dumps(folds))
+    both = dry("-m", "ce", "--split", "folds.json", "--folds", "2")
+    assert [(cell["fold"], cell["config"]["split"]["held_out"]) for cell in both] == [(0, names[:2]), (1, names[6:])]
+    (one,) = dry("-m", "ce", "--split", "folds.json", "--fold", "1")
+    assert one == both[1]
+    options = ("-m", "ce", "--split", "folds.json", "--set", "dataset.cases=8", "--dry-run")
+    text = segbench(*options, "--fold", "1").stderr
+    assert "5 train, 1 validation, 2 test" in text and "fold 1 of 2 listed by --split" in text
+    assert "say which with --fold, or all with --folds 2" in segbench(*options, expect=2).stderr
+    assert "lists folds 0 to 1" in segbench(*options, "--fold", "2", expect=2).stderr
+    assert "lists 2" in segbench(*options, "--folds", "3", expect=2).stderr
+    Path("folds.json").write_text(json.dumps({"train": names[2:], "test": names[:2]}))
+    assert "one split and no folds" in segbench(*options, "--folds", "3", expect=2).stderr
+
+
 def test_files_that_are_not_there() -> None:
+    Path("bad.json").write_text("{")
+    assert "bad.json: expected JSON" in segbench("-m", "ce", "--split", "bad.json", expect=3).stderr
     assert "--config no.toml: expected a TOML file" in segbench("--config", "no.toml", expect=3).stderr
     assert "--split no.json: expected a JSON file" in segbench("-m", "ce", "--split", "no.json", expect=3).stderr
     assert "--plugin no.py" in segbench("-m", "ce", "--plugin", "no.py", expect=4).stderr

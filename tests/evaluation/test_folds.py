@@ -227,7 +227,7 @@ def test_split_lists(root: Path) -> None:
         ({"split": "nowhere.json"}, "found none"),
         ({"split": {"test": []}}, "expected a list of cases 'test'"),
         ({"split": {"test": [1]}}, "expected a list of cases 'test'"),
-        ({"split": []}, "a list of folds"),
+        ({"split": []}, "list of folds"),
         ({"split": [{"val": ["c0"]}], "fold": 1}, "lists folds 0 to 0"),
         ({"split": [{"train": ["c0"]}], "fold": 0}, "expected a list of cases 'val'"),
     ],

@@ -86,6 +86,14 @@ def test_the_datasets_own_folds_test_on_their_val() -> None:
         split_cases(refs, config(fold=2), folds)
 
 
+def test_a_fold_that_is_listed_is_as_one_of_the_datasets_own() -> None:
+    refs = cases([0, 1, 2, 3, 4, 5])
+    folds = [{"train": ["c0", "c1", "c2", "c3"], "val": ["c4", "c5"]}, {"train": ["c4", "c5", "c0"], "val": ["c1"]}]
+    for number, fold in enumerate(folds):
+        listed = {"train": tuple(fold["train"]), "held_out": tuple(fold["val"])}
+        assert split_cases(refs, config(split=listed, fold=number)) == split_cases(refs, config(fold=number), folds)
+
+
 def test_the_datasets_own_split() -> None:
     refs = [CaseRef("a", "a", "train"), CaseRef("b", "b", "val"), CaseRef("c", "c", "test"), CaseRef("d", "d")]
     splits = split_cases(refs, config())
