@@ -9,12 +9,15 @@ import typer
 
 from segbench.cli import options
 from segbench.cli.application import app
-from segbench.cli.console import Json, Results, print_json, stdout
+from segbench.cli.console import Json, Results, print_json, say, stdout
 
 
 @app.command("compare")
 def compare(
-    methods: Annotated[list[str], typer.Argument(help="Two or more methods, as the leaderboard names them.")],
+    methods: Annotated[
+        list[str],
+        typer.Argument(help="Two or more methods, as the leaderboard names them, or enough to tell."),
+    ],
     metric: Annotated[str, typer.Option(help="Metric.")],
     rope: Annotated[
         float, typer.Option(help="Differences up to this are of no importance, in the metric's unit.")
@@ -35,7 +38,7 @@ def compare(
     from segbench.ranking.grid import COLUMNS
 
     request = options.request_of(dataset, label, without, missing, cases)
-    found = verdicts.compare(load_chunks(results, COLUMNS), methods, metric, rope, request, alpha)
+    found = verdicts.compare(load_chunks(results, COLUMNS), methods, metric, rope, request, alpha, say=say)
     if json:
         print_json(comparison_document(found, rope, alpha))
     else:

@@ -35,6 +35,10 @@ Datasets = Annotated[
     list[str] | None,
     typer.Option("--dataset", help="Dataset, or the board NAME@REVISION; may be repeated."),
 ]
+Methods = Annotated[
+    list[str] | None,
+    typer.Option("--method", help="Who takes part: a name, or what tells it apart; may be repeated."),
+]
 Metrics = Annotated[list[str] | None, typer.Option("--metric", help="Metric; may be repeated.")]
 Labels = Annotated[list[str] | None, typer.Option("--label", help="Label; may be repeated.")]
 Without = Annotated[list[str] | None, typer.Option("--without", help="Run to leave out; may be repeated.")]

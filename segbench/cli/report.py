@@ -15,6 +15,7 @@ from segbench.cli.application import app
 def report_command(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write the site into.")] = Path("site"),
     dataset: options.Datasets = None,
+    method: options.Methods = None,
     metric: Annotated[
         list[str] | None, typer.Option(help="Metric; may be repeated. The first one stands for accuracy.")
     ] = None,
@@ -38,9 +39,9 @@ def report_command(
     """
     from segbench.reporting.site import build_site
 
-    metrics = tuple(metric or ())
+    chosen: dict[str, Any] = {"metrics": tuple(metric or ()), "methods": tuple(method or ())}
     ways: dict[str, Any] = {"scheme": scheme.value, "bootstrap": bootstrap, "seed": seed}
-    request = options.request_of(dataset, label, without, missing, cases, metrics=metrics, **ways)
+    request = options.request_of(dataset, label, without, missing, cases, **chosen, **ways)
     built = build_site(results, out, request, console.catalogue(plugins), title, worst, pdf)
     for note in built.notes:
         console.say(note, wrap=2)

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from segbench.ranking.boards import Board, Entry, Place, Request, SeedStanding, Standing, TaskBoard
 from segbench.ranking.chunks import Scores
+from segbench.ranking.entrants import Names
 from segbench.ranking.facts import Facts, facts_of, tasks_by
-from segbench.ranking.grid import Floats, Grid, Names
+from segbench.ranking.grid import Floats, Grid
 from segbench.ranking.grouping import MeanRanks, attainable_notes, groups_of, mean_case_ranks, smallest_adjusted_p
 from segbench.ranking.ranked import Ranked, firm_places, places_of
 from segbench.ranking.robustness import (

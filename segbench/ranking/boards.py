@@ -20,6 +20,7 @@ class Request:
     Attributes:
         datasets: names, or ``name@revision`` for the board with that revision; empty = all. Likewise metrics, labels.
         without: runs left out.
+        methods: who takes part, by name or as much of it as tells them apart (see ``entrants.meant``); empty = all.
         scheme: how a task is ranked.
         ties: of ranks; None = average ranks inside, minimum ranks in the last column.
         adjustment: of test-then-rank.
@@ -38,6 +39,7 @@ class Request:
     metrics: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
     scheme: Scheme = "rank-then-mean"
     ties: Ties | None = None
     adjustment: Adjustment = "none"

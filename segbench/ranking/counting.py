@@ -13,18 +13,8 @@ from numpy.typing import NDArray
 from segbench.errors import VerificationError
 from segbench.names import first_few
 from segbench.ranking.chunks import Chunk, Scores
-from segbench.ranking.grid import (
-    ENTRANT,
-    MISSED,
-    PENALTY,
-    Counts,
-    Floats,
-    Grid,
-    Measure,
-    Names,
-    combinations,
-    mixed,
-)
+from segbench.ranking.entrants import ENTRANT, Names
+from segbench.ranking.grid import MISSED, PENALTY, Counts, Floats, Grid, Measure, combinations, mixed
 from segbench.ranking.pages import Layout, Pages, is_one_run, places_key
 
 _REPETITION = ("seed", "fold", "rater")
@@ -62,7 +52,7 @@ def build(scores: Scores, names: Names, whole: Grid | None = None, revision: str
 
     Args:
         scores: rows of exactly one board.
-        names: ``ENTRANT`` -> competitor, see ``grid.competitor_names``.
+        names: ``ENTRANT`` -> competitor, see ``entrants``.
         whole: the grid that these rows are a part of: its range of values decides what a missing one is worth.
         revision: of the board, for reading; None = that of ``whole``, or else the first of the rows'.
 

@@ -7,8 +7,7 @@ after missing values have been given their worth, and never counted as further c
 from __future__ import annotations
 
 import dataclasses
-import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -298,59 +297,3 @@ def combinations(scores: Scores, columns: tuple[str, ...]) -> list[tuple[Any, ..
         for codes in _tuples(chunk, columns, scores).tolist():
             seen.setdefault(tuple(codes))
     return [tuple(scores.word(name, code) for name, code in zip(columns, codes, strict=True)) for codes in seen]
-
-
-ENTRANT = ("method", "network", "arm", "variant", "build")
-"""Columns that together name a competitor."""
-Names = Mapping[tuple[str, ...], str]
-
-
-def competitor_names(scores: Scores) -> dict[tuple[str, ...], str]:
-    """Return ``ENTRANT -> name``: the network where several occur, the arm if it is not "method", the variant as far as
-    it is not shared by all, the build where one configuration was trained in several.
-    """
-    found = combinations(scores, ENTRANT)
-    networks = len({network for _, network, *_ in found if network}) > 1
-    shared = set(_shared_changes({variant for *_, variant, _ in found}))
-    builds: dict[tuple[str, ...], set[str]] = {}
-    for dataset, *entrant, build in combinations(scores, ("dataset", *ENTRANT)):
-        builds.setdefault((dataset, *entrant), set()).add(build)
-    several = {(*key[1:], build) for key, words in builds.items() if len(words) > 1 for build in words}
-    names: dict[tuple[str, ...], str] = {}
-    for method, network, arm, variant, build in found:
-        shown = f"{method}/{network}" if networks and network else str(method)
-        shown += f":{arm}" if arm not in ("method", "", None) else ""
-        changes = [change for change in _changes(variant) if change not in shared]
-        if (method, network, arm, variant, build) in several:
-            changes.append(f"build={build or 'unknown'}")
-        names[method, network, arm, variant, build] = shown + (f" [{' '.join(changes)}]" if changes else "")
-    return names
-
-
-def builds_note(names: Names) -> str:
-    """Say that trainings are shown apart which differ in what their configuration does not say; "" if none do."""
-    apart = sorted({key[0] for key, name in names.items() if f"build={key[-1] or 'unknown'}" in name})
-    return (
-        f"Shown apart by build: {', '.join(apart)}. Data, versions, edited code, precision or kind of device differ; "
-        f'"identity" in their run.json says which, and --without RUN leaves one out.'
-        if apart
-        else ""
-    )
-
-
-def common_variant(scores: Scores) -> str:
-    """Return what the variants of all competitors share, "" if nothing."""
-    return " ".join(_shared_changes({variant for (variant,) in combinations(scores, ("variant",))}))
-
-
-def _changes(variant: str | None) -> list[str]:
-    """Return ``key=value`` of a variant, one by one; a value may hold spaces."""
-    return re.split(r" (?=[\w.-]+=)", variant) if variant else []
-
-
-def _shared_changes(variants: Collection[str | None]) -> list[str]:
-    """Return the changes that occur in all variants; none if the variants could not be told apart without them."""
-    first, *others = sorted(map(_changes, variants)) or [[]]
-    shared = [change for change in first if all(change in other for other in others)]
-    rests = {tuple(change for change in one if change not in shared) for one in (first, *others)}
-    return shared if len(rests) == len(others) + 1 else []

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from segbench.errors import VerificationError
 from segbench.ranking.chunks import Chunk, Scores
 from segbench.ranking.counting import build
-from segbench.ranking.grid import Grid, Names, mixed
+from segbench.ranking.entrants import Names
+from segbench.ranking.grid import Grid, mixed
 from segbench.ranking.truths import RUN, Division, Held, Place, divide
 
 _PLACE = ("case_id", "rater")

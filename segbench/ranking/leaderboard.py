@@ -7,8 +7,8 @@ dataset, over datasets. Nothing here knows a plugin; any table of ``results.SCHE
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +19,16 @@ from segbench.ranking.boards import Leaderboard, Place, Request
 from segbench.ranking.bootstrap import Stability
 from segbench.ranking.chunks import Scores, chunks_of_table
 from segbench.ranking.comparability import comparable
-from segbench.ranking.grid import COLUMNS, Floats, builds_note, combinations, common_variant, competitor_names, select
+from segbench.ranking.entrants import (
+    Names,
+    builds_note,
+    common_variant,
+    competitor_names,
+    names_by_dataset,
+    only,
+    resolve,
+)
+from segbench.ranking.grid import COLUMNS, Floats, combinations, select
 from segbench.ranking.holdings import board_parts, divisions, grid_of, part_of
 from segbench.ranking.ranked import Ranked, firm_places, rank_grid
 
@@ -40,9 +49,9 @@ def rank_scores(scores: Scores, request: Request) -> Leaderboard:
         VerificationError: values that must not be compared; says which and what to do.
     """
     chosen = choose(scores, request)
-    names = competitor_names(chosen)
     ranked, boards = [], []
-    for division, part in board_parts(chosen):
+    for division, part in board_parts(chosen.scores):
+        names = chosen.names[division.dataset]
         ranked.append(rank_grid(comparable(grid_of(part, division, names), request), request))
         boards.append(board_of(ranked[-1], part, names, request))
     datasets = [item.grid.dataset for item in ranked]
@@ -51,18 +60,45 @@ def rank_scores(scores: Scores, request: Request) -> Leaderboard:
         f"{name} has {datasets.count(name)} boards, whose truths differ; choose one with --dataset {name}@REVISION."
         for name in repeated
     )
-    shared = common_variant(chosen)
-    notes += (f"All with {shared}.",) if shared else ()
-    notes += (apart,) if (apart := builds_note(names)) else ()
-    overall, firm = ((), None) if repeated else _overall(ranked)
+    notes = (*chosen.notes, *_of_names({name: chosen.names[name] for name in datasets}), *notes)
+    overall, firm = ((), None) if repeated else _overall(ranked, chosen)
     return Leaderboard(request, tuple(boards), overall, notes, firm)
 
 
-def choose(scores: Scores, request: Request) -> Scores:
+def _of_names(names: Mapping[str, Names]) -> list[str]:
+    """Say what names leave out and what tells builds apart; of which dataset, where they differ."""
+    said: dict[str, list[str]] = {}
+    for dataset, own in names.items():
+        shared = common_variant(own)
+        for note in (f"All with {shared}." if shared else "", builds_note(own)):
+            said.setdefault(note, []).append(dataset)
+    said.pop("", None)
+    return [note if len(of) == len(names) else f"{', '.join(of)}: {note}" for note, of in said.items()]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The rows that were asked for, and who takes part.
+
+    Attributes:
+        scores: the rows.
+        names: dataset -> names of all competitors there, asked for or not.
+        methods: dataset -> the competitors that were asked for by name, in that order; empty = all.
+        notes: what a reader must know.
+    """
+
+    scores: Scores
+    names: Mapping[str, Names]
+    methods: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def choose(scores: Scores, request: Request) -> Chosen:
     """Return the rows that were asked for; ``name@revision`` asks for the whole board that holds the revision.
 
     Raises:
-        UnknownName: a dataset, metric, label or run that does not occur.
+        UnknownName: a dataset, metric, label, method or run that does not occur.
+        UsageError: a method that may be any of several.
     """
     for column, wanted, what in (
         ("metric", request.metrics, "metric"),
@@ -70,16 +106,20 @@ def choose(scores: Scores, request: Request) -> Scores:
         ("run_id", request.without, "run"),
     ):
         _check_known(wanted, scores.vocabulary[column], what)
-    chosen = select(
-        scores,
-        metric=set(request.metrics) or None,
-        label_name=set(request.labels) or None,
-        not_run_id=set(request.without) or None,
-    )
+    taking_part = select(scores, not_run_id=set(request.without) or None)
+    chosen = select(taking_part, metric=set(request.metrics) or None, label_name=set(request.labels) or None)
     chosen = _of_datasets(chosen, request.datasets, scores)
     if not chosen.chunks or not sum(chunk.rows for chunk in chosen.chunks):
         raise UnknownName("The results hold no value of this combination of datasets, metrics, labels and runs.")
-    return chosen
+    there = {str(dataset) for (dataset,) in combinations(chosen, ("dataset",))}
+    names = {dataset: own for dataset, own in names_by_dataset(taking_part).items() if dataset in there}
+    if not request.methods:
+        return Chosen(chosen, names)
+    methods, notes = resolve(request.methods, names)
+    part = only(chosen, methods, names)
+    if not part.chunks:
+        raise UnknownName(f"No value of this choice is of {', '.join(request.methods)}.")
+    return Chosen(part, names, methods, tuple(notes))
 
 
 def _of_datasets(chosen: Scores, wanted: Sequence[str], everything: Scores) -> Scores:
@@ -104,13 +144,18 @@ def _check_known(wanted: Sequence[str], known: Iterable[str], what: str) -> None
             raise UnknownName(f"The results have no {what} {name!r}. {did_you_mean(name, names)}")
 
 
-def _overall(ranked: Sequence[Ranked]) -> tuple[tuple[Place, ...], Stability | None]:
-    """Average the datasets' mean ranks; who is absent from a dataset shares its last ranks."""
-    everyone = sorted({name for item in ranked for name in item.grid.competitors})
+def _overall(ranked: Sequence[Ranked], chosen: Chosen) -> tuple[tuple[Place, ...], Stability | None]:
+    """Average the datasets' mean ranks; who is absent from a dataset shares its last ranks.
+
+    Competitors are the same if their names, formed of all datasets together, are.
+    """
+    common = competitor_names(chosen.scores)
+    own = [_translated(chosen.names[item.grid.dataset], common, item.grid.competitors) for item in ranked]
+    everyone = sorted({name for names in own for name in names})
     full: list[Floats] = []
     resampled: list[Floats] = []
-    for item in ranked:
-        present = [everyone.index(name) for name in item.grid.competitors]
+    for item, names in zip(ranked, own, strict=True):
+        present = [everyone.index(name) for name in names]
         absent = len(everyone) - len(present)
         for source, target in ((item.mean_rank, full), (item.resampled, resampled)):
             if source is not None:
@@ -118,3 +163,9 @@ def _overall(ranked: Sequence[Ranked]) -> tuple[tuple[Place, ...], Stability | N
                 extended[..., present] = source
                 target.append(extended)
     return firm_places(everyone, np.mean(full, axis=0), np.mean(resampled, axis=0) if resampled else None)
+
+
+def _translated(names: Names, common: Names, competitors: Sequence[str]) -> list[str]:
+    """Return what a dataset's competitors are called where all datasets are spoken of."""
+    words = {name: common[key] for key, name in names.items() if key in common}
+    return [words[name] for name in competitors]

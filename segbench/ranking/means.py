@@ -15,8 +15,9 @@ import numpy as np
 from segbench.errors import DataInvalid
 from segbench.ranking.boards import Summary
 from segbench.ranking.chunks import chunks_of_table
+from segbench.ranking.entrants import competitor_names
 from segbench.ranking.facts import facts_of, tasks_by
-from segbench.ranking.grid import COLUMNS, Floats, Grid, competitor_names
+from segbench.ranking.grid import COLUMNS, Floats, Grid
 from segbench.ranking.holdings import board_parts, grid_of
 from segbench.ranking.robustness import mean_over_cases, shown_values
 from segbench.results import read_scores

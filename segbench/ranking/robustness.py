@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from segbench.ranking.boards import Agreement, Place, Policy, Request
 from segbench.ranking.chunks import Chunk, Scores
 from segbench.ranking.counting import build
-from segbench.ranking.grid import Floats, Grid, Measure, Names, mixed, select
+from segbench.ranking.entrants import Names
+from segbench.ranking.grid import Floats, Grid, Measure, mixed, select
 from segbench.ranking.ranked import Ranked, places_of, rank_grid
 from segbench.ranking.schemes import SCHEMES, Scheme, kendall, rank_aggregates
 

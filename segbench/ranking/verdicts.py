@@ -12,20 +12,21 @@ their case, among all seeds of both methods, and no interval of the mean is give
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench.errors import UnknownName, UsageError, did_you_mean
+from segbench.errors import UsageError
 from segbench.ranking.boards import Request
 from segbench.ranking.bootstrap import confidence_interval
 from segbench.ranking.chunks import Scores
 from segbench.ranking.comparability import comparable
 from segbench.ranking.counting import build
-from segbench.ranking.grid import ENTRANT, Grid, Names, competitor_names, select
+from segbench.ranking.entrants import Names
+from segbench.ranking.grid import Grid, select
 from segbench.ranking.holdings import board_parts, grid_of
 from segbench.ranking.leaderboard import choose
 from segbench.ranking.robustness import mean_over_cases
@@ -101,54 +102,43 @@ def compare(
     request: Request | None = None,
     alpha: float = 0.05,
     resamples: int = 2000,
+    say: Callable[[str], None] = lambda _: None,
 ) -> list[Comparison]:
     """Compare all pairs of methods on every dataset that was asked for.
 
     Args:
         scores: see ``chunks``.
-        methods: names as the leaderboard shows them, two at least.
+        methods: names as the leaderboard shows them, or as much of them as tells them apart; two at least.
         metric: one metric; labels are averaged within a case.
         rope: half-width of the region of practical equivalence, in the metric's unit.
         request: restricts datasets, labels and runs, and says how cases and missing values are dealt with.
         alpha: level of the verdicts.
         resamples: of the intervals.
+        say: is told of which dataset a name means nobody, for it may mean several.
 
     Raises:
         UsageError: fewer than two methods, or a negative rope.
         UnknownName: a name that does not occur.
         VerificationError: values that must not be compared.
     """
-    request = replace(request or Request(), metrics=(metric,))
     methods = list(dict.fromkeys(methods))  # a method named twice is no further comparison
     if len(methods) < 2:
         raise UsageError("compare needs two different methods at least: segbench compare A B --metric dice.")
     if not rope >= 0:
         raise UsageError(f"--rope {rope}: expected a number that is not negative, in the unit of the metric.")
-    chosen, names = _restrict(scores, methods, request)
+    request = replace(request or Request(), metrics=(metric,), methods=tuple(methods))
+    chosen = choose(scores, request)
+    for note in chosen.notes:
+        say(note)
     result: list[Comparison] = []
-    for division, part in board_parts(chosen):
-        sample = _sample(part, division, names, request)
-        present = [name for name in methods if name in sample.grid.competitors]
+    for division, part in board_parts(chosen.scores):
+        sample = _sample(part, division, chosen.names[division.dataset], request)
+        present = [name for name in chosen.methods[division.dataset] if name in sample.grid.competitors]
         if len(present) > 1:
             result += _pairs(sample, present, rope, alpha, resamples)
     if not result:
-        raise UsageError(f"No dataset has {metric} for two of {', '.join(methods)}.")
+        raise UsageError(f"No dataset has {metric} for two of {', '.join(methods)}. {' '.join(chosen.notes)}".strip())
     return result
-
-
-def _restrict(scores: Scores, methods: Sequence[str], request: Request) -> tuple[Scores, Names]:
-    """Return the rows of some competitors, named as the leaderboard names them, and all names."""
-    chosen = choose(scores, request)
-    names = competitor_names(chosen)
-    for name in methods:
-        if name not in names.values():
-            raise UnknownName(f"The results have no method {name!r}. {did_you_mean(name, names.values())}")
-    parts = [
-        select(chosen, **{column: {word} for column, word in zip(ENTRANT, key, strict=True)})
-        for key, name in names.items()
-        if name in methods
-    ]
-    return Scores(scores.vocabulary, [chunk for part in parts for chunk in part.chunks]), names
 
 
 def _sample(scores: Scores, division: Division, names: Names, request: Request) -> _Sample:

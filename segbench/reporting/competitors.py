@@ -10,7 +10,7 @@ from statistics import fmean
 from segbench.collection import kept_runs
 from segbench.errors import SegbenchError
 from segbench.host import Catalogue
-from segbench.ranking.grid import ENTRANT, Names
+from segbench.ranking.entrants import ENTRANT, Names
 from segbench.ranking.truths import RUN
 from segbench.results import of_decision
 from segbench.runs import StoredRun, open_run, seconds_of
@@ -52,14 +52,14 @@ class Cost:
 
 
 def gather_runs(
-    results: Path, catalogue: Catalogue, names: Names, board_of: Mapping[tuple[str, ...], str]
+    results: Path, catalogue: Catalogue, names: Mapping[str, Names], board_of: Mapping[tuple[str, ...], str]
 ) -> Mapping[str, Runs]:
     """Return board -> runs; of those in a bare file of scores nothing else is known.
 
     Args:
         results: any source of results, see ``collection.kept_runs``.
         catalogue: for the datasets behind the runs.
-        names: entrant -> competitor; others are left out.
+        names: dataset -> entrant -> competitor; others are left out.
         board_of: run (see ``truths.RUN``) -> the name of its board; others are left out.
     """
     boards: dict[str, Runs] = {}
@@ -68,7 +68,7 @@ def gather_runs(
         for decision in sorted(every.column("decision").unique().to_pylist()):
             table = of_decision(every, decision)
             row = table.slice(0, 1).to_pylist()[0]
-            competitor = names.get(tuple(row[column] for column in ENTRANT))
+            competitor = names.get(row["dataset"], {}).get(tuple(row[column] for column in ENTRANT))
             name = board_of.get(tuple(str(row[column]) for column in RUN))
             if competitor is None or name is None:
                 continue

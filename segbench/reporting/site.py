@@ -9,7 +9,7 @@ from segbench.host import Catalogue
 from segbench.ranking.boards import Leaderboard, Request
 from segbench.ranking.chunks import load_chunks
 from segbench.ranking.comparability import comparable
-from segbench.ranking.grid import COLUMNS, competitor_names
+from segbench.ranking.grid import COLUMNS
 from segbench.ranking.holdings import board_parts, grid_of
 from segbench.ranking.leaderboard import choose, rank_scores
 from segbench.reporting.board import BoardPage, firmness, in_board_order, summary, write_board
@@ -78,14 +78,13 @@ def _pages(results: Path, request: Request, catalogue: Catalogue, title: str, wo
     scores = load_chunks(results, COLUMNS)
     leaderboard = rank_scores(scores, request)
     chosen = choose(scores, request)
-    names = competitor_names(chosen)
-    parts = board_parts(chosen)
+    parts = board_parts(chosen.scores)
     board_of = {run: division.name for division, _ in parts for run in division.runs}
-    runs = gather_runs(results, catalogue, names, board_of)
-    odd = gather_statuses(results, names, board_of)
+    runs = gather_runs(results, catalogue, chosen.names, board_of)
+    odd = gather_statuses(results, chosen.names, board_of)
     pages = []
     for number, (board, (division, part)) in enumerate(zip(leaderboard.boards, parts, strict=True)):
-        grid = in_board_order(comparable(grid_of(part, division, names), request), board)
+        grid = in_board_order(comparable(grid_of(part, division, chosen.names[division.dataset]), request), board)
         slug = f"{number}-" + part_of_name(f"{board.dataset}-{board.revision}")
         single = len(leaderboard.boards) == 1
         pages.append(

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from segbench.ranking.grid import ENTRANT, Names
+from segbench.ranking.entrants import ENTRANT, Names
 from segbench.ranking.truths import RUN
 from segbench.results import read_scores
 
@@ -15,12 +15,14 @@ Place = tuple[str, str, str, str, str]
 _COLUMNS = (*dict.fromkeys((*RUN, *ENTRANT)), "case_id", "label_name", "metric", "status")
 
 
-def gather_statuses(results: Path, names: Names, board_of: Mapping[tuple[str, ...], str]) -> Mapping[Place, str]:
+def gather_statuses(
+    results: Path, names: Mapping[str, Names], board_of: Mapping[tuple[str, ...], str]
+) -> Mapping[Place, str]:
     """Return place -> status, with a count where several repetitions share it, e.g. ``pred_empty ×2``.
 
     Args:
         results: as for ``read_scores``.
-        names: entrant -> competitor; others are left out.
+        names: dataset -> entrant -> competitor; others are left out.
         board_of: run (see ``truths.RUN``) -> the name of its board; others are left out.
     """
     import pyarrow as pa
@@ -30,7 +32,7 @@ def gather_statuses(results: Path, names: Names, board_of: Mapping[tuple[str, ..
     odd = table.filter(pc.not_equal(table["status"].cast(pa.string()), "ok"))
     found: dict[Place, Counter[str]] = {}
     for row in odd.to_pylist():
-        competitor = names.get(tuple(row[column] for column in ENTRANT))
+        competitor = names.get(row["dataset"], {}).get(tuple(row[column] for column in ENTRANT))
         board = board_of.get(tuple(str(row[column]) for column in RUN))
         if competitor is None or board is None:
             continue

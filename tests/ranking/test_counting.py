@@ -15,7 +15,8 @@ from segbench.ranking import chunks, grid, schemes
 from segbench.ranking.boards import Request
 from segbench.ranking.chunks import Scores, chunks_of_table, load_chunks
 from segbench.ranking.counting import build
-from segbench.ranking.grid import COLUMNS, MISSED, Grid, competitor_names
+from segbench.ranking.entrants import competitor_names
+from segbench.ranking.grid import COLUMNS, MISSED, Grid
 from segbench.ranking.leaderboard import rank_scores
 from segbench.results import RECORD, read_scores, scores_table, write_json, write_table
 from segbench.showing.exports import document

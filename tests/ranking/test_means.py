@@ -18,7 +18,8 @@ from segbench.contracts import Cell
 from segbench.errors import DataInvalid
 from segbench.ranking.boards import Request
 from segbench.ranking.chunks import load_chunks
-from segbench.ranking.grid import COLUMNS, competitor_names
+from segbench.ranking.entrants import competitor_names
+from segbench.ranking.grid import COLUMNS
 from segbench.ranking.holdings import board_parts, grid_of
 from segbench.ranking.leaderboard import rank_scores
 from segbench.ranking.means import means_of_run
