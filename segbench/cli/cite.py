@@ -75,7 +75,7 @@ def _of_datasets(tables: list[pa.Table], datasets: list[str]) -> set[str]:
     from segbench.ranking.leaderboard import choose
 
     every = chunks_of_table(pa.concat_tables(tables).unify_dictionaries(), COLUMNS)
-    chosen = choose(every, Request(datasets=tuple(datasets)))
+    chosen = choose(every, Request(datasets=tuple(datasets))).scores
     return {str(name) for (name,) in combinations(chosen, ("run_id",))}
 
 
