@@ -54,6 +54,7 @@ def make(folder: Path, metrics: int) -> int:
                 "decision": "",
                 "truth": "",
                 "family": "",
+                "build": "",
             }
             words |= {"dataset_revision": "1", "network": "unet3d", "metric_version": "1", "unit": ""}
             words |= {"source": "trained", "supervision": "masks"}

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import chdtrc, fdtrc
+from scipy.special import chdtrc, fdtrc, ndtr
 
 from segbench.ranking.schemes import rank_na
 
@@ -70,10 +71,23 @@ def critical_difference(n: int, K: int, alpha: float = 0.05) -> float:
 
     Source: Demsar 2006, jmlr.org/papers/v7/demsar06a.html.
     """
-    from scipy.stats import studentized_range
+    return range_quantile(K, 1 - alpha) / math.sqrt(2) * math.sqrt(K * (K + 1) / (6 * n))
 
-    quantile = float(studentized_range.ppf(1 - alpha, K, np.inf))
-    return quantile / math.sqrt(2) * math.sqrt(K * (K + 1) / (6 * n))
+
+@cache
+def range_quantile(K: int, p: float) -> float:
+    """Return the quantile of the range of K independent standard normal values, by quadrature and bisection.
+
+    SciPy's ``studentized_range`` with infinite degrees of freedom gives the same and needs a second for it.
+    """
+    z = np.linspace(-9, 9, 3601)  # the trapezoidal rule converges exponentially for such an integrand
+    density = np.exp(-z * z / 2) / math.sqrt(2 * math.pi) * (z[1] - z[0])
+    low, high = 0.0, 20.0
+    while high - low > 1e-12:
+        middle = (low + high) / 2
+        reached = K * float(density @ (ndtr(z) - ndtr(z - middle)) ** (K - 1))
+        low, high = (middle, high) if reached < p else (low, middle)
+    return (low + high) / 2
 
 
 def groups(mean_rank: ArrayLike, difference: float) -> list[tuple[int, ...]]:

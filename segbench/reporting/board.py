@@ -15,15 +15,17 @@ from segbench.ranking.boards import Board, Leaderboard, Place, TaskBoard
 from segbench.ranking.bootstrap import Stability
 from segbench.ranking.grid import Grid
 from segbench.ranking.robustness import mean_over_cases
-from segbench.reporting import figures, training
+from segbench.reporting import charts, figures, training
 from segbench.reporting.competitors import Cost, Runs, costs
-from segbench.reporting.evidence import Contest, MetricEvidence, accuracy, gather_evidence
+from segbench.reporting.contests import show_contest
+from segbench.reporting.evidence import MetricEvidence, accuracy, gather_evidence
 from segbench.reporting.files import Site, part_of_name
-from segbench.reporting.pages import number, render, values_script
+from segbench.reporting.pages import number, render
 from segbench.reporting.parts import draw_parts
 from segbench.reporting.slices import draw_case, worst_cases
 from segbench.reporting.statuses import Place as Spot
-from segbench.reporting.svg import colour, drawing, numbered
+from segbench.reporting.svg import colour, numbered
+from segbench.reporting.values import values_script
 from segbench.showing.tables import Sheet, board_sheet
 
 
@@ -163,59 +165,22 @@ def firmness(site: Site, places: Sequence[Place], firm: Stability | None, name: 
     """
     if firm is None or len(places) < 2:
         return None
-    with drawing():
-        picture = figures.blob_plot(firm, [place.rank for place in places], [place.method for place in places])
-        return site.draw(picture, name, "Bootstrapped places")
+    ranks, methods = [place.rank for place in places], [place.method for place in places]
+    link = site.printed(name, lambda: figures.blob_plot(firm, ranks, methods))
+    return charts.blobs(firm, ranks, methods, "Bootstrapped places") + link
 
 
 def _metric(page: BoardPage, one: MetricEvidence, name: str, site: Site) -> dict[str, Any]:
     """Return a metric's section: title, pictures, table of structures."""
     unit = f", {one.unit}" if one.unit not in ("", "1") else ""
-    if site.pdf:  # the page draws it by script
-        with drawing():
-            site.print(figures.strip_plot(one.per_case, f"{one.metric}{unit}", page.methods), f"{name}-cases")
+    site.printed(f"{name}-cases", lambda: figures.strip_plot(one.per_case, f"{one.metric}{unit}", page.methods))
     tasks = {task.measure.label: task for task in page.board.tasks if task.measure.metric == one.metric}
     return {
         "name": one.metric,
         "title": f"{one.metric}{unit} ({'higher' if one.direction > 0 else 'lower'} is better)",
-        "test": _test(one.contest) if one.contest else "",
-        "pictures": _pictures(page, one.contest, name, site) if one.contest else [],
+        "contest": show_contest(one.contest, page.methods, name, site),
         "structures": [(label, _cells(tasks[label], page.methods)) for label in one.labels if label in tasks],
     }
-
-
-def _pictures(page: BoardPage, contest: Contest, name: str, site: Site) -> list[tuple[Markup, str]]:
-    methods = page.methods
-    drawn: list[tuple[Markup, str]] = []
-    with drawing():
-        picture = figures.critical_difference_diagram(contest, methods)
-        drawn.append((site.draw(picture, f"{name}-cd", "Critical-difference diagram"), _CAPTIONS["cd"]))
-        if contest.stability is not None:
-            picture = figures.blob_plot(contest.stability, contest.ranks.tolist(), methods)
-            drawn.append((site.draw(picture, f"{name}-blob", "Bootstrapped ranks"), _CAPTIONS["blob"]))
-        picture = figures.rank_heatmap(contest, methods)
-        drawn.append((site.draw(picture, f"{name}-heat", "Ranks within cases"), _CAPTIONS["heat"]))
-        picture = figures.significance_map(contest, methods)
-        drawn.append((site.draw(picture, f"{name}-tests", "Significance map"), _CAPTIONS["tests"]))
-    return drawn
-
-
-_CAPTIONS = {
-    "cd": "Critical differences: mean ranks over cases; a bar joins methods that Nemenyi's test does not tell apart. "
-    "The test depends on who takes part: a picture, not a verdict.",
-    "blob": "Bootstrapped ranks: how firm this metric's ranking is when cases are drawn again. Area is the share of "
-    "resamples, the cross the median, the line the 95 % interval.",
-    "heat": "Ranks within cases: how often a method was first, second, and so on.",
-    "tests": "Significance map: ● where the row is better than the column (one-sided signed rank test, Holm over all "
-    "ordered pairs, p ≤ 0.05).",
-}
-
-
-def _test(contest: Contest) -> str:
-    overall = contest.friedman
-    strength = "" if math.isnan(overall.w) else f", Kendall's W {overall.w:.2f}"
-    p = f"p = {overall.p:.2g}" if overall.p >= 1e-15 else "p < 1e-15"
-    return f"Friedman's test that all methods rank alike: {p}{strength}, {overall.n} cases."
 
 
 def _cells(task: TaskBoard, methods: list[str]) -> list[dict[str, Any]]:
@@ -241,17 +206,16 @@ def _recorded(page: BoardPage, evidence: list[MetricEvidence], main: MetricEvide
         for one in evidence
         if one is not main and one.whole_map and one.direction < 0
     ]
-    with drawing():
-        drawn = {
-            "curves": training.curves(page.runs, methods),
-            "cost": training.cost_figure(found, means, axis, methods),
-            "violation": training.scatter(panels, axis, methods),
-        }
-        titles = {"curves": "Training curves", "cost": "Cost against accuracy", "violation": "Constraint violation"}
-        pictures = {
-            name: site.draw(figure, f"{page.slug}-{name}", titles[name], legend=methods) if figure is not None else None
-            for name, figure in drawn.items()
-        }
+    drawn = {
+        "curves": training.curves(page.runs, methods),
+        "cost": training.cost_figure(found, means, axis, methods),
+        "violation": training.scatter(panels, axis, methods),
+    }
+    titles = {"curves": "Training curves", "cost": "Cost against accuracy", "violation": "Constraint violation"}
+    pictures = {
+        name: site.draw(figure, f"{page.slug}-{name}", titles[name], legend=methods) if figure is not None else None
+        for name, figure in drawn.items()
+    }
     return {**pictures, "costs": _cost_sheet(found) if found else None}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from segbench.atomic import atomically
-from segbench.reporting.svg import add_legend, inline_svg
+from segbench.reporting.svg import add_legend, drawing, inline_svg
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -83,14 +83,27 @@ class Site:
         """Return a figure as an element of a page, with a link to its PDF if there are any.
 
         Args:
-            figure: drawn within ``svg.drawing()``.
+            figure: made within ``svg.drawing()``.
             name: unique within the site, safe in a file's name.
             description: what a reader who cannot see it is told.
             legend: methods that the page names and the PDF has to, in the order of the board.
         """
-        drawn = inline_svg(figure, name, description)
-        self.print(figure, name, legend=legend)
+        with drawing():
+            drawn = inline_svg(figure, name, description)
+            self.print(figure, name, legend=legend)
         return drawn + self._link(name)
+
+    def printed(self, name: str, draw: Callable[[], Figure]) -> Markup:
+        """Write a picture that the page draws itself as PDF, if that is wanted; returns the link to it.
+
+        Args:
+            name: unique within the site, safe in a file's name.
+            draw: makes the picture.
+        """
+        if self.pdf:
+            with drawing():
+                self.print(draw(), name)
+        return self._link(name)
 
     def print(self, figure: Figure, name: str, fit: bool = True, legend: Sequence[str] = ()) -> None:
         """Write a figure as PDF if that is wanted: vectors, embedded fonts, text that can be selected and searched.

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from segbench.errors import DataMissing, Incompatible, SegbenchError
 from segbench.host import Catalogue, blame
 from segbench.reporting.competitors import Runs
+from segbench.runs import StoredRun
 from segbench.types import Choice
 
 if TYPE_CHECKING:
@@ -36,6 +40,18 @@ def draw_parts(catalogue: Catalogue, runs: Runs, save: Callable[[Figure], str], 
     """
     first = [own[0] for own in runs.of.values() if own]
     pictures: list[PartPicture] = []
+    with without_display():
+        _draw(catalogue, first, save, pictures, notes)
+    return pictures
+
+
+def _draw(
+    catalogue: Catalogue,
+    first: list[StoredRun],
+    save: Callable[[Figure], str],
+    pictures: list[PartPicture],
+    notes: list[str],
+) -> None:
     for kind in catalogue.names("figures") if first else ():
         try:
             part = catalogue.figure(Choice(kind))
@@ -49,4 +65,21 @@ def draw_parts(catalogue: Catalogue, runs: Runs, save: Callable[[Figure], str], 
                 notes.append(f"Figure {kind}: {error}")
         except (SegbenchError, OSError) as error:
             notes.append(f"Figure {kind}: {error}")
-    return pictures
+
+
+@contextmanager
+def without_display() -> Iterator[None]:
+    """Let matplotlib, which may not be imported yet and perhaps never is, draw into files alone."""
+    if "matplotlib" in sys.modules:
+        import matplotlib as mpl
+
+        mpl.use("Agg")
+    before = os.environ.get("MPLBACKEND")
+    os.environ["MPLBACKEND"] = "Agg"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["MPLBACKEND"]
+        else:
+            os.environ["MPLBACKEND"] = before

@@ -58,41 +58,49 @@
   const methods = board.methods;
   const K = methods.length;
 
-  // ---- values arrive as scripts beside the page, which works from a file as from a server; JSON has no infinity
-  const INFINITE = { inf: Infinity, "-inf": -Infinity };
-  const numbers = (list) => list.map((value) => INFINITE[value] ?? value);
+  // ---- values arrive as scripts beside the page, which works from a file as from a server: single precision without
+  // its lowest byte, as three byte planes, deflated, in base64; NaN is no value
+  async function unpacked(text) {
+    const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+    const planes = new Uint8Array(await new Response(stream).arrayBuffer());
+    const count = planes.length / 3;
+    const whole = new Uint8Array(4 * count);
+    for (let plane = 0; plane < 3; plane++)
+      for (let i = 0; i < count; i++) whole[4 * i + plane + 1] = planes[plane * count + i];
+    return new Float32Array(whole.buffer);
+  }
 
   const arrived = new Map();
   const waiting = new Map();
   window.segbench = {
-    receive(index, values) {
-      values.values = values.values.map(numbers);
-      values.mean = numbers(values.mean);
-      arrived.set(index, values);
-      (waiting.get(index) || []).forEach((resolve) => resolve(values));
-      waiting.delete(index);
+    async receive(index, document) {
+      const { resolve, reject } = waiting.get(index);
+      try {
+        const [values, mean] = await Promise.all([unpacked(document.values), unpacked(document.mean)]);
+        const status = new Map();
+        for (const [text, places] of Object.entries(document.status)) places.forEach((place) => status.set(place, text));
+        resolve({ labels: document.labels, values, mean, status });
+      } catch (error) {
+        reject(error);
+      }
     },
   };
 
   function load(index) {
-    if (arrived.has(index)) return Promise.resolve(arrived.get(index));
-    return new Promise((resolve, reject) => {
-      if (waiting.has(index)) {
-        waiting.get(index).push(resolve);
-        return;
-      }
-      waiting.set(index, [resolve]);
-      const script = element("script", { src: board.metrics[index].file });
-      script.addEventListener("error", () => {
-        waiting.delete(index);
-        reject(new Error("missing"));
-      });
-      document.head.append(script);
-    });
+    if (!arrived.has(index)) {
+      arrived.set(index, new Promise((resolve, reject) => {
+        waiting.set(index, { resolve, reject });
+        const script = element("script", { src: board.metrics[index].file });
+        script.addEventListener("error", () => reject(new Error("missing")));
+        document.head.append(script);
+      }));
+    }
+    return arrived.get(index);
   }
 
   function shown(value) {
-    if (value === null || value === undefined) return "–";
+    if (Number.isNaN(value)) return "–";
     const size = Math.abs(value);
     if (size === Infinity) return value > 0 ? "inf" : "-inf";
     if (size > 0 && size < 0.01) return value.toPrecision(2);
@@ -145,7 +153,9 @@
     try {
       values = await load(metric);
     } catch {
-      const told = "The values could not be read: keep the folder data/ beside this page.";
+      const told = window.DecompressionStream
+        ? "The values could not be read: keep the folder data/ beside this page."
+        : "The values cannot be read by this browser: it lacks DecompressionStream (browsers have it since 2023).";
       find("#cases tbody").replaceChildren(element("tr", {}, element("td", { class: "left" }, told)));
       return;
     }
@@ -168,8 +178,8 @@
     head.append(...heads());
     head.append(element("th", { scope: "col" }, "not ok"));
     const odd = new Map();
-    for (const key of Object.keys(values.status)) {
-      const c = Number(key.split(":")[1]);
+    for (const place of values.status.keys()) {
+      const c = Math.floor(place / K) % board.cases.length;
       odd.set(c, (odd.get(c) || 0) + 1);
     }
     const rows = board.cases.map((name, c) => {
@@ -204,9 +214,9 @@
     const rows = values.labels.map((label, l) => {
       const row = element("tr", {}, element("th", { class: "name", scope: "row" }, label));
       for (let k = 0; k < K; k++) {
-        const status = values.status[`${l}:${c}:${k}`];
-        const value = values.values[l][c * K + k];
-        const cell = element("td", {}, value === null && status ? "" : shown(value));
+        const place = (l * board.cases.length + c) * K + k;
+        const [value, status] = [values.values[place], values.status.get(place)];
+        const cell = element("td", {}, Number.isNaN(value) && status ? "" : shown(value));
         if (status) cell.append(" ", element("small", {}, status));
         row.append(cell);
       }
@@ -256,7 +266,8 @@
   let drawn = null;
   function strip(values, label) {
     drawn = [values, label];
-    const data = label < 0 ? values.mean : values.values[label];
+    const size = board.cases.length * K;
+    const data = label < 0 ? values.mean : values.values.subarray(label * size, (label + 1) * size);
     const finite = data.filter(Number.isFinite);
     canvas.replaceChildren();
     const width = Math.max(280, canvas.clientWidth);
@@ -264,7 +275,7 @@
     canvas.setAttribute("viewBox", `0 0 ${width} ${height}`);
     canvas.style.height = `${height}px`;
     if (!finite.length) {
-      const infinite = data.some((value) => value !== null);
+      const infinite = data.some((value) => !Number.isNaN(value));
       draw("text", { x: 8, y: 20 }, infinite ? "No case has a finite value." : "No case has a value.");
       return;
     }
@@ -282,7 +293,7 @@
       const name = board.short[k];
       const text = name.length > letters ? name.slice(0, letters - 1) + "…" : name;
       draw("text", { x: left - 10, y: y + 4, "text-anchor": "end" }, text).dataset.tip = methods[k];
-      const own = board.cases.map((_, c) => [data[c * K + k], c]).filter(([value]) => value !== null);
+      const own = board.cases.map((_, c) => [data[c * K + k], c]).filter(([value]) => !Number.isNaN(value));
       if (!own.length) continue;
       const sorted = own.map(([value]) => value).sort((a, b) => a - b);
       const [first, median, third] = [0.25, 0.5, 0.75].map((share) => quantile(sorted, share));

@@ -55,11 +55,8 @@ def build_site(
     Raises:
         UnknownName, VerificationError, DataMissing, DataInvalid: as the leaderboard does.
     """
-    import matplotlib as mpl
-
     from segbench import __version__
 
-    mpl.use("Agg")
     pages = _pages(results, request, catalogue, title, worst)
     several = len(pages) > 1
     sources = sorted({source for page in pages for source in page.grid.sources})

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from segbench.reporting.competitors import Cost, Runs
-from segbench.reporting.svg import INK, colour, short
+from segbench.reporting.svg import INK, colour, drawing, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 Point = tuple[str, float, float]
 """Method, abscissa, ordinate."""
+Series = tuple[list[int], list[float]]
+"""Epochs from 1, values."""
 _MOST_PANELS = 12
 
 
 def curves(runs: Runs, methods: Sequence[str]) -> Figure | None:
     """Draw validation measures and training losses over epochs: a thin line per run, coloured by method."""
-    from matplotlib.figure import Figure
-
     lines = [
         (name, methods.index(method), points)
         for method, own in runs.of.items()
@@ -31,6 +31,13 @@ def curves(runs: Runs, methods: Sequence[str]) -> Figure | None:
     names = sorted({name for name, _, _ in lines}, key=lambda name: (not name.startswith("val/"), name))[:_MOST_PANELS]
     if not names:
         return None
+    with drawing():
+        return _curves(names, lines)
+
+
+def _curves(names: Sequence[str], lines: Sequence[tuple[str, int, Series]]) -> Figure:
+    from matplotlib.figure import Figure
+
     columns = min(len(names), 3)
     rows = math.ceil(len(names) / columns)
     figure = Figure(figsize=(3.4 * columns, 2.3 * rows), layout="constrained")
@@ -51,7 +58,7 @@ def curves(runs: Runs, methods: Sequence[str]) -> Figure | None:
     return figure
 
 
-def _series(history: Sequence[object]) -> Iterator[tuple[str, tuple[list[int], list[float]]]]:
+def _series(history: Sequence[object]) -> Iterator[tuple[str, Series]]:
     """Yield the validation and training series of a history, epochs from 1."""
     found: dict[str, tuple[list[int], list[float]]] = {}
     for row in history:
@@ -78,19 +85,24 @@ def cost_figure(costs: Sequence[Cost], accuracy: dict[str, float], name: str, me
         points = [(method, x, y) for method, x, y in found if x is not None and math.isfinite(y)]
         if points:
             panels.append((label, points))
-    return _panels(panels, name, methods)
+    return _drawn(panels, name, methods)
 
 
 def scatter(panels: Sequence[tuple[str, Sequence[Point]]], name: str, methods: Sequence[str]) -> Figure | None:
     """Draw accuracy against other measures, one panel each."""
-    return _panels([(label, list(points)) for label, points in panels if points], name, methods)
+    return _drawn([(label, list(points)) for label, points in panels if points], name, methods)
 
 
-def _panels(panels: Sequence[tuple[str, list[Point]]], name: str, methods: Sequence[str]) -> Figure | None:
-    from matplotlib.figure import Figure
-
+def _drawn(panels: Sequence[tuple[str, list[Point]]], name: str, methods: Sequence[str]) -> Figure | None:
     if not panels:
         return None
+    with drawing():
+        return _panels(panels, name, methods)
+
+
+def _panels(panels: Sequence[tuple[str, list[Point]]], name: str, methods: Sequence[str]) -> Figure:
+    from matplotlib.figure import Figure
+
     columns = min(len(panels), 3)
     rows = math.ceil(len(panels) / columns)
     figure = Figure(figsize=(3.4 * columns, 2.8 * rows), layout="constrained")

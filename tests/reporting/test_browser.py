@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -13,22 +12,15 @@ from segbench.host import load_catalogue
 from segbench.ranking.boards import Request
 from segbench.reporting.site import Built, build_site
 
+from .chromium import BROWSERS, find_browser
 from .sites import CLOSING, HOSTILE, Page, rows, scores_file
 
-BROWSERS = (
-    "chromium",
-    "chromium-headless-shell",
-    "chromium-browser",
-    "google-chrome",
-    "google-chrome-stable",
-    "chrome",
-)
 METHODS = ["plain", HOSTILE, CLOSING]
 
 
 @pytest.fixture(scope="module")
 def browser() -> str:
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    found = find_browser()
     if found is None:
         pytest.skip(f"none of {', '.join(BROWSERS)} is on PATH")
     return found

@@ -22,6 +22,7 @@ from segbench.ranking.leaderboard import rank_scores
 from segbench.reporting.pages import number
 from segbench.reporting.site import Built, build_site
 from segbench.reporting.svg import missing_glyphs
+from segbench.reporting.values import packed, unpacked
 from segbench.results import scores_table, write_json, write_table
 from segbench.showing.tables import board_sheet
 
@@ -54,7 +55,11 @@ def data_of(built: Built, metric: str) -> dict:
     page = Page(built.index.read_text(encoding="utf-8"))
     file = next(one["file"] for one in page.data["metrics"] if one["name"] == metric)
     text = (built.index.parent / file).read_text(encoding="utf-8")
-    return json.loads(re.fullmatch(r"segbench\.receive\(\d+, (.*)\);\n", text, re.DOTALL)[1])
+    document = json.loads(re.fullmatch(r"segbench\.receive\(\d+, (.*)\);\n", text, re.DOTALL)[1])
+    methods, cases = len(page.data["methods"]), len(page.data["cases"])
+    status = {place: text for text, places in document["status"].items() for place in places}
+    values = unpacked(document["values"]).reshape(-1, cases * methods).tolist()
+    return document | {"values": values, "mean": unpacked(document["mean"]).tolist(), "status": status}
 
 
 def test_the_board_is_the_leaderboard(page, source) -> None:
@@ -97,7 +102,7 @@ def test_the_drill_down_holds_every_value_and_status(built, page) -> None:
     methods, cases = page.data["methods"], page.data["cases"]
     for (method, case, label), row in found.items():
         c, k, its = cases.index(case), methods.index(method), values["labels"].index(label)
-        status = values["status"].get(f"{its}:{c}:{k}", "ok")
+        status = values["status"].get((its * len(cases) + c) * len(methods) + k, "ok")
         assert status == row["status"]
         expected = 0.0 if row["value"] is None else row["value"]  # a missed overlap counts 0
         assert values["values"][its][c * len(methods) + k] == pytest.approx(expected, abs=1e-4)
@@ -105,13 +110,21 @@ def test_the_drill_down_holds_every_value_and_status(built, page) -> None:
     assert values["mean"] == pytest.approx(mean, abs=1e-4)
 
 
-def test_an_undefined_distance_is_null_with_its_status(built) -> None:
+def test_an_undefined_distance_is_no_value_with_its_status(built) -> None:
     values = data_of(built, "hd95")
-    assert len(values["status"]) == 1
-    (place, status), *_ = values["status"].items()
-    its, c, k = map(int, place.split(":"))
+    ((place, status),) = values["status"].items()
     assert status == "pred_empty"
-    assert values["values"][its][c * len(METHODS) + k] is None
+    assert math.isnan(np.ravel(values["values"])[place])
+
+
+def test_values_keep_sixteen_bits_infinities_and_gaps() -> None:
+    generator = np.random.default_rng(1)
+    values = generator.standard_normal(2000) * 10.0 ** generator.integers(-30, 30, 2000)
+    assert unpacked(packed(values)) == pytest.approx(values, rel=2**-16, abs=0)
+    odd = np.array([0.0, -0.0, 1.0, 300.0, math.inf, -math.inf, math.nan, 1e300, -1e300])
+    expected = [0.0, 0.0, 1.0, 300.0, math.inf, -math.inf, math.nan, math.inf, -math.inf]
+    np.testing.assert_array_equal(unpacked(packed(odd)), expected)
+    assert unpacked(packed(np.empty((0, 3)))).size == 0
 
 
 def test_infinity_is_shown_as_such_and_not_as_no_value(catalogue, tmp_path) -> None:
@@ -122,9 +135,9 @@ def test_infinity_is_shown_as_such_and_not_as_no_value(catalogue, tmp_path) -> N
     site = build_site(scores_file(tmp_path, found), tmp_path / "site", Request(bootstrap=10), catalogue, pdf=True)
     values, page = data_of(site, "hd95"), Page(site.index.read_text(encoding="utf-8"))
     k = page.data["methods"].index("a")
-    assert values["values"][values["labels"].index("left")][k] == "inf"
-    assert values["mean"][k] == "inf"
-    assert values["mean"][1 - k] == pytest.approx(float(values["mean"][1 - k]))
+    assert values["values"][values["labels"].index("left")][k] == math.inf
+    assert values["mean"][k] == math.inf
+    assert math.isfinite(values["mean"][1 - k])
     lines = [line for table in page.tables for line in table if line and line[0] == "left"]
     assert any(line[1 + k] == "inf" for line in lines), "its mean over cases is infinite, not absent"
     assert [number(value) for value in (math.inf, -math.inf, math.nan)] == ["inf", "-inf", "–"]
@@ -178,11 +191,34 @@ def test_nothing_is_loaded_from_elsewhere(built, page) -> None:
 
 def test_every_picture_of_a_contest_is_there_and_ids_are_unique(built, page) -> None:
     text = built.index.read_text(encoding="utf-8")
-    for title in ("Critical-difference diagram", "Bootstrapped ranks", "Ranks within cases", "Significance map"):
+    for title in ("Critical-difference diagram", "Bootstrapped ranks"):
         assert text.count(f'aria-label="{title}"') == 3, "one per metric"
+    corners = [table[0][0] for table in page.tables if table[0]]
+    assert corners.count("rank within a case, % of cases") == 3, "one per metric"
+    assert "row better than column" not in corners, "with eight cases no difference of six methods is significant"
+    assert text.count("no method is significantly better than another, so there is no map") == 3
     assert 'aria-label="Constraint violation"' in text
     ids = [attributes["id"] for _, attributes in page.tags if attributes.get("id")]
     assert len(ids) == len(set(ids))
+
+
+def test_who_is_better_than_whom_is_a_table_that_can_be_read_aloud(catalogue, tmp_path) -> None:
+    file = scores_file(tmp_path, rows(["worse", HOSTILE, "last"], cases=12))
+    site = build_site(file, tmp_path / "site", Request(bootstrap=0), catalogue)
+    tables = [table for table in Page(site.index.read_text(encoding="utf-8")).tables if table[0]]
+    maps = [table for table in tables if table[0][0] == "row better than column"]
+    assert len(maps) == 3
+    assert maps[0][0][1:] == ["1", "2", "3"]
+    assert [row[1:] for row in maps[0][1:]] == [["–", "●", "●"], ["", "–", "●"], ["", "", "–"]]
+
+
+def test_too_few_cases_show_nothing_that_rests_on_a_test(catalogue, tmp_path) -> None:
+    file = scores_file(tmp_path, rows(["a", "b", "c"], cases=5))
+    text = build_site(file, tmp_path / "site", Request(bootstrap=20), catalogue).index.read_text(encoding="utf-8")
+    assert text.count("Fewer than 6 cases: nothing is tested.") >= 3
+    for absent in ("Friedman's test", "Critical-difference diagram", "row better than column"):
+        assert absent not in text.split("</style>")[1]
+    assert "Bootstrapped ranks" in text and "rank within a case" in text
 
 
 def test_scores_alone_say_what_they_cannot_show(built) -> None:
