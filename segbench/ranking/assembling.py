@@ -14,6 +14,7 @@ from segbench.ranking.entrants import Names
 from segbench.ranking.facts import Facts, facts_of, tasks_by
 from segbench.ranking.grid import Floats, Grid
 from segbench.ranking.grouping import MeanRanks, attainable_notes, groups_of, mean_case_ranks, smallest_adjusted_p
+from segbench.ranking.identical import identical_groups
 from segbench.ranking.ranked import Ranked, firm_places, places_of
 from segbench.ranking.robustness import (
     SeedView,
@@ -43,6 +44,7 @@ def board_of(item: Ranked, scores: Scores, names: Names, request: Request) -> Bo
     views = seed_views(scores, names, item, request)
     letters = _Letters(item, views, request)
     others, taus = agreement(item, request)
+    alike = identical_groups(scores, names, grid)
     places, firm = firm_places(grid.competitors, item.mean_rank, item.resampled)
     return Board(
         dataset=grid.dataset,
@@ -53,13 +55,19 @@ def board_of(item: Ranked, scores: Scores, names: Names, request: Request) -> Bo
         metrics={m.metric: m for m in sorted(grid.measures, key=lambda m: m.metric not in item.headline)},
         entries=_entries(item, places, facts, views, letters.of_board()),
         tasks=_tasks(item, facts, views, letters, request),
-        notes=(*grid.notes, *_changed_metrics(grid), *_attainable(grid, facts.cases, request)),
+        notes=(
+            *(one.sentence for one in alike),
+            *grid.notes,
+            *_changed_metrics(grid),
+            *_attainable(grid, facts.cases, request),
+        ),
         agreement=others,
         headline=item.headline,
         taus=taus,
         policies=policies(scores, names, item, request),
         seeds=len(views),
         stability=firm,
+        identical=alike,
     )
 
 

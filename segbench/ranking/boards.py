@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from segbench.ranking.grid import Cases, Measure
+from segbench.ranking.identical import Identical
 from segbench.ranking.schemes import Scheme, Ties
 from segbench.ranking.significance import DECIMALS, Adjustment
 
@@ -187,6 +188,7 @@ class Board:
         policies: the order under other policies; empty = not asked for, or every value is there and no mask is empty.
         seeds: number of seeds whose boards were looked at one by one, 0 = none.
         stability: of the order when cases are drawn again, methods as in ``entries``; None without a bootstrap.
+        identical: methods whose values are all the same.
     """
 
     dataset: str
@@ -204,6 +206,7 @@ class Board:
     policies: tuple[Policy, ...] = ()
     seeds: int = 0
     stability: Stability | None = field(default=None, compare=False)
+    identical: tuple[Identical, ...] = ()
 
 
 @dataclass(frozen=True)

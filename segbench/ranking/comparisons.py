@@ -6,12 +6,19 @@ import dataclasses
 import math
 from typing import TYPE_CHECKING, Any
 
+from segbench.ranking.identical import identical
 from segbench.ranking.verdicts import FEWEST_CASES, STRICTER, Comparison
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-_COLOURS = {"better": "green", "worse": "red", "practically equal": "cyan", "no evidence": "yellow"}
+_COLOURS = {
+    "better": "green",
+    "worse": "red",
+    "practically equal": "cyan",
+    "no evidence": "yellow",
+    "identical": "magenta",
+}
 
 
 def draw_comparisons(found: list[Comparison], console: Console, rope: float, alpha: float = 0.05) -> None:
@@ -23,7 +30,7 @@ def draw_comparisons(found: list[Comparison], console: Console, rope: float, alp
         verdict = {"better": "is better than", "worse": "is worse than"}.get(one.verdict, "and")
         line = Text.assemble((one.first, "bold"), f" {verdict} ", (one.second, "bold"))
         if verdict == "and":
-            line.append(f": {one.verdict}")
+            line.append(f": {_words(one)}")
         line.stylize(_COLOURS[one.verdict])
         line.append(f"  ({one.metric}, {one.dataset})", style="dim")
         console.print(line)
@@ -34,6 +41,10 @@ def draw_comparisons(found: list[Comparison], console: Console, rope: float, alp
         console.print()
     for note in _notes(found, alpha):
         console.print(note, style="dim", markup=False, highlight=False)
+
+
+def _words(one: Comparison) -> str:
+    return identical(one.pairs, one.never_acted) if one.verdict == "identical" else one.verdict
 
 
 def _figures(one: Comparison, rope: float) -> list[tuple[str, str]]:
@@ -51,6 +62,8 @@ def _figures(one: Comparison, rope: float) -> list[tuple[str, str]]:
     ]
     if rope:
         figures.insert(0, ("of no importance", f"within ±{rope:g}{unit}"))
+    if 0 < one.same < one.pairs:
+        figures.append(("equal to the last bit", f"{one.same} of {one.pairs} cases"))
     if one.substituted:
         number = f"counted as {one.missing:g}" if isinstance(one.missing, int | float) else ""
         fate = {"worst": "counted as worst", "drop": "left out"}.get(str(one.missing), number)
@@ -93,6 +106,11 @@ def _between(interval: tuple[float, float] | None) -> str:
 
 def _notes(found: list[Comparison], alpha: float) -> list[str]:
     notes = ["Paired over cases (labels and seeds averaged); positive = the first is better; 95 % intervals."]
+    if any(one.verdict == "identical" for one in found):
+        notes.append(
+            "Identical: every value is the same to the last bit, in each seed. The same predictions under two names "
+            "would look so too."
+        )
     if any(min(one.seeds) < 2 for one in found):
         notes.append(
             f"With one seed a verdict speaks of these trained networks, not of the methods, and must reach p <= "

@@ -27,7 +27,8 @@ from segbench.ranking.comparability import comparable
 from segbench.ranking.counting import build
 from segbench.ranking.entrants import Names
 from segbench.ranking.grid import Grid, select
-from segbench.ranking.holdings import board_parts, grid_of
+from segbench.ranking.holdings import board_parts, grid_of, part_of
+from segbench.ranking.identical import sameness
 from segbench.ranking.leaderboard import choose
 from segbench.ranking.robustness import mean_over_cases
 from segbench.ranking.significance import Effect, adjust, differences, effect, signed_rank
@@ -35,7 +36,7 @@ from segbench.ranking.trainings import Trainings, trainings_of
 from segbench.ranking.truths import Division
 
 Floats = NDArray[np.float64]
-Verdict = Literal["better", "worse", "practically equal", "no evidence"]
+Verdict = Literal["better", "worse", "practically equal", "no evidence", "identical"]
 FEWEST_CASES = 6
 STRICTER = 5
 """Claims from a single seed are held to alpha divided by this: how much another training would differ is unknown."""
@@ -62,6 +63,9 @@ class Comparison:
         more_cases, more_seeds: how many more would probably decide (power 0.8) if the observed difference is real;
             None = not asked for, or out of reach.
         missing: "worst", "drop", or the number that missing values counted as.
+        same: cases of each seed in which all values are equal to the last bit, of ``pairs`` such cases; the verdict is
+            "identical" if these are all.
+        never_acted: whether they are identical in every other metric too, and not by accident (see ``identical``).
     """
 
     dataset: str
@@ -81,6 +85,9 @@ class Comparison:
     more_cases: int | None = None
     more_seeds: int | None = None
     missing: float | Literal["drop", "worst"] = "worst"
+    same: int = 0
+    pairs: int = 0
+    never_acted: bool = False
 
 
 @dataclass(frozen=True)
@@ -135,10 +142,32 @@ def compare(
         sample = _sample(part, division, chosen.names[division.dataset], request)
         present = [name for name in chosen.methods[division.dataset] if name in sample.grid.competitors]
         if len(present) > 1:
-            result += _pairs(sample, present, rope, alpha, resamples)
+            found = _pairs(sample, present, rope, alpha, resamples)
+            names, every = chosen.names[division.dataset], part_of(scores, division)
+            result += [_identified(one, part, every, names) for one in found]
     if not result:
         raise UsageError(f"No dataset has {metric} for two of {', '.join(methods)}. {' '.join(chosen.notes)}".strip())
     return result
+
+
+def _identified(one: Comparison, part: Scores, everything: Scores, names: Names) -> Comparison:
+    """Return a comparison with the verdict "identical" if every value is the same.
+
+    Args:
+        one: what the statistics say.
+        part: rows of its board and metric.
+        everything: rows of its board, of all metrics.
+        names: of the board.
+    """
+    if one.effect.median != 0:
+        return one
+    found = sameness(part, names, one.first, one.second)
+    one = replace(one, same=found.same, pairs=found.cases)
+    if not found.identical:
+        return one
+    in_all = sameness(everything, names, one.first, one.second)
+    never_acted = in_all.identical and in_all.varied
+    return replace(one, verdict="identical", more_cases=None, more_seeds=None, never_acted=never_acted)
 
 
 def _sample(scores: Scores, division: Division, names: Names, request: Request) -> _Sample:

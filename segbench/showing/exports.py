@@ -153,7 +153,8 @@ def document(leaderboard: Leaderboard) -> dict[str, Any]:
                       "schemes": [{"scheme", "tau", "rows": [place]}],
                       "tau": [{"schemes": [a, b], "tau"}],
                       "policies": [{"policy", "survives", "tau", "number", "rows": [place]}],
-                      "winner_survives": true, false or null, "notes": [sentence]}],
+                      "winner_survives": true, false or null, "identical": [{"methods", "cases", "never_acted"}],
+                      "notes": [sentence]}],
          "notes":   [sentence]}
 
     ``aggregate`` is what the scheme ranked (a mean rank for rank-then-mean); ``sd`` is over cases, the ``seed_sd`` are
@@ -216,6 +217,7 @@ def _board_document(board: Board) -> dict[str, Any]:
         "metrics": list(board.metrics),
         "headline": list(board.headline),
         "rows": [_entry_document(entry) for entry in board.entries],
+        "identical": [dataclasses.asdict(one) for one in board.identical],
         "notes": [*firmness_notes(board), *board.notes],
         "schemes": [
             {"scheme": a.scheme, "tau": a.tau, "rows": [_place_document(place) for place in a.places]}
