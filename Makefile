@@ -50,7 +50,7 @@ lint: setup
 
 # About an hour on one core; `make -j2 leaderboards` uses two. What was interrupted goes on where it was.
 leaderboards: $(BOARDS:%=board-%)
-	$(BIN)/segbench leaderboard --write leaderboards --results $(BOARD_RESULTS)
+	$(BIN)/segbench leaderboard --write leaderboards --existing drop --results $(BOARD_RESULTS)
 
 $(BOARDS:%=board-%): setup
 	$(BOARD_RUN) $(BOARD_DATA) $(BOARD_METHODS:%=--method %)

@@ -8,6 +8,8 @@ import subprocess
 from pathlib import Path
 
 PACKAGES = ("segbench", "torch", "lightning-fabric", "numpy", "scipy", "nibabel", "pyarrow")
+CODE = ("segbench", "plugins", "pyproject.toml")
+"""What of the checkout results depend on."""
 
 
 def versions() -> dict[str, str]:
@@ -16,13 +18,17 @@ def versions() -> dict[str, str]:
 
 
 def git_commit() -> str | None:
-    """Return the commit of the checkout segbench runs from, with ``+`` if it has changes; None outside a checkout."""
+    """Return the commit of the checkout segbench runs from; None outside a checkout.
+
+    A ``+`` behind it says that the code has changes which no commit holds; documents, tests and boards do not count.
+    """
     here = Path(__file__).resolve().parent
     if shutil.which("git") is None or not (here.parent / ".git").exists():
         return None
     try:
         head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, timeout=10)
-        dirty = subprocess.run(["git", "status", "--porcelain"], cwd=here, capture_output=True, text=True, timeout=10)
+        status = ["git", "status", "--porcelain", "--", *CODE]
+        dirty = subprocess.run(status, cwd=here.parent, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return None
     if head.returncode:

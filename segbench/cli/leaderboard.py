@@ -12,7 +12,7 @@ import typer
 
 from segbench.cli import options
 from segbench.cli.application import app
-from segbench.cli.console import Json, Plugins, Results, catalogue, print_json, stdout
+from segbench.cli.console import Json, Plugins, Results, catalogue, print_json, say, stdout
 from segbench.errors import DataMissing, UsageError, VerificationError
 from segbench.names import first_few
 
@@ -42,6 +42,14 @@ class Adjust(StrEnum):
 
     none = "none"
     holm = "holm"
+
+
+class Existing(StrEnum):
+    """What becomes of the runs that boards hold already."""
+
+    keep = "keep"
+    replace = "replace"
+    drop = "drop"
 
 
 @app.command("leaderboard")
@@ -85,8 +93,17 @@ def leaderboard(
         ),
     ] = None,
     write: Annotated[
-        bool, typer.Option("--write", help="Publish all finished runs: one folder of DIR per board.")
+        bool,
+        typer.Option("--write", help="Publish all finished runs: add them to the boards in DIR, one folder per board."),
     ] = False,
+    existing: Annotated[
+        Existing,
+        typer.Option(
+            "--existing",
+            help="With --write: runs that boards in DIR hold already are kept, and contradictions named; or replaced "
+            "by those here; or dropped if they are not here.",
+        ),
+    ] = Existing.keep,
     check: Annotated[
         bool, typer.Option("--check", help="Say whether each published board in DIR is what its own files give.")
     ] = False,
@@ -99,7 +116,7 @@ def leaderboard(
         _check(folder or Path("leaderboards"), json)
         return
     if write:
-        _publish(folder or Path("leaderboards"), results, dataset or [], without or [], json)
+        _publish(folder or Path("leaderboards"), results, dataset or [], without or [], existing, json)
         return
     if folder is not None:
         raise UsageError(
@@ -131,10 +148,15 @@ def leaderboard(
     _show(rank_scores(load_chunks(results, COLUMNS), request), Format.json if json else format, by_label, by_seed)
 
 
-def _publish(folder: Path, results: Path, datasets: list[str], without: list[str], json: bool) -> None:
+def _publish(
+    folder: Path, results: Path, datasets: list[str], without: list[str], existing: Existing, json: bool
+) -> None:
+    from segbench.provenance import git_commit
     from segbench.publishing.boards import write_boards
 
-    written = write_boards(results, folder, datasets, without)
+    if (git_commit() or "").endswith("+"):
+        say("This checkout has changes that no commit holds: the boards say so. Commit first to publish clean ones.")
+    written = write_boards(results, folder, datasets, without, existing.value)
     if json:
         print_json({"boards": [str(path) for path in written]})
         return

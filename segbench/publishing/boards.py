@@ -1,15 +1,16 @@
-"""Published boards: one folder ``<dataset>@<revision>`` with ``scores.parquet``, ``runs.jsonl`` and ``README.md``.
+"""Published boards: a folder ``<dataset>@<revision>`` with ``scores.parquet``, ``runs.jsonl``, ``board.json``, README.
 
 A board holds the runs whose truths agree, whatever their revisions; the folder's is that of most of them.
-The README is computed from the other two and from nothing else, and holds digests of their values, so that anybody can
-see whether it is stale.
+The README is computed from the others and from nothing else, and holds digests of their values, so that anybody can
+see whether it is stale. ``board.json`` says which code wrote the board.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,45 +18,44 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from segbench.atomic import atomically
-from segbench.collection import KeptRun
-from segbench.errors import DataInvalid, DataMissing, UnknownName, did_you_mean, safe_name
+from segbench.collection import board_records, kept_runs
+from segbench.errors import DataInvalid, DataMissing, UnknownName, VerificationError, did_you_mean, safe_name
+from segbench.names import first_few
 from segbench.params import flattened
+from segbench.provenance import git_commit
 from segbench.publishing.digests import records_digest, scores_digest
-from segbench.publishing.records import provenance_of, public_record
+from segbench.publishing.merging import BoardRun, Existing, board_runs, together
+from segbench.publishing.records import provenance_of
 from segbench.ranking.boards import Leaderboard, Request
 from segbench.ranking.chunks import chunks_of_table
 from segbench.ranking.grid import COLUMNS
 from segbench.ranking.holdings import divisions
 from segbench.ranking.leaderboard import leaderboard
-from segbench.ranking.truths import RUN
-from segbench.results import RECORD, SCORES, complete_runs, read_scores, write_table
+from segbench.ranking.truths import Division
+from segbench.results import RECORD, RUNS, SCORES, published_boards, read_scores, write_json, write_table
 from segbench.runs import seconds_of
 from segbench.showing.exports import markdown, markdown_table
 
-README, RUNS = "README.md", "runs.jsonl"
+README, BOARD = "README.md", "board.json"
 RESAMPLES = 1000
 _ROLES = ("train", "unlabelled", "val", "test")
-_ORDER = ("method", "network", "arm", "variant", "seed", "fold", "run_id")
 
 
-@dataclass(frozen=True)
-class _Run:
-    """One finished run: its public record, its place among others, what names it (``truths.RUN``), and its rows."""
-
-    record: dict[str, Any]
-    key: tuple[Any, ...]
-    identity: tuple[str, ...]
-    table: pa.Table
-
-
-def write_boards(results: Path, root: Path, datasets: Sequence[str] = (), without: Sequence[str] = ()) -> list[Path]:
-    """Write the boards of all finished runs; what is there of the same names is replaced.
+def write_boards(
+    results: Path,
+    root: Path,
+    datasets: Sequence[str] = (),
+    without: Sequence[str] = (),
+    existing: Existing = "keep",
+) -> list[Path]:
+    """Write the boards of all finished runs, beside what boards there hold already.
 
     Args:
-        results: a results root.
-        root: folder of boards.
+        results: any source of results, see ``collection.kept_runs``.
+        root: folder of boards. Those that no run of ``results`` belongs on are left alone.
         datasets: names or ``name@revision``; empty = all.
-        without: runs left out.
+        without: runs left out, and taken off the boards that are written.
+        existing: what becomes of the runs that boards hold, see ``merging.Existing``.
 
     Returns:
         The folders of the boards, sorted.
@@ -63,24 +63,34 @@ def write_boards(results: Path, root: Path, datasets: Sequence[str] = (), withou
     Raises:
         DataMissing: there is no finished run.
         UnknownName: a dataset or run that does not occur.
-        VerificationError: runs that must not be compared.
+        VerificationError: runs that must not be compared; or, when all else is written, results and boards say
+            different things of a run, of which the board's were kept.
     """
-    folders = complete_runs(results)
-    if not folders:
-        raise DataMissing(f"{results} holds no finished run ({RECORD}) to publish. Run `segbench run` first.")
-    runs = [run for folder in folders if (run := _run_in(folder)) is not None]
-    _check(without, [run.record["run_id"] for run in runs], "run")
-    kept = [run for run in runs if run.record["run_id"] not in without]
+    kept = kept_runs(results)
     if not kept:
+        raise DataMissing(f"{results} holds no finished run ({RECORD}) to publish. Run `segbench run` first.")
+    here = {name: replace(run, board=None) for name, run in board_runs(kept).items()}
+    there = board_runs(run for folder in published_boards(root) for run in kept_runs(folder))
+    _check(without, [run.run_id for run in (*here.values(), *there.values())], "run")
+    every, conflicts = together(here, there, existing)
+    runs = {run.identity: run for run in every if run.run_id not in without}
+    if not runs:
         return []
-    boards = divisions(chunks_of_table(_together(kept), COLUMNS))
+    boards = divisions(chunks_of_table(_table_of(list(runs.values())), COLUMNS))
     _check(datasets, sorted(set().union(*(one.names for one in boards))), "dataset")
+    wanted = [one for one in boards if one.runs & here.keys() and (not datasets or one.names & set(datasets))]
+    about = {"segbench": version("segbench"), "git_commit": git_commit()}
     written = []
-    for one in boards:
-        if not datasets or one.names & set(datasets):
-            own = [run for run in kept if run.identity in one.runs]
-            written.append(_write(root / safe_name(one.name, "board"), own))
-    return written
+    for one in wanted:
+        own = [runs[identity] for identity in one.runs]
+        written.append(_write(_folder_of(one, own, root), own, about))
+    if conflicts:
+        raise VerificationError(
+            f"{root} and {results} say different things of {len(conflicts)} runs; the boards' were kept (what was new "
+            f"is written). Take those here with --existing replace, or leave a run out with --without RUN:\n  "
+            + "\n  ".join(conflicts)
+        )
+    return sorted(written)
 
 
 def _check(wanted: Sequence[str], known: Sequence[str], what: str) -> None:
@@ -89,29 +99,31 @@ def _check(wanted: Sequence[str], known: Sequence[str], what: str) -> None:
             raise UnknownName(f"The results have no {what} {name!r}. {did_you_mean(name, set(known))}")
 
 
-def _run_in(folder: Path) -> _Run | None:
-    """Return the run in a folder; None for a run without rows."""
-    table, record = read_scores(folder), public_record(KeptRun.of(folder).record)
-    if not table.num_rows:
-        return None
-    first = table.slice(0, 1).to_pylist()[0]
-    key = tuple("" if first[name] is None else first[name] for name in _ORDER)
-    return _Run(record, key, tuple(str(first[name]) for name in RUN), table)
+def _folder_of(board: Division, runs: Sequence[BoardRun], root: Path) -> Path:
+    """Return where a board belongs: where its runs are already, or in a folder of its own name."""
+    places = sorted({run.board for run in runs if run.board is not None})
+    if len(places) > 1:
+        raise VerificationError(
+            f"Runs on {' and on '.join(str(place) for place in places)} share truths with a run here: they are one "
+            f"board now. Move all but one of these folders elsewhere, and add them with --write --results ELSEWHERE."
+        )
+    return places[0] if places else root / safe_name(board.name, "board")
 
 
-def _together(runs: Sequence[_Run]) -> pa.Table:
+def _table_of(runs: Sequence[BoardRun]) -> pa.Table:
     return pa.concat_tables([run.table for run in runs]).unify_dictionaries()
 
 
-def _write(folder: Path, runs: list[_Run]) -> Path:
+def _write(folder: Path, runs: list[BoardRun], about: dict[str, Any]) -> Path:
     """Write one board; the README, which says what the others are, comes last."""
-    runs = sorted(runs, key=lambda run: run.key)
-    table = _together(runs)
+    runs = sorted(runs, key=lambda run: run.order)
+    table = _table_of(runs)
     records = [run.record for run in runs]
-    text = readme_text(folder.name, table, records)  # refuses before anything is written
+    text = readme_text(folder.name, table, records, about)  # refuses before anything is written
     lines = "".join(json.dumps(record, sort_keys=True, ensure_ascii=False) + "\n" for record in records)
     write_table(folder / SCORES, table)
     atomically(folder / RUNS, lambda part: part.write_text(lines, encoding="utf-8"))
+    write_json(folder / BOARD, about)
     atomically(folder / README, lambda part: part.write_text(text, encoding="utf-8"))
     return folder
 
@@ -130,31 +142,37 @@ def staleness(folder: Path) -> str:
     for name in (SCORES, RUNS, README):
         if not (folder / name).is_file():
             return f"{folder.name} has no {name}"
-    table, records = read_scores(folder / SCORES), _records(folder / RUNS)
+    table, records = read_scores(folder / SCORES), board_records(folder)
     scored = set(pc.unique(table.column("run_id")).to_pylist())
     if (listed := {record["run_id"] for record in records}) != scored:
         return f"{folder.name}: {SCORES} and {RUNS} speak of different runs ({len(scored)} and {len(listed)})"
-    if (folder / README).read_text(encoding="utf-8") != readme_text(folder.name, table, records):
+    if (folder / README).read_text(encoding="utf-8") != readme_text(folder.name, table, records, _about(folder)):
         return f"{folder.name}: {README} is not what {SCORES} and {RUNS} give"
     return ""
 
 
-def _records(file: Path) -> list[dict[str, Any]]:
+def _about(folder: Path) -> dict[str, Any]:
+    """Return what is known of the code that wrote a board; nothing of boards written before it was noted."""
+    file = folder / BOARD
     try:
-        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        about = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     except ValueError as error:
-        raise DataInvalid(
-            f"{file}: expected one JSON document per line, found {error}. Write the board again."
-        ) from error
+        raise DataInvalid(f"{file} cannot be read as JSON: {error}. Write the board again.") from error
+    if not isinstance(about, dict):
+        raise DataInvalid(f"{file}: expected the record of a board, found {type(about).__name__}. Write it again.")
+    return about
 
 
-def readme_text(name: str, table: pa.Table, records: Sequence[dict[str, Any]]) -> str:
+def readme_text(
+    name: str, table: pa.Table, records: Sequence[dict[str, Any]], about: Mapping[str, Any] | None = None
+) -> str:
     """Return the README of a board: the order and how firm it is, seed by seed, and the runs behind it.
 
     Args:
         name: ``<dataset>@<revision>``.
         table: the scores.
         records: published records of the runs.
+        about: which code wrote the board: ``{"segbench", "git_commit"}``.
     """
     ranked = leaderboard(table, Request(bootstrap=RESAMPLES, schemes=True))
     board = ranked.boards[0]
@@ -162,13 +180,32 @@ def readme_text(name: str, table: pa.Table, records: Sequence[dict[str, Any]]) -
     if board.synthetic:
         parts.append("**Synthetic phantom: these results say nothing about patients.**")
     parts += [_budget(records), markdown(ranked, by_seed=True).strip(), "## Labels", _labels(ranked)]
-    parts += ["## Runs", _runs_table(table, records)]
+    parts += ["## Runs", _runs_table(table, records), _code(records, about or {})]
     parts.append(
         f"95 % rank intervals and P(first): {RESAMPLES} resamples of cases. Label by label: "
         f"`segbench leaderboard --results {SCORES} --by-label`."
     )
     parts.append(f"SHA-256 of the values: scores `{scores_digest(table)}`, runs `{records_digest(records)}`.")
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _code(records: Sequence[dict[str, Any]], about: Mapping[str, Any]) -> str:
+    """Say which code made the runs and wrote the board, and whether a commit holds it."""
+    sentences = []
+    trained = [record for record in records if record.get("config")]
+    edited = [commit for record in trained if (commit := str(record.get("git_commit") or "")).endswith("+")]
+    if edited:
+        commits = first_few(sorted({commit[:12] for commit in edited}))
+        sentences.append(
+            f"{len(edited)} of {len(trained)} trained runs were made by edited code: a checkout of {commits} with "
+            f"changes that no commit holds."
+        )
+    if about:
+        commit = str(about.get("git_commit") or "")
+        what = f"commit {commit.removesuffix('+')[:12]}" if commit else "as installed"
+        what += ", edited: with changes that no commit holds" if commit.endswith("+") else ""
+        sentences.append(f"Written by segbench {about.get('segbench')}, {what}.")
+    return " ".join(sentences)
 
 
 def _labels(ranked: Leaderboard) -> str:

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from segbench.cli import app
-from segbench.errors import DataMissing, UnknownName
+from segbench.errors import DataInvalid, DataMissing, UnknownName, VerificationError
 from segbench.publishing.boards import board_folders, staleness, write_boards
 from segbench.publishing.records import provenance_of, public_record
 from segbench.results import read_scores, scores_table, write_json, write_table
@@ -182,3 +182,130 @@ def test_writing_boards_needs_no_torch_and_no_plugin(tmp_path: Path, results: Pa
 def test_the_shipped_boards_are_not_stale() -> None:
     stale = [reason for folder in board_folders(SHIPPED) if (reason := staleness(folder))]
     assert not stale, f"{stale}; run `make leaderboards`, or `segbench leaderboard --write`"
+
+
+def rows_of(folder: Path) -> list[dict[str, Any]]:
+    return sorted(read_scores(folder).to_pylist(), key=lambda row: (row["run_id"], row["metric"], row["case_id"]))
+
+
+def listed(board: Path) -> list[str]:
+    return [json.loads(line)["run_id"] for line in (board / "runs.jsonl").read_text().splitlines()]
+
+
+def test_what_is_new_is_added_and_nothing_is_lost(tmp_path: Path, results: Path) -> None:
+    (board,) = write_boards(results, tmp_path / "boards")
+    before = rows_of(board)
+    other = tmp_path / "other"
+    write_run(other, "c", 0, shift=0.4)
+    write_run(other, "c", 0, dataset="heart")
+    assert [path.name for path in write_boards(other, tmp_path / "boards")] == ["brain@1", "heart@1"]
+    assert listed(board) == ["a0", "a1", "b0", "b1", "c0"]
+    assert [row for row in rows_of(board) if row["method"] != "c"] == before
+    assert staleness(board) == ""
+    heart = (tmp_path / "boards" / "heart@1" / "README.md").stat().st_mtime_ns
+    write_boards(results, tmp_path / "boards")
+    assert (tmp_path / "boards" / "heart@1" / "README.md").stat().st_mtime_ns == heart, "nothing of it is here"
+    assert listed(board) == ["a0", "a1", "b0", "b1", "c0"]
+
+
+def test_a_run_that_was_scored_further_is_completed_both_ways(tmp_path: Path, results: Path) -> None:
+    (board,) = write_boards(results, tmp_path / "boards")
+    folder = results / "brain" / "a" / "a0"
+    every = read_scores(folder).to_pylist()
+    fewer = [row for row in every if row["metric"] == "dice"]
+    more = [row | {"metric": "nsd", "better": "higher"} for row in fewer]
+    write_table(folder / "scores.parquet", scores_table([*fewer, *more]))
+    write_boards(results, tmp_path / "boards", existing="keep")
+    found = [row for row in rows_of(board) if row["run_id"] == "a0"]
+    assert sorted({row["metric"] for row in found}) == ["dice", "hd95", "nsd"]
+    assert len(found) == 18
+
+
+def test_contradictions_are_named_and_the_boards_stand(tmp_path: Path, results: Path) -> None:
+    (board,) = write_boards(results, tmp_path / "boards")
+    before = rows_of(board)
+    write_run(results, "a", 0, shift=0.9)
+    write_run(results, "c", 0)
+    with pytest.raises(
+        VerificationError, match=r"a, run a0: 12 of 12 values differ, first dice of left in case c0"
+    ) as said:
+        write_boards(results, tmp_path / "boards")
+    assert "1 runs" not in str(said.value)
+    assert [row for row in rows_of(board) if row["method"] != "c"] == before
+    assert "c0" in listed(board), "the rest is written"
+    assert staleness(board) == ""
+    write_boards(results, tmp_path / "boards", existing="replace")
+    assert [row for row in rows_of(board) if row["run_id"] == "a0"] == rows_of(results / "brain" / "a" / "a0")
+    write_run(results, "a", 0, shift=0.9, parameters=7)
+    write_boards(results, tmp_path / "boards")
+    write_run(results, "a", 0, shift=0.9, parameters=8)
+    with pytest.raises(VerificationError, match="its record says another parameters there"):
+        write_boards(results, tmp_path / "boards")
+
+
+def test_runs_are_taken_off_by_name_or_dropped_when_asked(tmp_path: Path, results: Path) -> None:
+    (board,) = write_boards(results, tmp_path / "boards")
+    other = tmp_path / "other"
+    write_run(other, "c", 0)
+    write_boards(other, tmp_path / "boards", without=["a1"])
+    assert listed(board) == ["a0", "b0", "b1", "c0"]
+    write_boards(other, tmp_path / "boards", existing="drop")
+    assert listed(board) == ["c0"]
+    assert write_boards(other, tmp_path / "boards", without=["c0"]) == []
+
+
+def test_marks_of_a_copy_that_was_verified_stay(tmp_path: Path, results: Path) -> None:
+    folder = write_run(results, "c", 0, verification={"re-scored": [], "self-reported": ["dice", "hd95"]})
+    (board,) = write_boards(results, tmp_path / "boards")
+    write_run(results, "c", 0, verification={"re-scored": ["dice"], "self-reported": ["hd95"]})
+    write_boards(results, tmp_path / "boards")
+    write_json(
+        folder / "run.json", {"run_id": "c0", "verification": {"re-scored": ["hd95"], "self-reported": ["dice"]}}
+    )
+    write_boards(results, tmp_path / "boards")
+    (record,) = [
+        one for one in map(json.loads, (board / "runs.jsonl").read_text().splitlines()) if one["run_id"] == "c0"
+    ]
+    assert record["verification"] == {"re-scored": ["dice", "hd95"], "self-reported": []}
+
+
+def test_boards_that_a_new_run_joins_are_not_mixed_silently(tmp_path: Path) -> None:
+    def with_truths(root: Path, method: str, revision: str, cases: list[str]) -> None:
+        folder = write_run(root, method, 0)
+        kept = [row for row in read_scores(folder).to_pylist() if row["case_id"] in cases]
+        named = [row | {"truth": "t-" + row["case_id"], "dataset_revision": revision} for row in kept]
+        write_table(folder / "scores.parquet", scores_table(named))
+
+    for method, cases in (("a", ["c0", "c1", "c2"]), ("b", ["c3", "c4", "c5"])):
+        with_truths(tmp_path / method, method, method, cases)
+        write_boards(tmp_path / method, tmp_path / "boards")
+    assert [path.name for path in board_folders(tmp_path / "boards")] == ["brain@a", "brain@b"]
+    with_truths(tmp_path / "c", "c", "a", ["c0", "c1", "c2", "c3", "c4", "c5"])
+    with pytest.raises(VerificationError, match="they are one board now"):
+        write_boards(tmp_path / "c", tmp_path / "boards")
+
+
+def test_edited_code_is_said_on_the_page_and_in_the_record(
+    tmp_path: Path, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for commit, words in (
+        ("a" * 40, "commit aaaaaaaaaaaa."),
+        ("b" * 40 + "+", "edited: with"),
+        (None, "as installed."),
+    ):
+        monkeypatch.setattr("segbench.publishing.boards.git_commit", lambda commit=commit: commit)
+        (board,) = write_boards(results, tmp_path / "boards")
+        assert json.loads((board / "board.json").read_text())["git_commit"] == commit
+        assert words in (board / "README.md").read_text()
+        assert staleness(board) == ""
+    assert "made by edited code" not in (board / "README.md").read_text()
+    write_run(results, "c", 0, config={"recipe": {"epochs": 1}}, git_commit="c" * 40 + "+", training={"steps": 2})
+    (board,) = write_boards(results, tmp_path / "boards")
+    assert (
+        "1 of 1 trained runs were made by edited code: a checkout of cccccccccccc" in (board / "README.md").read_text()
+    )
+    (board / "board.json").write_text("[]")
+    with pytest.raises(DataInvalid, match="expected the record of a board"):
+        staleness(board)
+    (board / "board.json").unlink()
+    assert "README.md is not what" in staleness(board)
