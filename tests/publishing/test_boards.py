@@ -181,7 +181,7 @@ def test_writing_boards_needs_no_torch_and_no_plugin(tmp_path: Path, results: Pa
 
 def test_the_shipped_boards_are_not_stale() -> None:
     stale = [reason for folder in board_folders(SHIPPED) if (reason := staleness(folder))]
-    assert not stale, f"{stale}; run `make leaderboards`, or `segbench leaderboard --write`"
+    assert not stale, f"{stale}; run `segbench leaderboard --write leaderboards --results leaderboards`"
 
 
 def rows_of(folder: Path) -> list[dict[str, Any]]:
@@ -226,11 +226,8 @@ def test_contradictions_are_named_and_the_boards_stand(tmp_path: Path, results: 
     before = rows_of(board)
     write_run(results, "a", 0, shift=0.9)
     write_run(results, "c", 0)
-    with pytest.raises(
-        VerificationError, match=r"a, run a0: 12 of 12 values differ, first dice of left in case c0"
-    ) as said:
+    with pytest.raises(VerificationError, match=r"a, run a0: 12 of 12 values differ, first dice of left in case c0"):
         write_boards(results, tmp_path / "boards")
-    assert "1 runs" not in str(said.value)
     assert [row for row in rows_of(board) if row["method"] != "c"] == before
     assert "c0" in listed(board), "the rest is written"
     assert staleness(board) == ""
