@@ -86,7 +86,7 @@ def write_boards(
         written.append(_write(_folder_of(one, own, root), own, about))
     if conflicts:
         raise VerificationError(
-            f"{root} and {results} contradict each other; the boards' runs were kept, and what is new was written. Take "
+            f"{root} and {results} contradict each other; the boards' runs were kept, what is new was written. Take "
             f"those here with --existing replace, or leave a run out with --without RUN:\n  " + "\n  ".join(conflicts)
         )
     return sorted(written)
