@@ -48,7 +48,7 @@ class Existing(StrEnum):
     """What becomes of the runs that boards hold already."""
 
     keep = "keep"
-    replace = "replace"
+    replace_ = "replace"
     drop = "drop"
 
 
