@@ -31,6 +31,7 @@ def by_definition(array: np.ndarray) -> dict[int, tuple[slice, ...]]:
 def test_boxes_of_any_label_map(data: st.DataObject, shape: tuple[int, ...], dtype: type) -> None:
     values = [0, 0, 0, 1, 2, 127] + ([-1] if np.dtype(dtype).kind == "i" else [])
     values += [614454277] if np.dtype(dtype).itemsize > 2 else []
+    values = data.draw(st.sampled_from([values, [0, 0, 1, 3, 4]]))  # few small values are looked for one by one
     array = data.draw(arrays.arrays(dtype, shape, elements=st.sampled_from(values)))
     for turned in (array, np.asfortranarray(array), np.flip(array, 0), np.repeat(array, 2, axis=-1)[..., ::2]):
         labels = LabelMap(turned, (1.0,) * array.ndim)

@@ -71,13 +71,15 @@ class NormalisedSurfaceDistance(ToleranceMetric):
 
     def scores(self, predicted: LabelMap, truth: LabelMap, task: Task, tolerances: Sequence[float]) -> Iterable[Score]:
         """Yield the share of border voxels within the tolerance."""
+        import numpy as np
+
         from segbench_surface.surfaces import case_surfaces
 
         surfaces = case_surfaces(predicted, truth, task.structures)
         for structure, surface, tolerance in zip(task.structures, surfaces, tolerances, strict=True):
             value = 1.0 if surface.status == "both_empty" else 0.0
             if surface.status == "ok":
-                within = sum(int((some <= tolerance * (1 + SLACK)).sum()) for some in surface.distances)
+                within = sum(int(np.count_nonzero(some <= tolerance * (1 + SLACK))) for some in surface.distances)
                 value = within / sum(len(some) for some in surface.distances)
             yield Score(structure, value, surface.status)
 

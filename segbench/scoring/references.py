@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench.boxes import values_of
+from segbench.boxes import Box, memory_order, value_boxes, values_of
 from segbench.errors import DataInvalid, SegbenchError
 from segbench.files.colours import Colour
 from segbench.files.images import read_label_map
@@ -86,7 +86,7 @@ def read_reference(pair: Pair, setting: Setting, overlaps: Overlaps) -> Referenc
         return counted(read_layers(pair.truth_layers, setting.layers, overlaps, "reference"), setting.ignore)
     if pair.ref is None:
         kept = _kept.pop(pair.truth, None)
-        return counted(_read(pair.truth, "reference", setting) if kept is None else kept, setting.ignore)
+        return counted(_read(pair.truth, "reference", setting) if kept is None else kept.whole(), setting.ignore)
     truth = setting.dataset.load_truth(pair.ref) if setting.dataset is not None else None
     if truth is None:
         raise DataInvalid(f"test case {pair.case} has no truth to score against.")
@@ -135,9 +135,11 @@ def values_in_file(
         labels = read_label_map(path, None, colours, one_hot=one_hot)
     except (SegbenchError, OSError, MemoryError):
         return set()
-    if keep and labels.array.nbytes <= KEPT - _kept_bytes[0]:
-        _kept[path] = labels
-        _kept_bytes[0] += labels.array.nbytes
+    if keep:
+        kept = _Kept.of(labels)
+        if kept.inside.array.nbytes <= KEPT - _kept_bytes[0]:
+            _kept[path] = kept
+            _kept_bytes[0] += kept.inside.array.nbytes
     return values_in(labels)
 
 
@@ -147,6 +149,38 @@ def forget() -> None:
     _kept_bytes[0] = 0
 
 
-_kept: dict[Path, LabelMap] = {}
+class _Kept(NamedTuple):
+    """A reference that waits to be scored against, as small as it can be.
+
+    Attributes:
+        inside: what lies in the box.
+        box: around every value but 0.
+        shape: of the whole.
+        order: its axes as they lie in memory.
+    """
+
+    inside: LabelMap
+    box: Box
+    shape: tuple[int, ...]
+    order: list[int]
+
+    @classmethod
+    def of(cls, labels: LabelMap) -> _Kept:
+        """Return what has to be kept of a label map."""
+        sides = zip(*value_boxes(labels).values(), strict=True)
+        box = tuple(slice(min(one.start for one in side), max(one.stop for one in side)) for side in sides)
+        box = box or (slice(0, 0),) * labels.array.ndim
+        inside = replace(labels, array=labels.array[box].copy(order="K"))
+        return cls(inside, box, labels.array.shape, memory_order(labels.array))
+
+    def whole(self) -> LabelMap:
+        """Return the label map as it was read; memory outside the box is not touched."""
+        array = np.zeros([self.shape[axis] for axis in self.order], dtype=self.inside.array.dtype)
+        array = array.transpose(np.argsort(self.order))
+        array[self.box] = self.inside.array
+        return replace(self.inside, array=array)
+
+
+_kept: dict[Path, _Kept] = {}
 """References that were read to see which labels they have and wait to be scored against."""
 _kept_bytes = [0]
