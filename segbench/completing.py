@@ -13,7 +13,7 @@ from segbench.errors import DataInvalid, DataMissing
 from segbench.host import Catalogue
 from segbench.params import to_json
 from segbench.results import RECORD, write_json
-from segbench.runs import StoredRun, known_of, open_run, predictions_folder, relocated, variant_of
+from segbench.runs import StoredRun, fault_of, known_of, open_run, predictions_folder, relocated, variant_of
 from segbench.scoring.journal import remove as remove_journal
 from segbench.scoring.pipeline import Progress
 from segbench.scoring.rows import Design
@@ -130,6 +130,7 @@ def subject_of(run: StoredRun, decision: str = "", key: str = "") -> Subject:
         supervision=str(record.get("supervision", "")),
         variant=variant_of(record, run.folder),
         build=RunConfig.build(record.get("identity")),
+        fault=fault_of(record),
     )
     return Subject(
         run.folder,

@@ -63,6 +63,8 @@ class Row:
         preference: of the metric within its family; the highest on a board holds the family's seat.
         build: of the training: digest of what its configuration does not say (data, versions, edited code, precision,
             kind of device); trainings that differ in it are competitors of their own. "" if it is not known.
+        fault: why the training behind it learnt nothing, "" if it learnt something or that is not known; boards say so.
+        reason: why a value has status "failed", in words; "" otherwise.
     """
 
     run_id: str
@@ -93,6 +95,8 @@ class Row:
     family: str = ""
     preference: int = 0
     build: str = ""
+    fault: str = ""
+    reason: str = ""
 
 
 _TEXT = pa.dictionary(pa.int32(), pa.string())
@@ -108,9 +112,10 @@ _NULLABLE = frozenset({"label", "value", "rater"})
 _OPTIONAL: Mapping[str, Any] = {
     field.name: field.default
     for field in dataclasses.fields(Row)
-    if field.name
-    in ("synthetic", "supervision", "rater", "variant", "decision", "truth", "family", "preference", "build")
+    if field.default is not dataclasses.MISSING and field.name not in ("status", "source")
 }
+LATER = ("fault", "reason")
+"""Columns that digests of scores leave out where they are empty, so that those of older files stay as they were."""
 SCHEMA = pa.schema([pa.field(field.name, _TYPES.get(field.name, _TEXT)) for field in dataclasses.fields(Row)])
 """Columns of ``scores.parquet``, in the order of ``Row``; text is dictionary-encoded (int32 indices)."""
 

@@ -24,12 +24,12 @@ from segbench.host import Catalogue, Origin, blame, load_catalogue
 from segbench.params import to_json
 from segbench.preprocessing import Cases, preprocess
 from segbench.provenance import git_commit, versions
-from segbench.runs import config_of, known_of, predictions_folder, read_facts, relocated, variant_of
+from segbench.runs import config_of, fault_of, known_of, predictions_folder, read_facts, relocated, variant_of
 from segbench.scoring.journal import remove as remove_journal
 from segbench.scoring.rows import Design
 from segbench.scoring.stored import Known, Scoring, Subject, decided, lacking, score_subject
 from segbench.training.sampling import POOL, ROLES
-from segbench.types import CaseRef, Choice
+from segbench.types import LEARNT_NOTHING, CaseRef, Choice
 
 if TYPE_CHECKING:
     from segbench.training.loop import Plan, Reporter
@@ -64,6 +64,8 @@ class Outcome:
         added: metrics that were computed now.
         decision: text of the chain, "" for the default one.
         failed: number of scores with status failed.
+        fault: why the training learnt nothing, "" if it learnt something.
+        reasons: why scores failed, each once.
         seconds: stage -> seconds, of this call.
     """
 
@@ -76,7 +78,14 @@ class Outcome:
     added: tuple[str, ...] = ()
     decision: str = ""
     failed: int = 0
+    fault: str = ""
+    reasons: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def status(self) -> str:
+        """ "done", "finished before", or "learnt nothing", whenever that was."""
+        return LEARNT_NOTHING if self.fault else "done" if self.fresh else "finished before"
 
 
 def run(
@@ -233,7 +242,8 @@ class _Run:
         text = self.parts.chain.text
         wanted = lacking(known, text, self.parts.metrics, self.catalogue)
         if finished and not waiting and not wanted:
-            return Outcome(self.config, self.folder.name, self.folder, fresh=False, decision=text)
+            known_fault = fault_of(self.facts)
+            return Outcome(self.config, self.folder.name, self.folder, False, decision=text, fault=known_fault)
         if trained and (changed := edited_since(self.config, self.parts, self.folder)):
             self.reporter.note(changed)
         if trained or waiting:
@@ -241,7 +251,9 @@ class _Run:
         scoring = self._score({**known, text: {}} if waiting else known)
         failed = self._write(scoring)
         counts = (trained, len(waiting), scoring.added if scoring else (), text)
-        return Outcome(self.config, self.folder.name, self.folder, True, *counts, failed, self.seconds)
+        reasons = dict.fromkeys(one.what for one in (scoring.problems if scoring else ()) if one.kind == "failed")
+        end = (failed, fault_of(self.facts), tuple(reasons), self.seconds)
+        return Outcome(self.config, self.folder.name, self.folder, True, *counts, *end)
 
     def _file(self, ref: CaseRef) -> Path:
         return self.predictions / f"{ref.id}.nii.gz"
@@ -334,6 +346,8 @@ class _Run:
             mix_unlabelled=UNLABELLED in method.needs,
         )
         trained = train(plan, samples, self.reporter)
+        if trained.fault:
+            self.reporter.note(f"{LEARNT_NOTHING.capitalize()}: {trained.fault}.")
         progress = trained.progress
         self.seconds |= {"prepare": progress.prepare_seconds, "train": progress.seconds}
         results.write_table(self.folder / results.HISTORY, pa.Table.from_pylist(progress.history))
@@ -341,6 +355,7 @@ class _Run:
         memory, measured = peak.read()
         self.facts = {
             "run_id": self.folder.name,
+            "status": LEARNT_NOTHING if trained.fault else "done",
             "config": self.config.canonical(),
             "identity": self.config.identity(self.parts.data),
             "variant": self.config.variant(),
@@ -356,6 +371,7 @@ class _Run:
                 "steps": progress.step,
                 "skipped_steps": int(sum(row["value"] for row in progress.history if row["name"] == "skipped")),
                 "stopped": progress.stopped,
+                "fault": trained.fault,
                 "scored_checkpoint": self.config.recipe.choose if progress.best_epoch >= 0 else "last",
                 "best_epoch": progress.best_epoch,
                 "precision": str(plan.fabric._precision.precision),
@@ -402,6 +418,7 @@ class _Run:
             supervision=parts.method.supervision,
             variant=variant_of(self.facts, self.folder),
             build=RunConfig.build(self.facts.get("identity")),
+            fault=fault_of(self.facts),
         )
         splits = parts.splits
         subject = Subject(

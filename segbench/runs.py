@@ -258,6 +258,11 @@ def seconds_of(record: Mapping[str, Any]) -> Mapping[str, float]:
     return {"score": float(seconds)} if isinstance(seconds, int | float) else {}
 
 
+def fault_of(record: Mapping[str, Any]) -> str:
+    """Return why a training learnt nothing, "" if it learnt something or its record does not say."""
+    return str(record.get("training", {}).get("fault", ""))
+
+
 def variant_of(record: Mapping[str, Any], folder: Path) -> str:
     """Return what a training changes of the defaults; older records leave that to their rows."""
     if "variant" in record:

@@ -16,6 +16,8 @@ Status = Literal["ok", "both_empty", "truth_empty", "pred_empty", "missing", "fa
 Unit = Literal["mm", "px"]
 """Unit of length of a grid: millimetres, or pixels where nothing says what a pixel measures."""
 STATUSES: tuple[Status, ...] = ("ok", "both_empty", "truth_empty", "pred_empty", "missing", "failed")
+LEARNT_NOTHING = "learnt nothing"
+"""Status of a run whose loss or gradient was of no use, so that its network is not a trained one; boards say so."""
 FAMILIES = ("overlap", "boundary")
 """Families of metrics: those of one family say nearly the same, so a board's order rests on one of each."""
 UNKNOWN = -1

@@ -58,7 +58,7 @@ def test_columns_are_those_of_the_design() -> None:
     expected = (
         "run_id dataset dataset_revision network method arm seed fold case_id group label label_name metric "
         "metric_version unit better value status source synthetic supervision rater variant decision truth family "
-        "preference build"
+        "preference build fault reason"
     )
     assert SCHEMA.names == expected.split()
 

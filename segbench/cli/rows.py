@@ -11,6 +11,7 @@ from segbench.cli import console
 from segbench.errors import EXIT_SOME_FAILED
 from segbench.failures import debugging, failure_of
 from segbench.names import first_few
+from segbench.types import LEARNT_NOTHING
 
 FAILED = ("failed", "incompatible")
 """Statuses of a run that has no results, or not those that were asked for."""
@@ -39,15 +40,21 @@ def failed_row(
 
 
 def leave(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Say how many runs failed, and leave with an exit code: that of all if every one failed with the same, else 1.
+    """Say how many runs failed or learnt nothing, and leave with an exit code.
+
+    It is that of all if every run failed with the same, else 1.
 
     Raises:
         Exit: something failed.
     """
     failed = [row for row in rows if row["status"] in FAILED]
+    empty = [row for row in rows if row["status"] == LEARNT_NOTHING]
+    if empty and len(rows) > 1:
+        folders = first_few([row["folder"] for row in empty], 3)
+        console.say(f"{len(empty)} of {len(rows)} runs learnt nothing; boards say so: {folders}.")
     if failed and len(rows) > 1:
         names = first_few([row["title"] for row in failed], 3)
         console.say(f"{len(failed)} of {len(rows)} runs failed: {names}. The same command tries only these again.")
     codes = {row["exit_code"] for row in failed} if len(failed) == len(rows) else set()
-    if failed or any(row.get("failed_scores") for row in rows):
+    if failed or empty or any(row.get("failed_scores") for row in rows):
         raise typer.Exit(codes.pop() if len(codes) == 1 else EXIT_SOME_FAILED)

@@ -17,6 +17,7 @@ from segbench.cli import console
 from segbench.cli.application import app
 from segbench.cli.rows import failed_row, leave
 from segbench.errors import DataMissing, UsageError, did_you_mean
+from segbench.names import first_few
 from segbench.params import merged, parse_assignments
 
 if TYPE_CHECKING:
@@ -208,12 +209,15 @@ def _run(cell: RunConfig, sources: Sources, as_json: bool, jobs: int) -> dict[st
 
 def tell(outcome: Outcome, as_json: bool) -> None:
     """Say what was done, and print the run's means unless a document is wanted instead."""
+    learnt_nothing = f" It learnt nothing: {outcome.fault}." if outcome.fault else ""
     if not outcome.fresh:
-        console.say(f"Finished before; nothing to do. {outcome.folder}")
+        console.say(f"Finished before; nothing to do.{learnt_nothing} {outcome.folder}")
         return
     if not outcome.trained:
         maps = f"predicted {outcome.predicted} cases, " if outcome.predicted else ""
         console.say(f"Trained before; {maps}scored {', '.join(outcome.added) or 'nothing new'}.")
+    if outcome.failed:
+        console.say(f"{outcome.failed} scores failed: {first_few(outcome.reasons, 3)}", style="yellow")
     if not as_json:
         _summary(outcome)
 
@@ -223,7 +227,8 @@ def document(outcome: Outcome) -> dict[str, Any]:
     return {
         "run_id": outcome.run_id,
         "folder": str(outcome.folder),
-        "status": "done" if outcome.fresh else "finished before",
+        "status": outcome.status,
+        "reason": outcome.fault,
         "trained": outcome.trained,
         "predicted": outcome.predicted,
         "scored": list(outcome.added),
@@ -249,6 +254,8 @@ def _summary(outcome: Outcome) -> None:
     shown.print(table)
     if means.synthetic:
         shown.print("[yellow]synthetic phantom[/]: these numbers say nothing about patients", highlight=False)
+    if outcome.fault:
+        shown.print(f"Learnt nothing: {outcome.fault}.", style="yellow", markup=False, highlight=False, soft_wrap=True)
     seconds = ", ".join(f"{name} {value:.1f} s" for name, value in outcome.seconds.items())
     shown.print(f"{seconds}\n{outcome.folder}", highlight=False, markup=False, soft_wrap=True)
 

@@ -49,6 +49,7 @@ RUN_COLUMNS = frozenset(
         "rater",
         "variant",
         "build",
+        "fault",
     }
 )
 """Columns that describe a run rather than a value."""

@@ -82,6 +82,17 @@ def builds_note(names: Names) -> str:
     )
 
 
+def faults_note(scores: Scores, names: Names) -> str:
+    """Say which trainings learnt nothing, and why; "" if none is known."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for *entrant, seed, fold, fault in sorted(combinations(scores, (*ENTRANT, "seed", "fold", "fault")), key=repr):
+        if fault and (name := names.get(tuple(entrant))):
+            where = f"seed {seed}" + (f", fold {fold}" if fold else "")
+            found.setdefault((name, fault), []).append(where)
+    words = [f"{name} ({'; '.join(where)}): {fault}" for (name, fault), where in found.items()]
+    return f"Learnt nothing: {'. '.join(words)}. Its places say nothing about the method." if words else ""
+
+
 def common_variant(names: Names) -> str:
     """Return what the variants of all competitors share, "" if nothing."""
     return " ".join(_shared_changes({variant for *_, variant, _ in names}))

@@ -43,6 +43,7 @@ COLUMNS = (
     "family",
     "preference",
     "build",
+    "fault",
 )
 """Columns a leaderboard reads, besides ``value``."""
 MISSED = ("pred_empty", "missing", "failed")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from segbench.errors import VerificationError
 from segbench.ranking.chunks import Chunk, Scores
 from segbench.ranking.counting import build
-from segbench.ranking.entrants import Names
+from segbench.ranking.entrants import Names, faults_note
 from segbench.ranking.grid import Grid, mixed
 from segbench.ranking.truths import RUN, Division, Held, Place, divide
 
@@ -31,7 +31,7 @@ def board_parts(scores: Scores) -> list[tuple[Division, Scores]]:
 
 
 def grid_of(part: Scores, division: Division, names: Names) -> Grid:
-    """Return the grid of a board's rows, with the notes of its division.
+    """Return the grid of a board's rows, with the notes of its division and of trainings that learnt nothing.
 
     Raises:
         VerificationError: as ``counting.build``; or no case is left whose truths agree.
@@ -42,7 +42,7 @@ def grid_of(part: Scores, division: Division, names: Names) -> Grid:
             f"--without RUN, or score all predictions against the same references."
         )
     grid = build(part, names, revision=division.revision)
-    grid.notes.extend(division.notes)
+    grid.notes.extend(note for note in (*division.notes, faults_note(part, names)) if note)
     return grid
 
 

@@ -111,7 +111,7 @@ def score_pair(pair: Pair, setting: Setting) -> Outcome:
         problems = _strange_values(pair, predicted, truth, reference, known, setting, overlaps) if task is asked else []
         notes += [*matched, *customs, placed and f"prediction: {placed}", aligned.note]
         problems += [CaseProblem(pair.case, "note", note, pair.rater) for note in notes if note]
-        reasons: list[str] = []
+        reasons: dict[str, str] = {}
         predicted, truth = (_positions(labels, setting.codes, len(task.labels)) for labels in (predicted, truth))
         scores = score_case(predicted, truth, task, setting.metrics, reasons)
     except SegbenchError as error:
@@ -120,7 +120,7 @@ def score_pair(pair: Pair, setting: Setting) -> Outcome:
         return failed(pair, setting, "memory ran out. Use fewer --jobs.", passing=True, known=known)
     except Exception as error:
         return failed(pair, setting, f"unexpected {type(error).__name__}: {error}", known=known)
-    problems += [CaseProblem(pair.case, "failed", reason, pair.rater) for reason in reasons]
+    problems += [CaseProblem(pair.case, "failed", why, pair.rater, metric) for metric, why in reasons.items()]
     return replace(known, scores=_plain(scores, setting), problems=tuple(problems))
 
 

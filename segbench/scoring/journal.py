@@ -53,7 +53,7 @@ class Journal:
         self.done[index] = outcome
         if outcome.passing:
             return
-        problems = [(one.case, one.kind, one.what, one.rater) for one in outcome.problems]
+        problems = [(one.case, one.kind, one.what, one.rater, one.metric) for one in outcome.problems]
         entry = {"case": index, "scores": outcome.scores, "problems": problems, "truth": outcome.truth}
         entry |= {"unit": outcome.unit, "flat": outcome.flat}
         entry |= {"values": outcome.values, "left_out": outcome.left_out}
@@ -68,7 +68,7 @@ def remove(folder: Path) -> None:
 
 def _read(entry: dict[str, Any]) -> tuple[int, Outcome]:
     scores = [(int(metric), name, label, value, status) for metric, name, label, value, status in entry["scores"]]
-    problems = tuple(CaseProblem(case, kind, what, rater) for case, kind, what, rater in entry["problems"])
+    problems = tuple(CaseProblem(*problem) for problem in entry["problems"])
     values = None if entry["values"] is None else tuple(map(int, entry["values"]))
     known = {"truth": str(entry["truth"]), "unit": entry["unit"], "flat": bool(entry["flat"])}
     return int(entry["case"]), Outcome(scores, problems, **known, values=values, left_out=int(entry["left_out"]))

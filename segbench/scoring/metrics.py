@@ -70,7 +70,7 @@ def _watched(truths: Iterable[LabelMap], digests: list[str]) -> Iterator[LabelMa
 
 
 def score_case(
-    predicted: LabelMap, truth: LabelMap, task: Task, metrics: Iterable[Metric], reasons: list[str] | None = None
+    predicted: LabelMap, truth: LabelMap, task: Task, metrics: Iterable[Metric], reasons: dict[str, str] | None = None
 ) -> list[Scored]:
     """Score one case with every metric; a metric that raises fails alone.
 
@@ -79,7 +79,7 @@ def score_case(
         truth: same shape; voxels that are ``UNKNOWN`` (-1) count as background on both sides.
         task: gives the structures.
         metrics: prepared metrics.
-        reasons: receives one sentence per metric that failed.
+        reasons: receives metric -> why it failed.
 
     Returns:
         A list of (metric, score). Where a metric raised, or returned NaN, or nothing, or no value although its status
@@ -91,17 +91,17 @@ def score_case(
     if predicted.array.shape != truth.array.shape:
         raise ValueError(f"prediction {predicted.array.shape} and truth {truth.array.shape} differ in shape.")
     predicted, truth = _without_unknown(predicted, truth)
-    reasons = [] if reasons is None else reasons
+    reasons = {} if reasons is None else reasons
     scored: list[Scored] = []
     for metric in metrics:
         try:
             scores = _checked(metric.score(predicted, truth, task))
         except (Exception, SystemExit) as error:
-            reasons.append(f"metric {metric.name}: {type(error).__name__}: {error}")
+            reasons[metric.name] = f"metric {metric.name}: {type(error).__name__}: {error}"
             scores = [Score(structure, None, "failed") for structure in metric.structures(task)]
         else:
             if any(score.status == "failed" for score in scores):
-                reasons.append(f"metric {metric.name}: no number for some structures")
+                reasons[metric.name] = f"metric {metric.name}: no number for some structures"
         scored += [(metric, score) for score in scores]
     return scored
 

@@ -22,12 +22,14 @@ class CaseProblem:
             "note": done or overlooked on request.
         what: the matter in words.
         rater: whose reference, where there are several.
+        metric: that failed, where it is not the whole case.
     """
 
     case: str
     kind: ProblemKind
     what: str
     rater: str | None = None
+    metric: str = ""
 
     @property
     def grave(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from segbench.scoring.pairs import Pair
 
 ROWS_AT_ONCE = 50_000
+LONGEST_REASON = 300
+"""Characters of why a score failed that each of its rows keeps; the record has all of them."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Design:
     variant: str = ""
     decision: str = ""
     build: str = ""
+    fault: str = ""
 
 
 _IN_PIXELS = {"mm": ("px", 1.0), "mm2": ("px2", 1.0), "mm3": ("px3", 1.0), "mL": ("px3", 1000.0)}
@@ -59,6 +63,11 @@ def on_grid(unit: str, value: float | None, length: str, *, flat: bool) -> tuple
         return unit, value
     there, factor = _IN_PIXELS[unit]
     return "px2" if flat and there == "px3" else there, None if value is None else value * factor
+
+
+def _in_brief(reason: str) -> str:
+    """Return a reason as one line that is not too long for every row of a case."""
+    return textwrap.shorten(reason, LONGEST_REASON, placeholder=" ...")
 
 
 def _most_common_grid(outcomes: Sequence[Outcome]) -> tuple[str, bool]:
@@ -92,9 +101,12 @@ def rows_of(design: Design, pairs: Sequence[Pair], outcomes: Sequence[Outcome], 
         case = {**fixed, "case_id": pair.case, "group": pair.group, "rater": pair.rater, "truth": outcome.truth}
         length, flat = (outcome.unit, outcome.flat) if outcome.unit else usual
         case |= {} if pair.fold is None else {"fold": pair.fold}
+        why = {one.metric: _in_brief(one.what) for one in outcome.problems if one.kind == "failed"}
         for metric, structure, label, value, status in outcome.scores:
             unit, value = on_grid(kinds[metric]["unit"], value, length, flat=flat)
             score = {"label": label, "label_name": structure, "value": value, "status": status}
+            if status == "failed":
+                score["reason"] = why.get(kinds[metric]["metric"]) or why.get("") or _in_brief(pair.fault)
             rows.append({**case, **kinds[metric], "unit": unit, **score})
         if len(rows) >= ROWS_AT_ONCE:
             tables.append(scores_table(rows))

@@ -25,6 +25,7 @@ from segbench.training.batches import Samples
 from segbench.training.cache import StoredCase
 from segbench.training.checkpoints import check_plain, load_checkpoint, save_checkpoint
 from segbench.training.inference import predict_labels
+from segbench.training.learnt import weights_digest, why_nothing
 from segbench.training.sampling import seed_of
 from segbench.training.stage import TrainingEpoch, TrainingStage, TrainingStep
 from segbench.types import Batch, Task
@@ -88,7 +89,7 @@ class Plan:
 
 @dataclass
 class Progress:
-    """What changes during training and is saved after every epoch."""
+    """What changes during training and is saved after every epoch; ``still`` counts steps whose gradient was zero."""
 
     epoch: int = 0
     step: int = 0
@@ -98,14 +99,19 @@ class Progress:
     best: float = -1.0
     best_epoch: int = -1
     stopped: str = ""
+    still: int = 0
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What was seen on the way; the network lies in the run's checkpoints."""
+    """What was seen on the way; the network lies in the run's checkpoints.
+
+    ``fault`` says why nothing was learnt, "" if something was.
+    """
 
     progress: Progress
     parameters: int
+    fault: str = ""
 
 
 def train(plan: Plan, samples: Samples, reporter: Reporter) -> Trained:
@@ -122,13 +128,13 @@ def train(plan: Plan, samples: Samples, reporter: Reporter) -> Trained:
     config, recipe = plan.config, plan.config.recipe
     torch.manual_seed(seed_of("weights", config.seed, config.fold))
     module = _module(plan)
-    parameters = sum(value.numel() for value in module.parameters())
+    parameters, before = sum(value.numel() for value in module.parameters()), weights_digest(module)
     model, optimizer = plan.fabric.setup(module, _optimizer(module, recipe))
     engine = Engine(plan, samples, module, model, optimizer, reporter)
     engine.prepare()
     engine.resume()
     engine.run()
-    return Trained(engine.progress, parameters)
+    return Trained(engine.progress, parameters, why_nothing(engine.progress, engine.module, before))
 
 
 def restored(plan: Plan) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -310,7 +316,9 @@ class Engine:
             norm = fabric.clip_gradients(
                 self.model, self.optimizer, max_norm=self.recipe.clip or math.inf, error_if_nonfinite=False
             )
-            finite = bool(torch.isfinite(norm))
+            size = float(norm)
+            finite = math.isfinite(size)
+            self.progress.still += size == 0
             if finite or self.scaled:  # a gradient scaler skips the step itself and lowers its scale
                 self.optimizer.step()
         step = TrainingStep(self.progress.step, epoch, batch, logits.detach(), not finite, self.forward)

@@ -163,7 +163,7 @@ def test_negative_predictions_are_background() -> None:
 
 
 def test_a_metric_that_raises_fails_alone_and_says_why() -> None:
-    reasons: list[str] = []
+    reasons: dict[str, str] = {}
     scored = score_case(volume(1), volume(1, 2), TASK, [Broken(), Volume()], reasons)
     assert [(metric.name, score.value, score.status) for metric, score in scored] == [
         ("broken", None, "failed"),
@@ -171,7 +171,7 @@ def test_a_metric_that_raises_fails_alone_and_says_why() -> None:
         ("volume", 0.0, "ok"),
         ("volume", -1.0, "pred_empty"),
     ]
-    assert reasons == ["metric broken: RuntimeError: label two is too much"]
+    assert reasons == {"broken": "metric broken: RuntimeError: label two is too much"}
 
 
 def test_nan_never_passes_as_ok() -> None:
