@@ -19,7 +19,7 @@ board-heart: BOARD_DATA = --dataset heart --set dataset.cases=32 --set dataset.s
 board-prostate: BOARD_DATA = --dataset prostate --set dataset.cases=64 --set dataset.spacing=3.6,2,2
 board-thorax: BOARD_DATA = --dataset thorax --set dataset.cases=64 --set dataset.spacing=3.5,3.5,3.5 \
 	--set dataset.organs=all
-board-brain board-heart board-thorax: BOARD_METHODS += nonadj # needs several structures; a prostate is one
+board-brain: BOARD_METHODS += nonadj # elsewhere the structures are so few that all of them touch: nothing is forbidden
 
 .PHONY: setup run test test-fast lint leaderboards $(BOARDS:%=board-%) clean
 

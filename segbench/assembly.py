@@ -66,6 +66,7 @@ class Sources:
     catalogue: Catalogue
     root: Path
     found: dict[str, Source] = field(default_factory=dict, repr=False)
+    inert: dict[str, str | None] = field(default_factory=dict, repr=False)
 
     def prepared(self, choice: Choice, *, smoke: bool = False) -> Source:
         """Return a prepared dataset; with ``smoke`` its forged miniature, which lasts as long as this object."""
@@ -193,10 +194,24 @@ def assemble(config: RunConfig, catalogue: Catalogue, root: Path, sources: Sourc
     nothing = UNLABELLED in method.needs and other is None and not splits.unlabelled
     if config.smoke and nothing and len(splits.train) > 1:
         splits = replace(splits, train=splits.train[:-1], unlabelled=splits.train[-1:])  # a miniature may have none
+    if not config.smoke and (reason := _inert(config, method, splits, source, sources)):  # a miniature is made up
+        raise Incompatible(f"Method {method.name} cannot act on dataset {source.task.name}: {reason}")
     chosen = _unlabelled(config, method, splits, source.task, other)
     chain = chain_of(config.decision, catalogue)
     parts = Parts(source, other, network, method, metrics, replace(splits, unlabelled=chosen), chain)
     return replace(parts, data=_data(config, parts, catalogue))
+
+
+def _inert(config: RunConfig, method: Method, splits: Splits, source: Source, sources: Sources) -> str | None:
+    """Return why the prior of a method cannot act on the training cases, or None; looked at once per split."""
+    cases = [ref.id for ref in splits.train]
+    choices = [[one.name, dict(one.parameters), dict(one.local)] for one in (config.dataset, config.method)]
+    key = json.dumps([choices, config.arm, cases], sort_keys=True)
+    if key not in sources.inert:
+        truths = (truth for ref in splits.train if (truth := source.dataset.load_truth(ref)) is not None)
+        with blame(sources.catalogue.entry("methods", config.method.name).origin, f"looking at {source.task.name}"):
+            sources.inert[key] = method.inert(source.task, truths)
+    return sources.inert[key]
 
 
 def _armed(config: RunConfig, catalogue: Catalogue) -> Choice:

@@ -11,8 +11,9 @@ Differences: see the README.
 
 from __future__ import annotations
 
+import itertools
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -24,7 +25,10 @@ from segbench_nonadj.schedule import PHASES, LambdaControl, Schedule
 if TYPE_CHECKING:
     import torch
 
-    from segbench import Batch, Epoch, Stage, Step
+    from segbench import Batch, Epoch, LabelMap, Stage, Step
+
+_LOOKED_AT = 16
+"""Training truths that are looked at before training: where labels are few enough to touch all, that shows in these."""
 
 
 @dataclass
@@ -62,6 +66,24 @@ class NonAdjLoss(Method):
             return "it needs at least two foreground labels, since background and one label always touch"
         if self.size % 2 == 0:
             return f"method.size must be odd, found {self.size}"
+        return None
+
+    def inert(self, task: Task, truths: Iterable[LabelMap]) -> str | None:
+        """Return why nothing is forbidden: the prior allows every pair, or some truths show them all in touch."""
+        import numpy as np
+
+        from segbench_nonadj import prior, prior_file
+
+        nothing = f"its prior is empty: nothing is forbidden, since all {len(task.labels)} labels"
+        if self.prior is not None:
+            allowed = prior_file.read_prior(self.prior, task.labels)
+            return None if prior.forbidden_pairs(allowed).any() else f"{nothing} may touch each other by {self.prior}"
+        counts = np.zeros((len(task.labels),) * 2, dtype=np.int64)
+        for number, truth in enumerate(itertools.islice(truths, _LOOKED_AT), 1):
+            counts += prior.neighbours(truth, len(task.labels), size=self.size, radius=self.radius)
+            if not prior.forbidden_pairs(counts, self.minimum_contacts).any():
+                seen = "the first training truth" if number == 1 else f"the first {number} training truths"
+                return f"{nothing}, background included, touch each other in {seen}"
         return None
 
     def prepare(self, stage: Stage) -> None:

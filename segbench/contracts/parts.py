@@ -186,6 +186,17 @@ class Method(Part):
         """Return in words why this method cannot work on a task, or None."""
         return None
 
+    def inert(self, task: Task, truths: Iterable[LabelMap]) -> str | None:
+        """Return in words why its prior cannot act on these data, so that it would be trained without one, or None.
+
+        Asked before anything is trained. Reading truths takes time: look at no more of them than needed.
+
+        Args:
+            task: what is segmented.
+            truths: of the labelled training cases on their own grids, one read after the other.
+        """
+        return None
+
     def derive(self, truth: LabelMap) -> Mapping[str, NDArray[np.float32]]:
         """Return whole-volume maps ``(D, H, W)`` or ``(c, D, H, W)`` of a training case, in mm where it matters.
 

@@ -558,3 +558,18 @@ def test_a_study_offers_its_recipe(tmp_path: Path) -> None:
     recipe = dry(*options)[0]["config"]["recipe"]
     assert (recipe["epochs"], recipe["optimizer"], recipe["learning_rate"]) == (3, "sgd", 0.01)
     segbench(*options[:-3], "tabel", "--dry-run", expect=2)
+
+
+def test_a_prior_that_can_forbid_nothing_is_incompatible_before_anything_is_trained(empty_folder: Path) -> None:
+    heart = ("--dataset", "heart", "--set", "dataset.cases=5", "--set", "dataset.spacing=10,6,6")
+    alone = segbench("-m", "nonadj", *heart, "--dry-run", expect=2)
+    assert "Method nonadj cannot act on dataset heart: its prior is empty" in " ".join(alone.stderr.split())
+    sweep = segbench(
+        "-m", "ce", "-m", "nonadj", *heart, "--arm", "method", "--arm", "control", "--dry-run", "--json", expect=1
+    )
+    cells = json.loads(sweep.stdout)["runs"]
+    assert [(one["method"], one["status"]) for one in cells if one["method"] == "nonadj"] == [
+        ("nonadj", "incompatible")
+    ] * 2
+    assert [one["status"] for one in cells if one["method"] == "ce"] == ["to be run"]
+    assert "its prior is empty" in cells[-1]["reason"]

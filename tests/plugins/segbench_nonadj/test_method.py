@@ -261,6 +261,35 @@ def test_incompatible_in_words():
     assert NonAdjLoss().incompatible(TASK) is None
 
 
+def counted(truths):
+    """Yield label maps, and keep count of how many were asked for."""
+    for truth in truths:
+        counted.number += 1
+        yield truth
+
+
+@pytest.mark.parametrize("arm", [{}, *NonAdjLoss.arms.values()])
+def test_inert_where_every_pair_touches(arm):
+    task = Task("pair", "1", ("background", "a", "b"))
+    touching, apart = (LabelMap(np.array([[row]]), (1.0, 1.0, 1.0)) for row in ([0, 1, 2, 0], [0, 1, 0, 2]))
+    counted.number = 0
+    reason = NonAdjLoss(**arm).inert(task, counted([apart, touching, apart]))
+    assert "prior is empty" in reason and "first 2 training truths" in reason and counted.number == 2
+    assert "the first training truth" in NonAdjLoss(**arm).inert(task, [touching])
+    assert NonAdjLoss(**arm).inert(task, [apart] * 3) is None
+    assert "first 2" in NonAdjLoss(minimum_contacts=2, **arm).inert(task, [touching] * 3)
+
+
+def test_inert_with_a_prior_file_that_forbids_nothing(tmp_path):
+    task = Task("pair", "1", ("background", "a", "b"))
+    pairs = '["background", "a"], ["background", "b"]'
+    file = tmp_path / "prior.toml"
+    file.write_text(f'allowed = [{pairs}, ["a", "b"]]')
+    assert "may touch each other by" in NonAdjLoss(prior=file).inert(task, [])
+    file.write_text(f"allowed = [{pairs}]")
+    assert NonAdjLoss(prior=file).inert(task, []) is None
+
+
 def test_parameters_can_be_set_and_described():
     method = make(NonAdjLoss, {"control": "ramp", "strength": "3", "schedule": {"warm_up": "0.5"}}, "method nonadj")
     assert method.control == "ramp" and method.schedule == Schedule(warm_up=0.5)
