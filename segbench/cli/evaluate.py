@@ -214,7 +214,10 @@ def _summary(result: EvaluationResult) -> list[dict[str, Any]]:
     ]
 
 
-_WORDS = {"pred_empty": "missed", "truth_empty": "not there", "missing": "missing", "failed": "failed"}
+_WORDS = {
+    **{"pred_empty": "missed", "truth_empty": "not there", "both_empty": "both empty"},
+    **{"missing": "missing", "failed": "failed"},
+}
 """Status -> what the summary calls it."""
 
 

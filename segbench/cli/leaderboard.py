@@ -1,4 +1,4 @@
-"""``segbench leaderboard`` and ``import``: read results, rank them, print or publish them; bring tables in."""
+"""``segbench leaderboard``: read results, rank them, print or publish them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import gc
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from segbench.cli import options
 from segbench.cli.application import app
-from segbench.cli.console import Json, Plugins, Results, catalogue, print_json, say, stdout
+from segbench.cli.console import Json, Results, print_json, say, stdout
 from segbench.errors import DataMissing, UsageError, VerificationError
 from segbench.names import first_few
 
@@ -193,38 +193,3 @@ def _show(board: Leaderboard, wanted: Format, by_label: bool, by_seed: bool) -> 
         terminal.draw_tables(board, stdout(), by_label, by_seed)
     else:
         typer.echo(exports.WRITERS[wanted.value](board, by_label, by_seed), nl=False)
-
-
-@app.command("import")
-def import_(
-    file: Annotated[
-        Path,
-        typer.Argument(help="CSV: dataset, case, label, metric, better, method, seed, value, status, family."),
-    ],
-    name: Annotated[
-        str | None, typer.Option(help="Name of the method, if the table has no column for it or only one.")
-    ] = None,
-    results: Results = Path("results"),
-    json: Json = False,
-    plugins: Plugins = None,
-) -> None:
-    """Bring a published table of per-case scores into the results."""
-    from segbench.importing import import_scores
-
-    known = catalogue(plugins)
-    kinds: dict[str, Any] = {one: known.entry("metrics", one).cls for one in known.names("metrics")}
-    families = {one: (kind.family, kind.preference) for one, kind in kinds.items()}
-    report: dict[str, Any] = import_scores(file, results, name, families)
-    if json:
-        print_json(report)
-        return
-    console = stdout()
-    for run in report["runs"]:
-        state = "imported" if run["new"] else "already there"
-        console.print(
-            f"{run['method']} on {run['dataset']}: {run['rows']} values {state} ({run['folder']})",
-            markup=False,
-            soft_wrap=True,
-        )
-    for note in report["notes"]:
-        console.print(note, markup=False, soft_wrap=True)

@@ -71,6 +71,15 @@ def test_a_missing_distance_is_counted_not_averaged(data: Path) -> None:
     assert "missing c: no prediction for c.nii.gz" in text.stderr
 
 
+def test_cases_in_which_nothing_is_there_on_either_side_are_counted(data: Path) -> None:
+    save(data / "t", "c", 1)
+    save(data / "p", "c", 1)
+    save(data / "t", "b", 1)
+    text = " ".join(segbench("--metrics", "dice").stdout.split())
+    assert "1 not there, 1 both empty" in text
+    assert "both empty" not in text.split("1 dice")[1].split("2 dice")[0]
+
+
 def test_by_case_csv_has_every_row(data: Path) -> None:
     segbench("--metrics", "dice", "--by-case", "out/scores.csv")
     with (data / "out" / "scores.csv").open(newline="") as stream:

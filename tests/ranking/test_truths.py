@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 
 from segbench.cli import app
 from segbench.errors import UnknownName, VerificationError
-from segbench.importing import import_scores
+from segbench.importing.measures import Measure
+from segbench.importing.runs import import_scores
 from segbench.publishing.boards import staleness, write_boards
 from segbench.ranking.boards import Leaderboard, Request
 from segbench.ranking.chunks import chunks_of_table
@@ -371,7 +372,7 @@ def test_the_commands_compare_across_revisions(tmp_path: Path) -> None:
     csv = tmp_path / "scores.csv"
     lines = [f"brain,{case},left,dice,higher,paper,0.1" for case in CASES]
     csv.write_text("dataset,case,label,metric,better,method,value\n" + "\n".join(lines) + "\n")
-    import_scores(csv, tmp_path, families={"dice": ("overlap", 10)})
+    import_scores(csv, tmp_path, measures={"dice": Measure("dice", "higher", "", "overlap", 10)})
     answer = CliRunner().invoke(app, ["compare", "a", "b", "--metric", "dice", "--results", str(tmp_path), "--json"])
     assert answer.exit_code == 0, answer.output
     (one,) = json.loads(answer.stdout)["comparisons"]

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from segbench.cli import app
 from segbench.errors import DataInvalid, DataMissing, UsageError, safe_name
-from segbench.importing import import_scores
+from segbench.importing.measures import Measure
+from segbench.importing.runs import import_scores
 from segbench.results import read_scores
 
 HEADER = "dataset,case,label,metric,better,method,seed,value,status\n"
@@ -190,8 +191,12 @@ def test_families_come_from_the_table_or_from_the_metrics_that_are_known(tmp_pat
     header = HEADER.strip() + ",family,truth\n"
     body = "h,c1,1,dice,higher,a,0,0.9,ok,,2x2@1,1:ab\n".replace("2x2@1,1:ab", '"2x2@1,1:ab"')
     body += "h,c1,1,HD95,lower,a,0,3,ok,,\nh,c1,1,mine,lower,a,0,3,ok,Boundary,\nh,c1,1,iou,higher,a,0,1,ok,boundary,\n"
-    families = {"dice": ("overlap", 10), "hd95": ("boundary", 8), "iou": ("overlap", 9)}
-    import_scores(written(tmp_path, body, header), tmp_path / "results", families=families)
+    measures = {
+        "dice": Measure("dice", "higher", "", "overlap", 10),
+        "hd95": Measure("hd95", "lower", "mm", "boundary", 8),
+        "iou": Measure("iou", "higher", "", "overlap", 9),
+    }
+    import_scores(written(tmp_path, body, header), tmp_path / "results", measures=measures)
     found = {r["metric"]: (r["family"], r["preference"]) for r in read_scores(tmp_path / "results").to_pylist()}
     assert found == {
         **{"dice": ("overlap", 10), "HD95": ("boundary", 8)},
@@ -205,7 +210,7 @@ def test_families_come_from_the_table_or_from_the_metrics_that_are_known(tmp_pat
 def test_the_identity_of_a_table_is_that_of_its_values(tmp_path: Path) -> None:
     file = written(tmp_path, "h,c1,1,dice,higher,a,0,0.9,\n")
     first = import_scores(file, tmp_path / "results")
-    again = import_scores(file, tmp_path / "results", families={"dice": ("overlap", 10)})
+    again = import_scores(file, tmp_path / "results", measures={"dice": Measure("dice", "higher", "", "overlap", 10)})
     assert [run["new"] for run in again["runs"]] == [False]
     assert first["runs"][0]["run_id"] == again["runs"][0]["run_id"] == "24b40ac30a74", "as before there were families"
 
