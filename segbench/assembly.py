@@ -6,7 +6,7 @@ import json
 import shutil
 import tempfile
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,12 +15,12 @@ from typing import Any
 from segbench import results
 from segbench.config import RunConfig
 from segbench.contracts import UNLABELLED, Dataset, Method, Metric, Network
-from segbench.errors import Incompatible
+from segbench.errors import Incompatible, SegbenchError
 from segbench.host import Catalogue, Origin, blame
 from segbench.params import fingerprint, has_parameter
 from segbench.scoring.decisions import Chain, chain_of
 from segbench.training.sampling import ROLES, Splits, split_cases
-from segbench.types import CaseRef, Choice, Task
+from segbench.types import CaseRef, Choice, LabelMap, Task
 
 METHOD_ARM = "method"
 
@@ -208,10 +208,21 @@ def _inert(config: RunConfig, method: Method, splits: Splits, source: Source, so
     choices = [[one.name, dict(one.parameters), dict(one.local)] for one in (config.dataset, config.method)]
     key = json.dumps([choices, config.arm, cases], sort_keys=True)
     if key not in sources.inert:
-        truths = (truth for ref in splits.train if (truth := source.dataset.load_truth(ref)) is not None)
+        truths = _readable_truths(source.dataset, splits.train)
         with blame(sources.catalogue.entry("methods", config.method.name).origin, f"looking at {source.task.name}"):
             sources.inert[key] = method.inert(source.task, truths)
     return sources.inert[key]
+
+
+def _readable_truths(dataset: Dataset, refs: Sequence[CaseRef]) -> Iterator[LabelMap]:
+    """Yield the truths of some cases; one that cannot be read is said to be when the run needs it."""
+    for ref in refs:
+        try:
+            truth = dataset.load_truth(ref)
+        except SegbenchError:
+            continue
+        if truth is not None:
+            yield truth
 
 
 def _armed(config: RunConfig, catalogue: Catalogue) -> Choice:
