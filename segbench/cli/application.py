@@ -18,6 +18,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from segbench.failures import debugging, failure_of
+from segbench.texts import plain
 
 ORDER = (
     *("run", "predict", "score", "study", "evaluate", "audit", "prior", "leaderboard", "compare", "report", "figure"),
@@ -183,7 +184,7 @@ class Guarded(_Sparing, TyperGroup):
 
 
 def _complain(text: str) -> None:
-    typer.echo(text, err=True)
+    typer.echo(plain(text, lines=True), err=True)
 
 
 app = Application(

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from segbench.cli import console
+from segbench.texts import csv_cell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -167,8 +168,10 @@ def write_csv(path: Path, audits: list[CaseAudit]) -> None:
     def write(part: Path) -> None:
         with part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
-            writer.writerow(["case", "status", *names, *(f"reference_{name}" for name in names)])
+            head = ["case", "status", *names, *(f"reference_{name}" for name in names)]
+            writer.writerow(map(csv_cell, head))
             for one in audits:
-                writer.writerow([one.case, one.status, *(side.get(name) for side in _sides(one) for name in names)])
+                cells = [one.case, one.status, *(side.get(name) for side in _sides(one) for name in names)]
+                writer.writerow(map(csv_cell, cells))
 
     atomically(path, write)

@@ -9,7 +9,7 @@ import typer
 
 from segbench.cli import options
 from segbench.cli.application import app
-from segbench.cli.console import Json, Plugins, ResultsOnly, catalogue, print_json, say
+from segbench.cli.console import Json, Plugins, ResultsOnly, catalogue, echo, print_json, say
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -60,7 +60,7 @@ def cite(
         return
     for name in ("bibtex", "paragraph", "latex"):
         if name in found:
-            typer.echo(found[name].rstrip("\n"))
+            echo(found[name].rstrip("\n"))
     for line in found.get("skipped", ()):
         say(f"No entry for {line}.")
 

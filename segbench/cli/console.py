@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from segbench.texts import plain
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -31,16 +33,16 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on s
 
 def stdout() -> Console:
     """Return a console for results."""
-    from rich.console import Console
+    from segbench.cli.screen import Screen
 
-    return Console(soft_wrap=False)
+    return Screen(soft_wrap=False)
 
 
 def stderr() -> Console:
     """Return a console for progress, warnings and messages."""
-    from rich.console import Console
+    from segbench.cli.screen import Screen
 
-    return Console(stderr=True)
+    return Screen(stderr=True)
 
 
 def say(text: str, *, style: str = "", wrap: int | None = None) -> None:
@@ -64,8 +66,13 @@ def width() -> int:
     return shutil.get_terminal_size().columns
 
 
+def echo(text: str, *, error: bool = False, end: str = "\n") -> None:
+    """Print a text as it is, but for what would steer a terminal; on stderr if it is an ``error``."""
+    typer.echo(plain(text, lines=True) + end, err=error, nl=False)
+
+
 def print_lines(lines: Iterable[str]) -> None:
-    """Print lines on stdout; their colours are left out where it is no terminal or NO_COLOR is set."""
+    """Print lines of ours, with colours, on stdout; colours are left out off a terminal and where NO_COLOR is set."""
     colour = False if os.environ.get("NO_COLOR") else None
     for line in lines:
         typer.echo(line, color=colour)

@@ -294,9 +294,17 @@ def _document(result: EvaluationResult) -> dict[str, Any]:
 
 
 def _write_csv(path: Path, result: EvaluationResult) -> None:
-    """Write all scores as CSV, atomically."""
+    """Write all scores as CSV, atomically; texts that a spreadsheet would run are quoted."""
+    import pyarrow as pa
     import pyarrow.csv
 
     from segbench.atomic import atomically
+    from segbench.texts import csv_cell
 
-    atomically(path, lambda part: pyarrow.csv.write_csv(result.table, part))
+    table = result.table.unify_dictionaries()
+    for index, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            codes = table.column(index).combine_chunks()
+            words = pa.array([csv_cell(word) for word in codes.dictionary.to_pylist()], pa.string())
+            table = table.set_column(index, field.name, words.take(codes.indices))
+    atomically(path, lambda part: pyarrow.csv.write_csv(table, part))

@@ -61,7 +61,7 @@ def figure_command(
         console.print_json({"kind": kind, "runs": documents, "files": [str(file) for file in written]})
         return
     for file in written:
-        typer.echo(file)
+        console.echo(str(file))
 
 
 def _endings(text: str) -> list[str]:

@@ -12,7 +12,7 @@ import typer
 
 from segbench.cli import options
 from segbench.cli.application import app
-from segbench.cli.console import Json, Results, print_json, say, stdout
+from segbench.cli.console import Json, Results, echo, print_json, say, stdout
 from segbench.errors import DataMissing, UsageError, VerificationError
 from segbench.names import first_few
 
@@ -192,4 +192,4 @@ def _show(board: Leaderboard, wanted: Format, by_label: bool, by_seed: bool) -> 
     elif wanted is Format.table:
         terminal.draw_tables(board, stdout(), by_label, by_seed)
     else:
-        typer.echo(exports.WRITERS[wanted.value](board, by_label, by_seed), nl=False)
+        echo(exports.WRITERS[wanted.value](board, by_label, by_seed), end="")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from typer import style
 
+from segbench.texts import one_line
+
 if TYPE_CHECKING:
     from segbench.host import Catalogue, Entry
 
@@ -59,7 +61,7 @@ def lines(catalogue: Catalogue, kinds: Sequence[str], width: int) -> Iterator[st
         for line in _wrapped(f"from {distribution}: {', '.join(names)}", width):
             yield style(line, dim=True)
     for problem in catalogue.problems:
-        yield f"{style('Problem', fg='red')} {_printable(str(problem.origin))}: {_printable(problem.reason)}"
+        yield f"{style('Problem', fg='red')} {one_line(str(problem.origin))}: {one_line(problem.reason)}"
 
 
 def _cells(name: str, entry: Entry) -> tuple[str, str, str]:
@@ -68,7 +70,7 @@ def _cells(name: str, entry: Entry) -> tuple[str, str, str]:
 
 def _table(rows: Sequence[tuple[str, str, str]], width: int) -> Iterator[str]:
     """Yield a line per part: name and summary, cut where the terminal ends; and its plugin if there is room for all."""
-    cleaned = [tuple(map(_printable, row)) for row in rows]
+    cleaned = [tuple(map(one_line, row)) for row in rows]
     names, summaries, plugins = (max(len(row[column]) for row in cleaned) for column in range(3))
     roomy = names + summaries + plugins + 2 * len(_GAP) <= width
     for name, summary, plugin in cleaned:
@@ -81,9 +83,4 @@ def _table(rows: Sequence[tuple[str, str, str]], width: int) -> Iterator[str]:
 
 def _wrapped(text: str, width: int) -> list[str]:
     """Return the lines of a text; a word that is too long is cut."""
-    return textwrap.wrap(_printable(text), width) or [""]
-
-
-def _printable(text: str) -> str:
-    """Return a text without what could steer a terminal."""
-    return "".join(character if character.isprintable() else " " for character in text)
+    return textwrap.wrap(one_line(text), width) or [""]

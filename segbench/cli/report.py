@@ -49,4 +49,4 @@ def report_command(
         files = [str(out / name) for name in built.files]
         console.print_json({"index": str(built.index), "files": files, "notes": list(built.notes)})
         return
-    typer.echo(built.index)
+    console.echo(str(built.index))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from segbench.texts import plain
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table as Rich
@@ -93,6 +95,7 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def _escaped(text: str) -> str:
+    text = plain(text, lines=True)
     for sign in "\\`*_{}[]<>|":
         text = text.replace(sign, "\\" + sign)
     return text.replace("\n", "<br>")

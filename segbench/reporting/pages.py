@@ -11,6 +11,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from segbench.texts import plain
+
 _HERE = Path(__file__).parent
 
 
@@ -18,12 +20,22 @@ _HERE = Path(__file__).parent
 def _environment() -> jinja2.Environment:
     loader = jinja2.FileSystemLoader(_HERE / "templates")
     environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=loader,
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
     )
     # The page's own style and script, not data: they come from this folder.
     environment.globals["css"] = Markup((_HERE / "report.css").read_text(encoding="utf-8"))
     environment.globals["js"] = Markup((_HERE / "report.js").read_text(encoding="utf-8"))
     return environment
+
+
+def _shown(value: Any) -> Any:
+    """Return a value as a page may hold it: a text of data without controls or marks of direction."""
+    return plain(value, lines=True) if type(value) is str else value
 
 
 def render(template: str, context: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from segbench.ranking.boards import Board, Entry, Leaderboard, Place, Standing, TaskBoard
 from segbench.ranking.robustness import spread
 from segbench.showing.tables import firmness_notes, sheets
+from segbench.texts import csv_cell, one_line
 
 
 def markdown(leaderboard: Leaderboard, by_label: bool = False, by_seed: bool = False) -> str:
@@ -35,13 +36,8 @@ def markdown_table(
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _one_line(text: str) -> str:
-    """Return text without line breaks of any kind: names may hold them, cells may not."""
-    return " ".join(text.splitlines())
-
-
 def _escaped(text: str) -> str:
-    text = _one_line(text)
+    text = one_line(text)
     for mark in "\\`*_|<>[]":
         text = text.replace(mark, "\\" + mark)
     return text
@@ -56,7 +52,7 @@ def latex(leaderboard: Leaderboard, by_label: bool = False, by_seed: bool = Fals
     """Return the tables for LaTeX's booktabs."""
 
     def escape(text: str) -> str:
-        return "".join(_LATEX.get(character, character) for character in _one_line(text))
+        return "".join(_LATEX.get(character, character) for character in one_line(text))
 
     blocks = []
     for sheet in sheets(leaderboard, by_label, by_seed=by_seed):
@@ -102,7 +98,7 @@ def comma_separated(leaderboard: Leaderboard, by_label: bool = False, by_seed: b
             measure = board.metrics[metric]
             better = "higher" if measure.direction > 0 else "lower"
             start = [board.dataset, board.revision, board.synthetic, leaderboard.request.scheme]
-            writer.writerow([*start, label, metric, better, measure.unit, *rest])
+            writer.writerow([csv_cell(cell) for cell in (*start, label, metric, better, measure.unit, *rest)])
     return out.getvalue()
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from segbench.ranking.boards import Board, Leaderboard, Place, Summary
 from segbench.ranking.robustness import firsts
 from segbench.ranking.schemes import rank_aggregates
+from segbench.texts import one_line
 
 FULL, SHORT, BARE = 0, 1, 2
 """How much a metric's cell says: mean ± sd (n undefined), mean ± sd (n), or mean (n)."""
@@ -56,7 +57,15 @@ def sheets(
             result.append(seed_sheet(each, level, most))
     if len(board.boards) > 1 and board.overall:
         result.append(overall_sheet(board))
-    return result
+    return [_plain(sheet) for sheet in result]
+
+
+def _plain(sheet: Sheet) -> Sheet:
+    """Return a sheet whose texts are on one line and hold nothing that steers a terminal, before they are measured."""
+    texts = {"title": one_line(sheet.title), "notes": list(map(one_line, sheet.notes))}
+    return replace(
+        sheet, **texts, header=list(map(one_line, sheet.header)), rows=[list(map(one_line, row)) for row in sheet.rows]
+    )
 
 
 def board_sheet(leaderboard: Leaderboard, board: Board, level: int = FULL, most: int | None = None) -> Sheet:
