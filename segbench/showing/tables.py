@@ -62,10 +62,9 @@ def sheets(
 
 def _plain(sheet: Sheet) -> Sheet:
     """Return a sheet whose texts are on one line and hold nothing that steers a terminal, before they are measured."""
-    texts = {"title": one_line(sheet.title), "notes": list(map(one_line, sheet.notes))}
-    return replace(
-        sheet, **texts, header=list(map(one_line, sheet.header)), rows=[list(map(one_line, row)) for row in sheet.rows]
-    )
+    header, notes = list(map(one_line, sheet.header)), list(map(one_line, sheet.notes))
+    rows = [list(map(one_line, row)) for row in sheet.rows]
+    return replace(sheet, title=one_line(sheet.title), header=header, rows=rows, notes=notes)
 
 
 def board_sheet(leaderboard: Leaderboard, board: Board, level: int = FULL, most: int | None = None) -> Sheet:
