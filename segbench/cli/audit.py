@@ -47,8 +47,9 @@ def audit_command(
 ) -> None:
     """Say how label maps made anywhere break prior knowledge, case by case, and where.
 
-    What each label value means must be said: by --labels, by a dataset.json or BIDS table beside the label maps, or by
-    the prior itself if it records values and the label maps hold just these.
+    What each label value means must be said: by --labels, by a dataset.json, a BIDS table or one of FreeSurfer's,
+    ITK-SNAP's or 3D Slicer's beside the label maps, or by the prior itself if it records values and the label maps hold
+    just these.
 
     Exit code 0: every case was audited; 1: some could not be (they are listed); 2, 3: nothing was audited.
     """
@@ -139,7 +140,9 @@ def _material(
     if labels is None:
         _require_sound(found)
         require_one_kind(found)
-        found = with_own_names(found)
+        folders = [one.expanduser() for one in (references, path) if one is not None]
+        found, said = with_own_names(found, folders, prior.labels(file)[1:])
+        notes += said
     ignore = found.declaration.ignore if ignore is None else ignore
     declared = {name: values[0] for name, values in found.declaration.structures.items()}
     subjects = subjects_of(found, references is not None, declared)

@@ -52,8 +52,8 @@ def audited_task(
         )
     if not recorded:
         raise DataInvalid(
-            f"prior {path}: expected to be told which label value is what, found no --labels, no dataset.json or BIDS "
-            f"table beside the label maps, and no values in the prior. Say {_options(known)}"
+            f"prior {path}: expected to be told which label value is what, found no --labels, no dataset.json or "
+            f"table beside the label maps that names them, and no values in the prior. Say {_options(known)}"
         )
     values, found = {value for (value,) in recorded.values()}, held()
     if found != values:

@@ -93,10 +93,13 @@ def _read(paths: Iterable[Path]) -> Iterable[tuple[Path, Names]]:
             continue
 
 
+def table_beside(folder: Path) -> Path | None:
+    """Return the one table of labels beside label maps, or beside their folder if that is called ``labels...``."""
+    folder = folder if folder.is_dir() else folder.parent
+    places = (folder, folder.parent) if folder.name.startswith("labels") else (folder,)
+    return next((path for place in places if (path := find_table(place)) is not None), None)
+
+
 def _table(references: Path) -> OwnNames | None:
-    folder = references if references.is_dir() else references.parent
-    for place in (folder, folder.parent) if folder.name.startswith("labels") else (folder,):
-        path = find_table(place)
-        if path is not None:
-            return OwnNames(read_names(path), path.name)
-    return None
+    path = table_beside(references)
+    return OwnNames(read_names(path), path.name) if path is not None else None

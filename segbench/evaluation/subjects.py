@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,8 +10,10 @@ from pathlib import Path
 from segbench.errors import DataInvalid, DataMissing, UsageError
 from segbench.evaluation.auditing import Subject
 from segbench.evaluation.matching import Layout
-from segbench.evaluation.own_names import names_of_all
+from segbench.evaluation.own_names import names_of_all, table_beside
 from segbench.files.images import read_label_map
+from segbench.files.segments import plain_name
+from segbench.files.tables import read_names
 from segbench.names import first_few
 from segbench.scoring.layers import Layer, Overlaps, read_layers
 from segbench.types import LabelMap
@@ -35,13 +37,32 @@ def subjects_of(found: Layout, with_truth: bool, values: Mapping[str, int]) -> t
     return tuple(subjects)
 
 
-def with_own_names(found: Layout) -> Layout:
-    """Return the layout, with the names that the files give their segments where nothing declares any."""
+def with_own_names(found: Layout, folders: Sequence[Path], wanted: Sequence[str]) -> tuple[Layout, list[str]]:
+    """Return the layout with names of label values where nothing declares any, and notes.
+
+    The names that the files give their segments go before those of a table beside them (FreeSurfer's, ITK-SNAP's,
+    3D Slicer's), which is gone by if it names every label that is wanted; case, spaces and hyphens do not matter there.
+
+    Args:
+        found: the pairs.
+        folders: the label maps, those whose table counts first.
+        wanted: labels that have to be named.
+    """
     if found.declaration.structures:
-        return found
+        return found, []
     files = {path for pair in found.pairs for path in (pair.truth, pair.predicted) if path and not pair.fault}
-    own = names_of_all(files)
-    return replace(found, declaration=replace(found.declaration, structures=own.names)) if own else found
+    if own := names_of_all(files):
+        return replace(found, declaration=replace(found.declaration, structures=own.names)), []
+    table = next((path for folder in folders if (path := table_beside(folder))), None)
+    if table is None:
+        return found, []
+    names: dict[str, tuple[int, ...]] = {}
+    for name, values in read_names(table).items():
+        names[plain_name(name)] = (*names.get(plain_name(name), ()), *values)
+    named = {label: names[plain_name(label)] for label in wanted if len(names.get(plain_name(label), ())) == 1}
+    if lacking := [label for label in wanted if label not in named]:
+        return found, [f"  note    all: {table} has no value of its own for {first_few(lacking)}; it is not gone by"]
+    return replace(found, declaration=replace(found.declaration, source=table, structures=named)), []
 
 
 def require_one_kind(found: Layout) -> None:

@@ -169,6 +169,32 @@ def test_a_declaration_that_does_not_help_is_an_error(data: Path, prior: str, de
     assert audit("--labels", "prior")["labels"] == ["background", "LV", "RV"]
 
 
+SLICER = "1 rv 220 216 20 0\n2 lv 120 18 134 0\n9 Liver 120 18 134 0\n"
+SNAP = '0 0 0 0 0 0 0 "Clear Label"\n1 255 0 0 1 1 1 "RV"\n2 0 255 0 1 1 1 "LV"\n'
+
+
+@pytest.mark.parametrize(("name", "text"), [("p/FreeSurferColorLUT.txt", SLICER), ("t/my_labels.txt", SNAP)])
+def test_a_table_beside_the_label_maps_names_their_values(data: Path, name: str, text: str) -> None:
+    """The prior's LV is value 2 here, as the table says."""
+    (data / name).write_text(text)
+    options = ("--references", "t") if name.startswith("t/") else ()
+    found = audit(*options)
+    assert found["labels"] == ["background", "RV", "LV"]
+    assert found["cases"][0]["prediction"]["excess"] == (2 + 2) * VOXEL
+    assert f"as {name} names them" in segbench("audit", "p", "--prior", "prior.csv", *options).stderr
+    assert audit("--labels", "LV=1,RV=2", *options)["labels"] == ["background", "LV", "RV"]
+
+
+def test_a_table_that_does_not_name_every_label_is_not_gone_by(data: Path) -> None:
+    for text in ("1 RV 1 1 1 0\n", "1 RV 1 1 1 0\n2 LV 1 1 1 0\n3 LV 1 1 1 0\n"):
+        (data / "p" / "LUT.txt").write_text(text)
+        result = segbench("audit", "p", "--prior", "prior.csv")
+        assert "LUT.txt has no value of its own for LV; it is not gone by" in result.stderr
+        assert "as the prior records them" in result.stderr
+    (data / "pairs.toml").write_text('forbidden = [["RV", "LV"]]')
+    assert "--labels RV=VALUE" in segbench("audit", "p", "--prior", "pairs.toml", expect=3).stderr
+
+
 def test_values_are_never_guessed_from_an_order(data: Path) -> None:
     """A list of pairs says nothing of values: LV is 1 or 2, as somebody must say."""
     (data / "pairs.toml").write_text('forbidden = [["RV", "LV"]]')
