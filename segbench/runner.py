@@ -39,6 +39,7 @@ __all__ = [
     "Outcome",
     "Parts",
     "Sources",
+    "alike",
     "assemble",
     "edited_since",
     "folder_of",
@@ -46,6 +47,7 @@ __all__ = [
     "run",
     "settled",
     "state_of",
+    "trained_otherwise",
 ]
 
 SMOKE_EPOCHS, SMOKE_STEPS = 2, 3
@@ -196,10 +198,44 @@ def edited_since(config: RunConfig, parts: Parts, folder: Path) -> str:
 
     Nearest is the run of which the fewest parts were edited, then the one that was finished last.
     """
-    if folder.exists() or not folder.parent.is_dir():
+    now = parts.data["code"]
+    edited = []
+    for other, theirs in alike(config, parts, folder, "code"):
+        before = theirs.get("code") or {}
+        edited.append((sorted(role for role in {*before, *now} if before.get(role) != now.get(role)), other.name))
+    if not edited:
         return ""
-    mine = json.loads(json.dumps(config.identity(parts.data)))
-    alike: list[tuple[int, float, str, str]] = []
+    roles, name = min(edited, key=lambda one: len(one[0]))
+    return f"The code of the {' and the '.join(roles)} changed since run {name}: another training."
+
+
+def trained_otherwise(config: RunConfig, parts: Parts, folder: Path) -> tuple[Path, str] | None:
+    """Return the latest finished run that differs in device or precision alone, and in words what it was trained in.
+
+    What the configuration names is not left to chance: only what is ``auto`` may differ.
+    """
+    open_ = [name for name in ("device", "precision") if getattr(config, name) == "auto"]
+    for other, theirs in alike(config, parts, folder, *open_):
+        return other, f"{theirs.get('precision')} on {theirs.get('device')}"
+    return None
+
+
+def alike(config: RunConfig, parts: Parts, folder: Path, *apart: str) -> list[tuple[Path, dict[str, Any]]]:
+    """Return finished runs, and their identities, that differ from a configuration in parts of the identity alone.
+
+    Args:
+        config, parts: the run that is not there.
+        folder: where it would be.
+        apart: keys of ``RunConfig.identity``.
+
+    Returns:
+        The one finished last comes first; none where the run itself is there.
+    """
+    if folder.exists() or not folder.parent.is_dir():
+        return []
+    anything = dict.fromkeys(apart)
+    mine = json.loads(json.dumps(config.identity(parts.data))) | anything
+    found = []
     for other in results.complete_runs(folder.parent):
         record = other / results.RECORD
         try:
@@ -207,14 +243,9 @@ def edited_since(config: RunConfig, parts: Parts, folder: Path) -> str:
             finished = record.stat().st_mtime
         except (OSError, ValueError, TypeError):
             continue
-        if {**theirs, "code": None} == {**mine, "code": None}:
-            before, now = theirs.get("code") or {}, mine["code"]
-            edited = sorted(role for role in {*before, *now} if before.get(role) != now.get(role))
-            alike.append((len(edited), -finished, other.name, " and the ".join(edited)))
-    if not alike:
-        return ""
-    _, _, name, edited_parts = min(alike)
-    return f"The code of the {edited_parts} changed since run {name}: another training."
+        if theirs | anything == mine:
+            found.append((finished, other, theirs))
+    return [(other, theirs) for _, other, theirs in sorted(found, key=lambda one: -one[0])]
 
 
 class _Run:

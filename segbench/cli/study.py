@@ -139,9 +139,10 @@ def _look(cells: list[tuple[str, Cell]], sources: Sources, *, say: bool) -> list
 
     attempts = []
     for dataset, cell in cells:
-        one = look(dataset, cell, sources)
+        one = look(dataset, cell, sources, stand_in=not say)
         if say:
-            console.say(f"{_title(dataset, cell)}: {one.state} {one.folder or one.reason}")
+            there = f" (finished in {one.differs}: --table shows it)" if one.differs else ""
+            console.say(f"{_title(dataset, cell)}: {one.state} {one.folder or one.reason}{there}")
         attempts.append(one)
     return attempts
 
@@ -213,6 +214,7 @@ def _document(plan: Plan, attempts: list[Attempt], found: list[StudyTable], shee
                 "state": one.state,
                 "folder": one.folder and str(one.folder),
                 "reason": one.reason,
+                "differs": one.differs,
             }
             for one in attempts
         ],

@@ -15,7 +15,7 @@ from segbench.contracts import Cell, Study
 from segbench.errors import PluginError, UnknownName, did_you_mean
 from segbench.failures import debugging, failure_of
 from segbench.host import Catalogue, blame
-from segbench.runner import assemble, folder_of, run, settled, state_of
+from segbench.runner import assemble, folder_of, run, settled, state_of, trained_otherwise
 from segbench.types import Choice
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class Attempt:
         state: "done", "finished before", "to be run", "to be resumed" or "failed".
         folder: of the run, if it could be named.
         reason: why it failed; "" if it did not.
+        differs: precision and device that it was trained in, where they are not those of this machine; "" else.
     """
 
     dataset: str
@@ -66,6 +67,7 @@ class Attempt:
     state: str
     folder: Path | None = None
     reason: str = ""
+    differs: str = ""
 
     @property
     def finished(self) -> bool:
@@ -127,8 +129,15 @@ def _completed(config: RunConfig, plan: Plan, defaults: Sequence[str]) -> RunCon
     return replace(config, metrics=metrics, recipe=changed_recipe(config.recipe, plan.recipe), base=base, **plan.others)
 
 
-def look(dataset: str, cell: Cell, sources: Sources) -> Attempt:
-    """Say how far a cell is, without training."""
+def look(dataset: str, cell: Cell, sources: Sources, *, stand_in: bool = False) -> Attempt:
+    """Say how far a cell is, without training.
+
+    Args:
+        dataset: its name.
+        cell: the row.
+        sources: where everything comes from.
+        stand_in: let a run of another precision or device stand in for one of this machine.
+    """
     try:
         config = settled(cell.config, sources.catalogue)
         parts = assemble(config, sources.catalogue, sources.root, sources)
@@ -138,6 +147,10 @@ def look(dataset: str, cell: Cell, sources: Sources) -> Attempt:
         return Attempt(dataset, cell, "failed", reason=failure_of(error).reason)
     state = state_of(folder, parts, sources.catalogue)
     state = "finished before" if state == "finished already" else state
+    if other := trained_otherwise(config, parts, folder):
+        differs = f"{other[1]}, not {parts.data['precision']} on {parts.data['device']}"
+        state, folder = ("finished before", other[0]) if stand_in else (state, folder)
+        return Attempt(dataset, cell, state, folder, differs=differs)
     return Attempt(dataset, cell, state, folder)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -96,17 +97,20 @@ def tables(plan: Plan, attempts: Sequence[Attempt], catalogue: Catalogue) -> lis
         values = [row for row in published if row.get("dataset") == dataset]
         labels = dict.fromkeys(str(row.get("label") or "") for row in values)
         means = {id(one): means_of_run(_scores(one)) for one in mine if one.finished}
-        whole, notes = _table(mine, means, "", values, plan.study.metrics), _departures(plan)
+        whole, notes = _table(mine, means, "", values, plan.study.metrics), _departures(plan, mine)
         comparisons = _compared(mine, pairs, list(whole.metrics), notes)
         found.append(replace(whole, comparisons=tuple(comparisons), notes=tuple(notes)))
         found += [_table(mine, means, label, values, plan.study.metrics) for label in labels if label not in MEAN]
     return found
 
 
-def _departures(plan: Plan) -> list[str]:
-    """Return in words what was changed of the study's own recipe."""
+def _departures(plan: Plan, attempts: Sequence[Attempt]) -> list[str]:
+    """Return in words what was changed of the study's own recipe, and what was trained in other ways than here."""
     changed = ", ".join(f"{key}={value}" for key, value in flattened(plan.recipe, "recipe.").items())
-    return [f"Not the study's own protocol: {changed}, for all rows alike."] if changed else []
+    notes = [f"Not the study's own protocol: {changed}, for all rows alike."] if changed else []
+    ways = Counter(one.differs for one in attempts if one.finished and one.differs)
+    finished = sum(one.finished for one in attempts)
+    return notes + [f"{count} of {finished} runs were trained in {words}." for words, count in sorted(ways.items())]
 
 
 def _scores(one: Attempt) -> pa.Table:

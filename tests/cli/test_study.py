@@ -75,6 +75,27 @@ def test_a_finished_study_is_left_alone(results: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in results.glob("*/*/*/run.json")} == before
 
 
+def test_a_table_is_found_on_a_machine_with_another_precision(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from segbench.training import device
+
+    before, resolved = document("--table"), device.resolved
+
+    def elsewhere(asked: str, wanted: str) -> tuple[str, str]:
+        return resolved(asked, "bf16-mixed" if wanted == "auto" else wanted)
+
+    monkeypatch.setattr(device, "resolved", elsewhere)
+    found = document("--table", "--precision", "auto")
+    differs = "32-true on cpu, not bf16-mixed on cpu"
+    assert [run["folder"] for run in found["runs"]] == [run["folder"] for run in before["runs"]]
+    assert {run["differs"] for run in found["runs"]} == {differs} and {run["differs"] for run in before["runs"]} == {""}
+    assert f"6 of 6 runs were trained in {differs}." in found["results"][0]["notes"]
+    assert found["results"][0]["rows"] == before["results"][0]["rows"]
+    text = segbench(*STUDY, "--dry-run", "--precision", "auto").stderr
+    assert text.count(": to be run") == 6 and text.count(f"(finished in {differs}: --table shows it)") == 6
+    asked = document("--table", "--precision", "bf16-mixed")
+    assert {run["state"] for run in asked["runs"]} == {"to be run"} and asked["results"] == []
+
+
 def test_the_table_is_the_mean_over_seeds_of_each_runs_mean_and_sd_over_cases(results: Path) -> None:
     found = document("--table")
     whole, label = found["results"]
