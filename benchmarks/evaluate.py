@@ -2,7 +2,7 @@
 
     python benchmarks/evaluate.py                                   # 1,000 cases of hippocampus size, 1 and 2 processes
     python benchmarks/evaluate.py --data shared/data --cases 260    # real label maps, disturbed
-    python benchmarks/evaluate.py --kind pictures --cases 10000     # 2D masks as PNG; --kind organs, --kind body
+    python benchmarks/evaluate.py --kind pictures --cases 10000     # 2D masks as PNG; --kind organs, small-body, body
     python benchmarks/evaluate.py --kind body --before OTHER        # beside another checkout: ratio, equal values?
 
 Each repetition starts the command afresh, as a user would. Seconds are those of the processor, of all processes
@@ -38,7 +38,7 @@ from segbench.scoring.metrics import score_case
 
 SHAPE = (36, 50, 35)
 NAMES = "dice,hd,hd95,assd,nsd"
-KINDS = {"hippocampus": 1000, "pictures": 1000, "organs": 6, "body": 1}
+KINDS = {"hippocampus": 1000, "pictures": 1000, "organs": 6, "small-body": 1, "body": 1}
 """Folders that can be made, and how many cases they have unless more are asked for."""
 
 
@@ -49,6 +49,8 @@ def write_cases(folder: Path, kind: str, number: int, data: Path | None) -> None
         pairs, ending = [picture(seed) for seed in range(40)], ".png"
     elif kind == "organs":
         pairs, spacing = [four_organs(case, data) for case in range(min(3, number))], (1.25, 0.7, 0.7)
+    elif kind == "small-body":
+        pairs, spacing = [whole_body((400, 300, 300), data)], (1.5, 1.5, 1.5)
     elif kind == "body":
         pairs, spacing = [whole_body((600, 512, 512), data)], (1.5, 0.98, 0.98)
     elif data is not None:

@@ -32,6 +32,8 @@ _CALL, _LOOKUP, _BRANCH, _QUERY = 1e-6, 2.5e-9, 1.5e-7, 1.5e-6
 """Seconds, roughly: of a call, of one lookup, of a target that enters a KD-tree, of a search in it."""
 
 
+_FEW = 8
+"""Targets per source from which on it pays to leave out targets that no source can see."""
 _WORTHWHILE = 4096
 """Lookups from which on it pays to put those sources aside that have been found."""
 
@@ -236,7 +238,7 @@ def _search_grid(
     # Room behind a row, a plane or an item is also the room before the next one.
     before = room[0] * plane + room[1] * larger[2] + rows.reach
     grid = np.full(2 * before + sizes[0] * larger[0] * plane, _NOTHING, dtype=np.uint8)
-    goals = _moved(there, sizes, larger)
+    goals = _moved(_in_sight(here, there, sizes, room) if _FEW * len(here) < len(there) else there, sizes, larger)
     for step in range(rows.reach, 0, -1):
         grid[before - step :][goals] = step
         grid[before + step :][goals] = step
@@ -245,6 +247,21 @@ def _search_grid(
     lengths = np.full(_NOTHING + 1, np.inf)
     lengths[: rows.reach + 1] = (np.arange(rows.reach + 1) * side) ** 2
     return _look_up(grid, _moved(here, sizes, larger), len(there), rows, jumps, lengths, result, left)
+
+
+def _in_sight(
+    here: NDArray[np.int64], there: NDArray[np.int64], sizes: tuple[int, ...], room: Sequence[int]
+) -> NDArray[np.int64]:
+    """Return the targets in rows that are looked up from any source; see ``_search_grid``."""
+    near = np.zeros(sizes[:3], dtype=np.int64)
+    near.reshape(-1)[here // sizes[3]] = 1
+    for axis, reach in zip((1, 2), room, strict=True):
+        places, most = np.arange(sizes[axis]), sizes[axis]
+        sums = np.insert(np.cumsum(near, axis=axis), 0, 0, axis=axis)
+        ends, starts = np.minimum(places + reach + 1, most), np.maximum(places - reach, 0)
+        near = sums.take(ends, axis=axis) - sums.take(starts, axis=axis)
+    seen: NDArray[np.int64] = there[(near > 0).reshape(-1).take(there // sizes[3])]
+    return seen
 
 
 def _look_up(

@@ -59,6 +59,25 @@ def test_the_tree_and_the_rows_agree(spacing: tuple[float, float, float], monkey
     np.testing.assert_allclose(tree.query(points(sources) * spacing)[0], found, rtol=1e-9)
 
 
+@pytest.mark.parametrize("spacing", SPACINGS)
+@pytest.mark.parametrize("grid", [1 << 24, 1 << 14])
+def test_few_sources_among_many_targets_see_all_that_they_need(
+    spacing: tuple[float, float, float], grid: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_LARGEST_GRID", grid)
+    targets = blobs((30, 40, 70), 2)
+    monkeypatch.setattr(module, "_tree_cost", lambda sources, targets: np.inf if sources else 0.0)  # rows only
+    real, asked = module._in_sight, []
+    monkeypatch.setattr(module, "_in_sight", lambda *given: asked.append(1) or real(*given))
+    for seed in range(20):
+        sources = np.zeros_like(targets)
+        sources[tuple(np.random.default_rng(seed).integers(0, targets.shape, (3, 3)).T)] = True
+        sources &= ~targets
+        found = nearest(pack(sources), pack(targets), spacing)
+        np.testing.assert_allclose(found, by_transform(sources, targets, spacing), rtol=1e-12)
+    assert asked
+
+
 def test_items_do_not_see_each_other() -> None:
     sources, targets = np.zeros((2, 3, 6, 7, 70), dtype=np.bool_)
     sources[0, 5, 6, 69] = sources[1, 0, 0, 0] = sources[2, 3, 3, 3] = True
