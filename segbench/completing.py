@@ -11,9 +11,10 @@ from segbench.config import RunConfig
 from segbench.contracts import Dataset, Metric
 from segbench.errors import DataInvalid, DataMissing
 from segbench.host import Catalogue
+from segbench.locks import locked
 from segbench.params import to_json
 from segbench.results import RECORD, write_json
-from segbench.runs import StoredRun, fault_of, known_of, open_run, predictions_folder, relocated, variant_of
+from segbench.runs import StoredRun, fault_of, known_of, open_run, predictions_folder, read_facts, relocated, variant_of
 from segbench.scoring.journal import remove as remove_journal
 from segbench.scoring.pipeline import Progress
 from segbench.scoring.rows import Design
@@ -71,7 +72,9 @@ def score(
         return Completed(run.run_id, folder, run.title, skipped="an imported table holds no label maps to score")
     if "config" not in run.record:
         return _scored_outside(run, metrics, catalogue, jobs, progress)
-    return _scored_training(run, metrics, catalogue, jobs, progress)
+    with locked(folder):
+        run = replace(run, record=relocated(read_facts(folder), dataset))
+        return _scored_training(run, metrics, catalogue, jobs, progress)
 
 
 def _wanted(metrics: Sequence[Choice], catalogue: Catalogue) -> list[Metric]:

@@ -57,6 +57,24 @@ class VerificationError(SegbenchError):
     exit_code = EXIT_VERIFICATION
 
 
+class Busy(SegbenchError):
+    """Another process is making the same run; nothing is wrong.
+
+    Attributes:
+        by: who, in words.
+    """
+
+    exit_code = 0
+
+    def __init__(self, text: str, by: str = "") -> None:
+        super().__init__(text)
+        self.by = by
+
+
+class LockLost(SegbenchError):
+    """Another process took over what this one was making, because it had been silent for too long."""
+
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@-]{0,127}")
 
 

@@ -21,6 +21,7 @@ from segbench.contracts import FIXED_SAMPLES, UNLABELLED, Method
 from segbench.errors import Incompatible, PluginError
 from segbench.files.images import write_label_map
 from segbench.host import Catalogue, Origin, blame, load_catalogue
+from segbench.locks import Lock, locked
 from segbench.params import to_json
 from segbench.preprocessing import Cases, preprocess
 from segbench.provenance import git_commit, versions
@@ -98,6 +99,7 @@ def run(
     reporter: Reporter | None = None,
     sources: Sources | None = None,
     jobs: int = 1,
+    wait: bool = True,
 ) -> Outcome:
     """Train, predict and score one configuration; whatever is there already is left alone, the rest is done.
 
@@ -108,15 +110,17 @@ def run(
         reporter: told about progress.
         sources: datasets that are prepared already, if several runs share them.
         jobs: processes that score.
+        wait: whether to wait while another process makes the same run.
 
     Raises:
+        Busy: another process makes it, and ``wait`` is False.
         SegbenchError: see ``segbench.errors``; earlier results stay intact.
     """
     catalogue = catalogue or load_catalogue()
     config = settled(config, catalogue)
     root = Path(results_root)
     parts = assemble(config, catalogue, root, sources)
-    return _carried_out(config, catalogue, parts, folder_of(config, parts, root), reporter, jobs)
+    return _carried_out(config, catalogue, parts, folder_of(config, parts, root), reporter, jobs, wait)
 
 
 def predict(
@@ -177,11 +181,23 @@ def _refuse_edited(record: Mapping[str, Any], parts: Parts, folder: Path) -> Non
 
 
 def _carried_out(
-    config: RunConfig, catalogue: Catalogue, parts: Parts, folder: Path, reporter: Reporter | None, jobs: int
+    config: RunConfig,
+    catalogue: Catalogue,
+    parts: Parts,
+    folder: Path,
+    reporter: Reporter | None,
+    jobs: int,
+    wait: bool = True,
 ) -> Outcome:
+    """Do what a run lacks, alone in its folder; what another process has done meanwhile is found done."""
     from segbench.training.loop import Reporter as Silent
 
-    return _Run(config, catalogue, parts, folder, reporter or Silent(), jobs).carry_out()
+    told = reporter or Silent()
+    if done := _Run(config, catalogue, parts, folder, told, jobs).finished():
+        return done
+    waiting = f"Run {folder.name} is being made by {{}}; waiting for it."
+    with locked(folder, wait=wait, waiting=lambda holder: told.note(waiting.format(holder))) as lock:
+        return _Run(config, catalogue, parts, folder, told, jobs).carry_out(lock)
 
 
 def state_of(folder: Path, parts: Parts, catalogue: Catalogue) -> str:
@@ -264,17 +280,26 @@ class _Run:
         self.facts = read_facts(folder) if _has_facts(folder) else {}
         self.predictions = predictions_folder(folder, parts.chain.text, parts.chain.key)
 
-    def carry_out(self) -> Outcome:
+    def finished(self) -> Outcome | None:
+        """Return what is there if nothing is to be done, else None."""
+        text = self.parts.chain.text
+        if not results.is_complete(self.folder) or self._stale() or self._waiting():
+            return None
+        if lacking(known_of(self.facts, self.folder), text, self.parts.metrics, self.catalogue):
+            return None
+        fault = fault_of(self.facts)
+        return Outcome(self.config, self.folder.name, self.folder, fresh=False, decision=text, fault=fault)
+
+    def carry_out(self, lock: Lock) -> Outcome:
         """Train unless that is done, predict what is missing, score what is missing; the record comes last."""
+        self.lock = lock
+        if done := self.finished():
+            return done
         finished, trained = results.is_complete(self.folder), not self.facts
         self._drop_stale_predictions()
-        waiting = [ref for ref in self.parts.splits.test if not self._file(ref).is_file()]
+        waiting = self._waiting()
         known = known_of(self.facts, self.folder) if finished else {}
         text = self.parts.chain.text
-        wanted = lacking(known, text, self.parts.metrics, self.catalogue)
-        if finished and not waiting and not wanted:
-            known_fault = fault_of(self.facts)
-            return Outcome(self.config, self.folder.name, self.folder, False, decision=text, fault=known_fault)
         if trained and (changed := edited_since(self.config, self.parts, self.folder)):
             self.reporter.note(changed)
         if trained or waiting:
@@ -286,6 +311,10 @@ class _Run:
         end = (failed, fault_of(self.facts), tuple(reasons), self.seconds)
         return Outcome(self.config, self.folder.name, self.folder, True, *counts, *end)
 
+    def _waiting(self) -> list[CaseRef]:
+        """Return the test cases without a label map."""
+        return [ref for ref in self.parts.splits.test if not self._file(ref).is_file()]
+
     def _file(self, ref: CaseRef) -> Path:
         return self.predictions / f"{ref.id}.nii.gz"
 
@@ -294,11 +323,19 @@ class _Run:
         """Folder of the predictions as the dataset's own masks look."""
         return self.predictions.with_name(f"{self.predictions.name}-native")
 
-    def _drop_stale_predictions(self) -> None:
-        """Delete the label maps of a decision whose parameters, version or code are not those of today."""
+    def _made(self) -> dict[str, Any]:
+        """Return decision -> key of the chain that made its label maps; older records have the default's."""
         chain = self.parts.chain
-        made = self.facts.get("decisions", {"": "" if chain.text else chain.key})  # older records have the default's
-        if self.facts and made.get(chain.text) != chain.key:
+        return dict(self.facts.get("decisions", {"": "" if chain.text else chain.key}))
+
+    def _stale(self) -> bool:
+        """Say whether the decision that made the label maps had other parameters, version or code than today's."""
+        return bool(self.facts) and self._made().get(self.parts.chain.text) != self.parts.chain.key
+
+    def _drop_stale_predictions(self) -> None:
+        """Delete the label maps of a decision that is not that of today."""
+        chain, made = self.parts.chain, self._made()
+        if self._stale():
             before = predictions_folder(self.folder, chain.text, str(made.get(chain.text, chain.key)))
             for stale in (self.predictions, self._native, before):
                 shutil.rmtree(stale, ignore_errors=True)
@@ -347,6 +384,7 @@ class _Run:
             self.folder,
             self.parts.source.cache / "methods" / shared,
             fabric,
+            self.lock.check,
         )
 
     def _train(self, plan: Plan, cases: Cases, fabric: Any, peak: PeakMemory) -> None:
@@ -482,6 +520,7 @@ class _Run:
             status = scoring.table.column("status").to_pylist()
             self.facts |= {"scores": scoring.known, "failed_scores": status.count("failed")}
             self.facts["problems"] = [to_json(problem) for problem in scoring.problems]
+        self.lock.check()
         plugins = {str(origin.plugin): f"{origin.distribution} {origin.version}" for origin in self._origins()}
         self.facts |= {"seconds": spent, "plugins": {**self.facts.get("plugins", {}), **plugins}}
         results.write_json(self.folder / results.RECORD, self.facts)

@@ -210,12 +210,21 @@ def read_facts(folder: Path) -> dict[str, Any]:
         DataMissing: there is neither.
         DataInvalid: it cannot be read.
     """
-    file = next((file for name in (RECORD, TRAINED) if (file := folder / name).is_file()), None)
-    if file is None:
+    text = None
+    for name in (RECORD, TRAINED, RECORD):  # the record takes the place of the other, perhaps at this moment
+        file = folder / name
+        try:
+            text = file.read_text(encoding="utf-8")
+            break
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            raise DataInvalid(f"{file} cannot be read: {error}. Delete the folder and run it again.") from error
+    if text is None:
         raise DataMissing(f"{folder} holds no finished run ({RECORD}). The command that began it resumes it.")
     try:
-        facts = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        facts = json.loads(text)
+    except ValueError as error:
         raise DataInvalid(f"{file} cannot be read: {error}. Delete the folder and run it again.") from error
     if not isinstance(facts, dict) or "run_id" not in facts:
         raise DataInvalid(f"{file}: expected a record with its run_id, found none. Delete the folder and run it again.")

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     ("types", "errors"),
     ("boxes", "failures", "texts"),
-    ("allocator", "atomic", "params", "names", "plugin_code", "provenance", "truths", "views", "padding"),
+    ("allocator", "atomic", "locks", "params", "names", "plugin_code", "provenance", "truths", "views", "padding"),
     ("config", "contracts", "losses"),
     ("hookspecs", "results"),
     ("collection",),
@@ -31,6 +31,7 @@ LAYERS = (
     ("assembly", "priors"),
     ("preprocessing", "completing", "planning"),
     ("runner",),
+    ("sweeps",),
     ("studies", "publishing", "reporting"),
     ("conformance",),
     ("cli",),

@@ -86,6 +86,12 @@ class ShapeSignature(Method):
             warn(structure.name, found.spread, len(masks[structure.name]))
         return found
 
+    def shares(self) -> Mapping[str, Any] | None:
+        """Return what the signatures depend on; the placebo's are those of the same structures, exchanged."""
+        if self.alpha == 0:
+            return None
+        return {"structures": self.structures, "most": self.most, "pretraining": repr(self.pretraining)}
+
     @property
     def active(self) -> bool:
         """Whether the shape term counts now."""

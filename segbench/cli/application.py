@@ -21,8 +21,8 @@ from segbench.failures import debugging, failure_of
 from segbench.texts import plain
 
 ORDER = (
-    *("run", "predict", "score", "study", "evaluate", "audit", "prior", "leaderboard", "compare", "report", "figure"),
-    *("import", "submit", "verify", "cite", "list", "info", "check"),
+    *("run", "plan", "predict", "score", "study", "evaluate", "audit", "prior", "leaderboard", "compare", "report"),
+    *("figure", "import", "submit", "verify", "cite", "list", "info", "check"),
 )
 """Commands in the order in which they are helpful to a newcomer; others follow."""
 

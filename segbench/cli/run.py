@@ -5,87 +5,51 @@ from __future__ import annotations
 import contextlib
 import math
 import sys
-import tomllib
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from segbench.cli import console
+from segbench.cli import cells, console
 from segbench.cli.application import app
 from segbench.cli.rows import failed_row, leave
-from segbench.errors import DataMissing, UsageError, did_you_mean
 from segbench.names import first_few
-from segbench.params import merged, parse_assignments
 
 if TYPE_CHECKING:
     from segbench.assembly import Parts
     from segbench.config import RunConfig
     from segbench.runner import Outcome, Sources
 
-COUNTS = {"seed": 0, "seeds": 1, "fold": 0, "folds": 0, "epochs": 1}
-"""Options that are whole numbers, and the least they may be."""
-NAMES = ("dataset", "unlabelled", "network", "recipe", "device", "precision")
-LISTS = ("method", "arm", "metric", "decision")
-OPTIONS = (*NAMES, *LISTS, *COUNTS)
-
 
 @app.command("run")
 def run_command(
-    method: Annotated[
-        list[str] | None, typer.Option("--method", "-m", help="Method; repeat to compare several.", show_default=False)
+    method: cells.Methods = None,
+    dataset: cells.Dataset = None,
+    unlabelled: cells.Unlabelled = None,
+    network: cells.Network = None,
+    arm: cells.Arms = None,
+    recipe: cells.Recipe = None,
+    metric: cells.Metrics = None,
+    decision: cells.Decisions = None,
+    epochs: cells.Epochs = None,
+    seed: cells.Seed = None,
+    seeds: cells.Seeds = None,
+    fold: cells.Fold = None,
+    folds: cells.Folds = None,
+    split: cells.SplitFile = None,
+    device: cells.Device = None,
+    precision: cells.Precision = None,
+    assignments: cells.Assignments = None,
+    config: cells.Settings = None,
+    plan: cells.PlanFile = None,
+    cell: Annotated[
+        list[str] | None, typer.Option("--cell", help="Of the plan: position or id; repeat.", show_default=False)
     ] = None,
-    dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="Dataset; a phantom if none is named.")] = None,
-    unlabelled: Annotated[
-        str | None, typer.Option("--unlabelled", help="Dataset whose cases are seen without their labels.")
-    ] = None,
-    network: Annotated[
-        str | None, typer.Option("--network", "-n", help="Network; a small one if none is named.")
-    ] = None,
-    arm: Annotated[
-        list[str] | None,
-        typer.Option("--arm", help="method, control or placebo; repeat for several.", show_default=False),
-    ] = None,
-    recipe: Annotated[str | None, typer.Option("--recipe", help="fair, or a study's protocol.")] = None,
-    metric: Annotated[
-        list[str] | None, typer.Option("--metric", help="Metric; repeat.  [default: all that are on]")
-    ] = None,
-    decision: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--decision",
-            help="From probabilities to labels: NAME or NAME+NAME, or one after the other.  [default: the likeliest]",
-            show_default=False,
-        ),
-    ] = None,
-    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Epochs, in place of the recipe's.")] = None,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="First seed.  [default: 0]")] = None,
-    seeds: Annotated[int | None, typer.Option("--seeds", min=1, help="Number of seeds.  [default: 1]")] = None,
-    fold: Annotated[
-        int | None, typer.Option("--fold", min=0, help="Fold; all of them if only --folds is given.")
-    ] = None,
-    folds: Annotated[int | None, typer.Option("--folds", min=2, help="Cross-validation over patients.")] = None,
-    split: Annotated[
-        Path | None, typer.Option("--split", help="JSON: train, val and test cases, or nnU-Net's splits_final.json.")
-    ] = None,
-    device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or mps.  [default: auto]")] = None,
-    precision: Annotated[
-        str | None, typer.Option("--precision", help="auto, 32-true, bf16-mixed or 16-mixed.  [default: auto]")
-    ] = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="PART.KEY=VALUE, e.g. dataset.cases=8; see `segbench info`.", show_default=False),
-    ] = None,
-    config: Annotated[Path | None, typer.Option("--config", help="TOML file with the same settings.")] = None,
-    out: Annotated[Path, typer.Option("--out", "--results", help="Folder that holds the results of all runs.")] = Path(
-        "results"
-    ),
+    out: cells.Out = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes that score.")] = 1,
-    smoke: Annotated[
-        bool, typer.Option("--smoke", help="A made-up miniature and a few steps: do the parts work?")
-    ] = False,
+    threads: cells.Threads = None,
+    smoke: cells.Smoke = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and say what would be done.")] = False,
     as_json: console.Json = False,
     plugins: console.Plugins = None,
@@ -94,47 +58,29 @@ def run_command(
     interrupted goes on.
     """
     from segbench.assembly import Sources
-    from segbench.files.splits import read_splits
-    from segbench.planning import plan_cells, title
+    from segbench.planning import title
+    from segbench.sweeps.threads import use_threads
 
-    catalogue = console.catalogue(plugins)
-    settings = _read_config(config)
     given = {
-        "dataset": dataset,
-        "unlabelled": unlabelled,
-        "network": network,
-        "method": method,
-        "arm": arm,
-        "recipe": recipe,
-        "metric": metric,
-        "decision": decision,
-        "seed": seed,
-        "seeds": seeds,
-        "fold": fold,
-        "folds": folds,
-        "epochs": epochs,
-        "device": device,
-        "precision": precision,
+        **{"dataset": dataset, "unlabelled": unlabelled, "network": network, "method": method, "arm": arm},
+        **{"recipe": recipe, "metric": metric, "decision": decision, "epochs": epochs, "device": device},
+        **{"seed": seed, "seeds": seeds, "fold": fold, "folds": folds, "precision": precision},
     }
-    settings.update({key: value for key, value in given.items() if value is not None})
-    parameters = merged(settings.pop("set", {}), parse_assignments(assignments or []))
-    notes: list[str] = []
-    splits = read_splits(split) if split is not None else None
-    cells = plan_cells(catalogue, settings, parameters, {"smoke": smoke}, splits, notes)
-    for note in notes:
-        console.say(note, style="yellow")
-    sources = Sources(catalogue, out)
+    others: dict[str, Any] = {"config": config, "split": split, "smoke": smoke, "assignments": assignments, "out": out}
+    asked = cells.asked(given, plan=plan, named=cell, threads=threads, plugins=plugins, **others)
+    use_threads(asked.threads)
+    sources = Sources(asked.catalogue, asked.root)
     said: list[str] = []
     do: Any = partial(_dry, said=said) if dry_run else partial(_run, jobs=jobs)
     outcomes: list[dict[str, Any]] = []
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
-        for cell in cells:
+        for one in asked.configs:
             try:
-                outcomes.append(do(cell, sources, as_json))
+                outcomes.append(do(one, sources, as_json))
             except Exception as error:  # whatever goes wrong in a cell is its row: the others go on
-                outcomes.append(failed_row(title(cell), _axes(cell), error, outcomes, alone=len(cells) == 1))
+                outcomes.append(failed_row(title(one), _axes(one), error, outcomes, alone=len(asked.configs) == 1))
     if as_json:
-        console.print_json({"runs": outcomes, "notes": notes})
+        console.print_json({"runs": outcomes, "notes": asked.notes})
     leave(outcomes)
 
 
@@ -258,32 +204,3 @@ def _summary(outcome: Outcome) -> None:
         shown.print(f"Learnt nothing: {outcome.fault}.", style="yellow", markup=False, highlight=False, soft_wrap=True)
     seconds = ", ".join(f"{name} {value:.1f} s" for name, value in outcome.seconds.items())
     shown.print(f"{seconds}\n{outcome.folder}", highlight=False, markup=False, soft_wrap=True)
-
-
-def _read_config(path: Path | None) -> dict[str, Any]:
-    """Read ``--config``: option names at the top level, parameters in tables such as ``[set.dataset]``."""
-    if path is None:
-        return {}
-    if not path.is_file():
-        raise DataMissing(f"--config {path}: expected a TOML file, found none.")
-    try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"--config {path}: not valid TOML: {error}.") from error
-    for key, value in settings.items():
-        if key not in (*OPTIONS, "set"):
-            raise UsageError(f"--config {path}: unknown key {key!r}. {did_you_mean(key, [*OPTIONS, 'set'])}")
-        if (expected := _unlike(key, value)) is not None:
-            raise UsageError(f"--config {path}: {key}: expected {expected}, found {value!r}.")
-    return settings
-
-
-def _unlike(key: str, value: Any) -> str | None:
-    """Return what a setting should have been, or None if it is that."""
-    if key == "set":
-        return None if isinstance(value, Mapping) else "tables such as [set.dataset]"
-    if key in COUNTS:
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        return None if whole and value >= COUNTS[key] else f"a whole number from {COUNTS[key]}"
-    listed = value if isinstance(value, list) and key in LISTS else [value]
-    return None if all(isinstance(one, str) for one in listed) else "a name"

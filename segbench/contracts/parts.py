@@ -208,6 +208,14 @@ class Method(Part):
     def prepare(self, stage: Stage) -> None:
         """Read priors from the training split; train helper networks with ``stage.fit``."""
 
+    def shares(self) -> Mapping[str, Any] | None:
+        """Return the parameters that decide what ``prepare`` leaves in ``stage.shared`` for other runs, or None.
+
+        A plan lets one of the runs that agree in them, and in what the method sees, come first: it trains the helper
+        that the others then find.
+        """
+        return None
+
     def loss(self, batch: Batch, logits: torch.Tensor) -> Mapping[str, torch.Tensor]:
         """Return named, already weighted scalar terms whose sum is minimised.
 

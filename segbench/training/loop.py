@@ -72,6 +72,7 @@ class Plan:
         folder: of the run; checkpoints go to ``folder/checkpoint``.
         shared: folder of the method that all runs share.
         fabric: a launched ``lightning_fabric.Fabric``.
+        check: called before anything is written; raises if the folder belongs to another process now.
     """
 
     config: RunConfig
@@ -85,6 +86,7 @@ class Plan:
     folder: Path
     shared: Path
     fabric: Any
+    check: Callable[[], None] = lambda: None
 
 
 @dataclass
@@ -251,6 +253,7 @@ class Engine:
                 progress.stopped = epoch.stopped
                 progress.seconds += time.perf_counter() - begin
                 self._record(epoch)
+                self.plan.check()
                 self._keep_best(epoch)
                 save_checkpoint(self.checkpoints / "last.pt", self._state())
                 self.reporter.epoch(epoch.index, epoch.train, epoch.val, progress.seconds)
