@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from segbench.ranking.boards import Board, Entry, Place, Request, SeedStanding, Standing, TaskBoard
 from segbench.ranking.chunks import Scores
 from segbench.ranking.entrants import Names
 from segbench.ranking.facts import Facts, facts_of, tasks_by
-from segbench.ranking.grid import Floats, Grid
-from segbench.ranking.grouping import MeanRanks, attainable_notes, groups_of, mean_case_ranks, smallest_adjusted_p
+from segbench.ranking.grid import Grid
+from segbench.ranking.grouping import attainable_notes, groups_of, smallest_adjusted_p
 from segbench.ranking.identical import identical_groups
+from segbench.ranking.pairwise import ALPHA, STRICTER, Family
+from segbench.ranking.patients import count
 from segbench.ranking.ranked import Ranked, firm_places, places_of
 from segbench.ranking.robustness import (
     SeedView,
@@ -25,12 +25,10 @@ from segbench.ranking.robustness import (
     spread,
     tests_are_cheap,
 )
-from segbench.ranking.schemes import case_ranks, rank_aggregates, worst_for_tests
 from segbench.ranking.significance import smallest_p
-from segbench.ranking.trainings import pairwise_doubt
 
 
-def board_of(item: Ranked, scores: Scores, names: Names, request: Request) -> Board:
+def board_of(item: Ranked, scores: Scores, names: Names, request: Request, family: Family | None = None) -> Board:
     """Return the board of a ranked grid.
 
     Args:
@@ -38,11 +36,13 @@ def board_of(item: Ranked, scores: Scores, names: Names, request: Request) -> Bo
         scores: what it was counted from, to count again by seed and by policy.
         names: of the competitors.
         request: see ``boards.Request``.
+        family: whose methods are judged together; by default those of the grid.
     """
     grid = item.grid
+    family = family or Family(grid, len(grid.competitors))
     facts = facts_of(grid, request.missing)
     views = seed_views(scores, names, item, request)
-    letters = _Letters(item, views, request)
+    found = family.by_metric(item.headline, request)
     others, taus = agreement(item, request)
     alike = identical_groups(scores, names, grid)
     places, firm = firm_places(grid.competitors, item.mean_rank, item.resampled)
@@ -51,15 +51,17 @@ def board_of(item: Ranked, scores: Scores, names: Names, request: Request) -> Bo
         revision=grid.revision,
         synthetic=grid.synthetic,
         cases=len(grid.cases),
+        patients=count(grid.patients),
         labels=tuple(sorted({measure.label for measure in grid.measures})),
         metrics={m.metric: m for m in sorted(grid.measures, key=lambda m: m.metric not in item.headline)},
-        entries=_entries(item, places, facts, views, letters.of_board()),
-        tasks=_tasks(item, facts, views, letters, request),
+        entries=_entries(item, places, facts, views, groups_of(found.values(), [place.method for place in places])),
+        tasks=_tasks(item, facts, views, request, family),
         notes=(
             *(one.sentence for one in alike),
             *grid.notes,
             *_changed_metrics(grid),
-            *_attainable(grid, facts.cases, request),
+            *_attainable(grid, request, family),
+            *([family.note] if family.note else []),
         ),
         agreement=others,
         headline=item.headline,
@@ -68,6 +70,7 @@ def board_of(item: Ranked, scores: Scores, names: Names, request: Request) -> Bo
         seeds=len(views),
         stability=firm,
         identical=alike,
+        pairs=found,
     )
 
 
@@ -77,17 +80,26 @@ def _changed_metrics(grid: Grid) -> list[str]:
     return [f"Metrics with other parameters than their defaults: {', '.join(changed)}."] if changed else []
 
 
-def _attainable(grid: Grid, cases: NDArray[np.int_], request: Request) -> list[str]:
-    """Return the notices about tests that cannot be significant, by number of cases."""
+def _attainable(grid: Grid, request: Request, family: Family) -> list[str]:
+    """Return the notices about tests that cannot be significant, by number of patients."""
     sizes: dict[int, list[str]] = {}
-    for measure, n in zip(grid.measures, cases.tolist(), strict=True):
+    for measure, n in zip(grid.measures, _patients(grid), strict=True):
         sizes.setdefault(n, []).append(f"{measure.metric} of {measure.label}")
+    noun = "case" if count(grid.patients) == len(grid.cases) else "patient"
     single = request.scheme == "test-then-rank" and request.adjustment == "none"
-    return attainable_notes(sizes, len(grid.competitors), adjusted=not single)
+    level = ALPHA if single or max(family.grid.seeds, default=1) > 1 else ALPHA / STRICTER
+    return attainable_notes(sizes, family.methods, noun, level, adjusted=not single)
+
+
+def _patients(grid: Grid) -> list[int]:
+    """Return how many patients each measure was scored on ``(T,)``."""
+    scored = grid.scored()
+    whole, everyone = np.asarray(scored.all(axis=1)), count(grid.patients)
+    return [everyone if full else count(grid.patients[row]) for full, row in zip(whole, scored, strict=True)]
 
 
 def _entries(
-    item: Ranked, places: Sequence[Place], facts: Facts, views: list[SeedView], groups: list[str]
+    item: Ranked, places: Sequence[Place], facts: Facts, views: list[SeedView], groups: dict[str, str]
 ) -> tuple[Entry, ...]:
     grid = item.grid
     by_seed = _places_by_seed(views)
@@ -98,7 +110,7 @@ def _entries(
         summaries = {metric: column[k] for metric, column in facts.columns.items()}
         seeds = tuple(by_seed.get(place.method, ()))
         own = spreads.get(place.method, {})
-        entries.append(Entry(place, grid.seeds[k], int(facts.missed[k]), summaries, groups[k], seeds, own))
+        entries.append(Entry(place, grid.seeds[k], int(facts.missed[k]), summaries, groups[place.method], seeds, own))
     return tuple(entries)
 
 
@@ -124,107 +136,33 @@ def _seed_spreads(grid: Grid, views: list[SeedView]) -> dict[str, dict[str, floa
     }
 
 
-class _Letters:
-    """Letters of methods that cannot be told apart: by cases, and by the seeds where each method has several."""
-
-    def __init__(self, item: Ranked, views: list[SeedView], request: Request) -> None:
-        self.item, self.request = item, request
-        self.names = item.grid.competitors
-        self.means: dict[tuple[str, str] | None, dict[str, list[float]]] = {}
-        for view in views:
-            ranks, measures = _case_ranks(view.ranked, request), view.ranked.grid.measures
-            self._count(None, mean_case_ranks(ranks, view.ranked.weights), view)
-            for t, measure in enumerate(measures):
-                self._count((measure.label, measure.metric), ranks[t], view)
-
-    @cached_property
-    def ranks(self) -> Floats:
-        """Ranks within cases ``(T, n, K)``."""
-        return _case_ranks(self.item, self.request)
-
-    def _count(self, task: tuple[str, str] | None, ranks: Floats, view: SeedView) -> None:
-        """Keep every method's mean rank by one seed."""
-        found = self.means.setdefault(task, {})
-        for method, mean in zip(view.ranked.grid.competitors, mean_over_cases(ranks, axis=0).tolist(), strict=True):
-            found.setdefault(method, []).append(mean)
-
-    def _doubt(self, task: tuple[str, str] | None, ranks: Floats) -> Floats:
-        means = self.means.get(task, {})
-        return pairwise_doubt(ranks, [means.get(name, []) for name in self.names])
-
-    def of_board(self) -> list[str]:
-        """Return the letters of the board: of the values if it is one task, else of the cases' mean ranks."""
-        item = self.item
-        order = np.argsort(rank_aggregates(item.mean_rank, -1, "min"), kind="stable")
-        used = np.flatnonzero(item.weights)
-        if used.size == 1:
-            return self.of_task(int(used[0]), order)
-        ranks = self._board_ranks()
-        return groups_of(ranks, -1, order, self.request.decimals, self._doubt(None, ranks) if self.means else None)
-
-    def _board_ranks(self) -> Floats:
-        """Return every case's mean rank over the headline ``(n, K)``."""
-        item = self.item
-        if item.case_means is not None:
-            return item.case_means
-        if item.case_ranks is not None:
-            return mean_case_ranks(item.case_ranks, item.weights)
-        means = MeanRanks()
-        for block, part in item.grid.blocks():
-            means.add(_ranks_of(part, self.request), item.weights[block])
-        result = means.result()
-        return np.full((len(item.grid.cases), len(self.names)), np.nan) if result is None else result
-
-    def of_task(self, t: int, order: NDArray[np.intp]) -> list[str]:
-        """Return the letters of one task; what is missing is worse than every value, unless it is dropped."""
-        grid, missing = self.item.grid, self.request.missing
-        alone = grid.part(slice(t, t + 1))
-        measure, scored = grid.measures[t], alone.scored()[0]
-        values = alone.values("worst" if missing is None else missing)[0][scored]
-        if missing != "drop":
-            values = np.where(np.isnan(values), worst_for_tests(values, measure.direction), values)
-        doubt = self._doubt((measure.label, measure.metric), self.ranks[t][scored]) if self.means else None
-        return groups_of(values, measure.direction, order, self.request.decimals, doubt)
-
-
-def _case_ranks(item: Ranked, request: Request) -> Floats:
-    """Return ranks within cases ``(T, n, K)``, NaN where a case does not count; the scheme's own if it made them."""
-    return _ranks_of(item.grid, request) if item.case_ranks is None else item.case_ranks
-
-
-def _ranks_of(grid: Grid, request: Request) -> Floats:
-    """Return ranks within cases ``(T, n, K)``, NaN where a case does not count."""
-    direction = np.array([measure.direction for measure in grid.measures])[:, None, None]
-    values = grid.values("worst" if request.missing is None else request.missing) * direction
-    ranks = case_ranks(values, 1, "drop" if request.missing == "drop" else None, "average")
-    ranks[~grid.scored()] = np.nan
-    return ranks
-
-
 def _tasks(
-    item: Ranked, facts: Facts, views: list[SeedView], letters: _Letters, request: Request
+    item: Ranked, facts: Facts, views: list[SeedView], request: Request, family: Family
 ) -> tuple[TaskBoard, ...]:
     """Return the standings of every task."""
     grid, names, cases = item.grid, item.grid.competitors, facts.cases
     missing, summaries = facts.missing, facts.summaries
-    lettered = tests_are_cheap(grid, request)
+    lettered = tests_are_cheap(family.grid, request)
     by_seed = _standings_by_seed(views)
+    patients = _patients(grid)
     smallest = {
-        n: (smallest_p(n), smallest_adjusted_p(n, len(names)) if len(names) > 1 else None) for n in set(cases.tolist())
+        n: (smallest_p(n), smallest_adjusted_p(n, family.methods) if family.methods > 1 else None)
+        for n in set(patients)
     }
     boards = []
     for t, measure in enumerate(grid.measures):
         rank, total, gone, n = item.ranks[t].tolist(), item.aggregates[t].tolist(), missing[t].tolist(), int(cases[t])
         order = sorted(range(len(names)), key=lambda k: (rank[k], names[k]))
-        groups = letters.of_task(t, np.array(order, dtype=np.intp)) if lettered else [""] * len(names)
+        pairs = family.by_task(measure.label, measure.metric, request) if lettered else None
+        groups = groups_of([pairs] if pairs else [], [names[k] for k in order])
         rows = [
             Standing(
-                *(names[k], total[k], rank[k], n, gone[k], summaries[t][k], groups[k]),
+                *(names[k], total[k], rank[k], n, gone[k], summaries[t][k], groups[names[k]]),
                 by_seed=tuple(by_seed.get((measure.label, measure.metric, names[k]), ())),
             )
             for k in order
         ]
-        boards.append(TaskBoard(measure, tuple(rows), *smallest[n], headline=measure.metric in item.headline))
+        boards.append(TaskBoard(measure, tuple(rows), *smallest[patients[t]], headline=measure.metric in item.headline))
     return tuple(boards)
 
 

@@ -11,7 +11,10 @@ from segbench.ranking.schemes import Scheme, Ties
 from segbench.ranking.significance import DECIMALS, Adjustment
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from segbench.ranking.bootstrap import Stability
+    from segbench.ranking.pairwise import Pairwise
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Request:
         missing: "worst", "drop" or a number; None = worst, and cases must be equal.
         cases: "equal" refuses methods, and seeds of a method, with different cases, "common" keeps the cases all have,
             "union" counts absent values as missing; None = equal, or union if ``missing`` is given.
-        bootstrap: resamples of cases for rank intervals; 0 = none.
+        bootstrap: resamples of patients for rank intervals; 0 = none.
         seed: of the bootstrap.
         decimals: rounding of paired differences, None for exact parity with R.
         schemes: also rank by all other schemes, seeds and policies; None = if that takes no noticeable time.
@@ -104,9 +107,9 @@ class Standing:
 class TaskBoard:
     """One task: a metric of a label; standings in rank order.
 
-    ``smallest_p`` is the smallest one-sided p that so many cases can give, ``smallest_adjusted_p`` the same after Holm
-    over all ordered pairs (None with a single method, where there is none); ``headline`` says whether the board's order
-    rests on it.
+    ``smallest_p`` is the smallest one-sided p that so many patients can give, ``smallest_adjusted_p`` the same after
+    Holm over all ordered pairs (None with a single method, where there is none); ``headline`` says whether the board's
+    order rests on it.
     """
 
     measure: Measure
@@ -179,15 +182,17 @@ class Board:
 
     Attributes:
         dataset, revision, synthetic: what was segmented; the revision, of most of the runs, is for reading.
-        cases, labels, metrics: how many, and which; ``headline`` are the metrics the order rests on, and come first.
+        cases, patients: how many; every case is a patient of its own unless rows name a group.
+        labels, metrics: which; ``headline`` are the metrics the order rests on, and come first.
         entries: rows, best first.
         tasks: labels and metrics, ranked one by one.
         notes: what a reader must know.
         agreement: the order by other schemes, if asked for.
+        pairs: metric of the headline -> who can be told apart by it, methods sorted by name.
         taus: Kendall's tau between every two schemes.
         policies: the order under other policies; empty = not asked for, or every value is there and no mask is empty.
         seeds: number of seeds whose boards were looked at one by one, 0 = none.
-        stability: of the order when cases are drawn again, methods as in ``entries``; None without a bootstrap.
+        stability: of the order when patients are drawn again, methods as in ``entries``; None without a bootstrap.
         identical: methods whose values are all the same.
     """
 
@@ -202,6 +207,8 @@ class Board:
     notes: tuple[str, ...]
     agreement: tuple[Agreement, ...] = ()
     headline: tuple[str, ...] = ()
+    patients: int = 0
+    pairs: Mapping[str, Pairwise] = field(default_factory=dict, compare=False)
     taus: dict[tuple[Scheme, Scheme], float] = field(default_factory=dict)
     policies: tuple[Policy, ...] = ()
     seeds: int = 0

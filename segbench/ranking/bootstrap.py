@@ -1,6 +1,7 @@
-"""Bootstrap: stability of rankings over resampled cases, and confidence intervals.
+"""Bootstrap: stability of rankings over resampled patients, and confidence intervals.
 
-A case drawn m times is m cases. One draw is shared by all algorithms, labels and metrics of a dataset.
+A patient drawn m times is m patients, with all scans (see ``patients``). One draw is shared by all algorithms, labels
+and metrics of a dataset.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from segbench.ranking.patients import NOBODY
 from segbench.ranking.resampled_tests import resampled_p
 from segbench.ranking.schemes import Missing, Scheme, Ties, case_ranks, kendall, rank_aggregates
 from segbench.ranking.significance import DECIMALS, Adjustment, wins
@@ -21,16 +23,17 @@ Interval = Literal["percentile", "basic", "bca"]
 
 
 def draw(n: int, resamples: int, generator: np.random.Generator) -> NDArray[np.intp]:
-    """Return ``(resamples, n)`` indices of cases drawn with replacement."""
+    """Return ``(resamples, n)`` numbers of n patients drawn with replacement; ``patients.cases_of`` gives the cases."""
     return generator.integers(0, n, size=(resamples, n), dtype=np.intp)
 
 
-def multiplicities(drawn: ArrayLike) -> Floats:
-    """Return ``(B, n)`` how often each of the n cases occurs in each resample of ``draw``."""
+def multiplicities(drawn: ArrayLike, n: int | None = None) -> Floats:
+    """Return ``(B, n)`` how often each of n cases occurs in each resample ``(B, m)``; by default n is m."""
     indices = np.asarray(drawn)
-    B, n = indices.shape
+    B = len(indices)
+    n = indices.shape[1] if n is None else n
     flat = indices + n * np.arange(B)[:, None]
-    return np.bincount(flat.ravel(), minlength=B * n).reshape(B, n).astype(float)
+    return np.bincount(flat[indices != NOBODY], minlength=B * n).reshape(B, n).astype(float)
 
 
 def bootstrap_aggregates(values: ArrayLike, drawn: NDArray[np.intp], how: str) -> Floats:
@@ -38,13 +41,13 @@ def bootstrap_aggregates(values: ArrayLike, drawn: NDArray[np.intp], how: str) -
 
     Args:
         values: ``(n, K)``.
-        drawn: ``(B, n)`` from ``draw``.
+        drawn: ``(B, m)`` indices of cases, or ``patients.NOBODY``.
         how: "mean" or "median".
     """
     array = np.asarray(values, dtype=float)
     gaps = np.isnan(array)
     if how == "mean":
-        M = multiplicities(drawn)
+        M = multiplicities(drawn, len(array))
         infinite = np.isinf(array)
         total = M @ np.where(gaps | infinite, 0.0, array)
         if infinite.any():
@@ -52,7 +55,11 @@ def bootstrap_aggregates(values: ArrayLike, drawn: NDArray[np.intp], how: str) -
                 total = total + np.where(M @ (array == np.inf) > 0, np.inf, 0.0)
                 total = total - np.where(M @ (array == -np.inf) > 0, np.inf, 0.0)
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(total / (M @ (~gaps).astype(float) if gaps.any() else array.shape[0]), dtype=float)
+            size = M @ (~gaps).astype(float) if gaps.any() else M.sum(axis=1, keepdims=True)
+            return np.asarray(total / size, dtype=float)
+    if (drawn == NOBODY).any():
+        array = np.concatenate([array, np.full((1, array.shape[1]), np.nan)])  # index -1
+        gaps = np.isnan(array)
     result = np.empty((len(drawn), array.shape[1]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a resample may have gaps only: NaN is the answer
@@ -78,7 +85,7 @@ def bootstrap_scores(
         X: ``(n, K)``, as in ``ranking.rank_task``.
         direction: +1 or -1.
         scheme: name of the scheme.
-        drawn: ``(B, n)`` from ``draw``.
+        drawn: ``(B, m)`` indices of cases, or ``patients.NOBODY``.
         missing, ties, adjustment, alpha, decimals: as in ``ranking``.
 
     Returns:
@@ -92,7 +99,7 @@ def bootstrap_scores(
         values[np.isnan(values)] = missing
     if first != "test":
         return bootstrap_aggregates(values, drawn, first), direction
-    M = multiplicities(drawn)
+    M = multiplicities(drawn, len(values))
     won = wins(resampled_p(values, direction, M, decimals), alpha, adjustment).sum(axis=2).astype(float)  # (B, K)
     won[M @ ~np.isnan(values) == 0] = np.nan
     return won, 1
@@ -115,7 +122,7 @@ def bootstrap_ranks(
 
 @dataclass(frozen=True)
 class Stability:
-    """How firm a ranking is under resampling of cases.
+    """How firm a ranking is under resampling of patients.
 
     Attributes:
         low, high: ``(K,)`` 2.5 and 97.5 % quantiles of the ranks (type 7).
@@ -148,7 +155,7 @@ def stability(ranks: ArrayLike, full: ArrayLike) -> Stability:
 
     Args:
         ranks: ``(B, K)``, minimum ranks where ties are to count as first.
-        full: ``(K,)`` the ranking of all cases.
+        full: ``(K,)`` the ranking of all patients.
     """
     values = np.asarray(ranks, dtype=float)
     low, median, high = np.quantile(values, [0.025, 0.5, 0.975], axis=0)
@@ -220,7 +227,7 @@ def confidence_interval(
     resamples: int = 2000,
     generator: np.random.Generator | None = None,
 ) -> tuple[float, float] | None:
-    """Return a bootstrap confidence interval of a mean or median over cases; None where infinite values leave none.
+    """Return a bootstrap confidence interval of a mean or median over patients; None where infinite values leave none.
 
     Args:
         values: ``(n,)``, n >= 1; for the difference of two methods give the paired differences.

@@ -32,6 +32,7 @@ def comparable(grid: Grid, request: Request) -> Grid:
         raise VerificationError(_unequal(grid, odd) if odd.any() else _uneven(grid))
     for name in ("total", "rows", "undefined", "missed", "absent"):
         getattr(grid, name)[odd | partial] = 0
+    grid = dataclasses.replace(grid, repeats=grid.repeats.without(odd | partial))
     kept = np.asarray((grid.rows > 0).any(axis=(0, 2)))
     usable = np.flatnonzero((grid.rows > 0).any(axis=(1, 2)))
     if not kept.any():
@@ -42,13 +43,15 @@ def comparable(grid: Grid, request: Request) -> Grid:
 
 def _completed(grid: Grid, request: Request) -> Grid:
     """Return the grid with a row without value for every repetition that lacks one, and a note that counts them."""
-    gone = int(((grid.rows == 0) & grid.scored()[:, :, None]).sum() + grid.absent.sum())
+    nothing = (grid.rows == 0) & grid.scored()[:, :, None]
+    gone = int(nothing.sum() + grid.absent.sum())
     if not gone:
         return grid
     fate = "are left out" if request.missing == "drop" else "count as missing"
     grid.notes.append(f"{gone} values are absent altogether and {fate}.")
     more = {name: getattr(grid, name) + grid.absent for name in ("rows", "undefined", "missed")}
-    return dataclasses.replace(grid, absent=np.zeros_like(grid.absent), **more)
+    repeats = grid.repeats.completed(grid.absent > 0, nothing)
+    return dataclasses.replace(grid, absent=np.zeros_like(grid.absent), repeats=repeats, **more)
 
 
 def _shared_metrics(grid: Grid, request: Request) -> Grid:

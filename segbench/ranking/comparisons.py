@@ -7,7 +7,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from segbench.ranking.identical import identical
-from segbench.ranking.verdicts import FEWEST_CASES, STRICTER, Comparison
+from segbench.ranking.pairwise import FEWEST, STRICTER
+from segbench.ranking.verdicts import Comparison
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,13 +53,19 @@ def _figures(one: Comparison, rope: float) -> list[tuple[str, str]]:
     unit = f" {one.unit}" if one.unit not in ("", "1") else ""
     sizes = one.effect
     seeds = str(one.seeds[0]) if one.seeds[0] == one.seeds[1] else f"{one.seeds[0]} and {one.seeds[1]}"
+    unit_of = _unit_of(one)
+    shares = f"first better in {sizes.better:.0%} of {unit_of}s"
+    shares += f", tied in {sizes.tied:.0%}" if sizes.tied else ""
+    size = _several(one.cases, "case")
+    if one.patients != one.cases:
+        size = f"{_several(one.patients, 'patient')} ({size})"
     figures = [
         ("mean difference", _sized(sizes.mean, unit) + _between(one.mean_interval)),
         ("  with other seeds", _between(one.nested_interval).strip() or _why_unknown(one)),
         ("median difference", _sized(sizes.median, unit) + _between(one.median_interval)),
         ("Hodges-Lehmann", _sized(sizes.hodges_lehmann, unit)),
-        ("rank-biserial", f"{sizes.rank_biserial:+.2f}   first better in {sizes.common_language:.0%} of cases"),
-        ("p (Holm)", f"{one.p:.2g}   {one.cases} cases, {seeds} seed{'s' if max(one.seeds) > 1 else ''}"),
+        ("rank-biserial", f"{sizes.rank_biserial:+.2f}   {shares}"),
+        ("p (Holm)", f"{one.p:.2g}   {size}, {seeds} seed{'s' if max(one.seeds) > 1 else ''}"),
     ]
     if rope:
         figures.insert(0, ("of no importance", f"within ±{rope:g}{unit}"))
@@ -77,27 +84,35 @@ def _sized(number: float, unit: str) -> str:
     return "undefined" if math.isnan(number) else f"{number:+.4g}{unit}"
 
 
+def _unit_of(one: Comparison) -> str:
+    return "case" if one.patients == one.cases else "patient"
+
+
+def _several(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def _why_unknown(one: Comparison) -> str:
-    if min(one.seeds) < 2:
-        return "unknown: needs two seeds of each"
-    if one.cases < FEWEST_CASES:
-        return f"unknown: needs {FEWEST_CASES} cases"
+    if one.of_networks:
+        return "unknown: needs a method with two seeds"
+    if one.patients < FEWEST:
+        return f"unknown: needs {FEWEST} {_unit_of(one)}s"
     return "unknown: infinite values, or a seed without any"
 
 
 def _needed(one: Comparison, rope: float) -> str:
-    if one.cases < FEWEST_CASES:
-        return f"at least {FEWEST_CASES} cases are needed for any test"
+    if one.patients < FEWEST:
+        return f"at least {FEWEST} {_unit_of(one)}s are needed for any test"
     if math.isnan(one.effect.mean):
         return "cannot be said: the mean difference is undefined"
     if abs(one.effect.mean) <= rope:
         return "cannot be said: the observed difference is within what is of no importance"
     ways = []
-    if one.more_cases is not None:
-        ways.append(f"{one.more_cases} more case{'s' if one.more_cases > 1 else ''}")
+    if one.more_patients is not None:
+        ways.append(f"{one.more_patients} more {_unit_of(one)}{'s' if one.more_patients > 1 else ''}")
     if one.more_seeds is not None:
         ways.append(f"{one.more_seeds} more seed{'s' if one.more_seeds > 1 else ''} of each")
-    return " or ".join(ways) or "out of reach: 20 times as many cases would not be enough"
+    return " or ".join(ways) or f"out of reach: 20 times as many {_unit_of(one)}s would not be enough"
 
 
 def _between(interval: tuple[float, float] | None) -> str:
@@ -105,18 +120,31 @@ def _between(interval: tuple[float, float] | None) -> str:
 
 
 def _notes(found: list[Comparison], alpha: float) -> list[str]:
-    notes = ["Paired over cases (labels and seeds averaged); positive = the first is better; 95 % intervals."]
+    units = {_unit_of(one) for one in found}
+    many = "patients" if "patient" in units else "cases"
+    drawn = "patients, each the mean of its scans" if "patient" in units else "cases"
+    notes = [
+        f"Paired over {drawn} (labels and seeds averaged); positive = the first is better. 95 % intervals: "
+        f"{many} drawn again, the trainings the same; with other seeds: {many} and seeds vary."
+    ]
     if any(one.verdict == "identical" for one in found):
         notes.append(
             "Identical: every value is the same to the last bit, in each seed. The same predictions under two names "
             "would look so too."
         )
-    if any(min(one.seeds) < 2 for one in found):
+    families = sorted({one.family for one in found if one.family > 2})
+    if families:
+        notes.append(
+            f"Holm over the {' or '.join(map(str, families))} ordered pairs of the board's methods, as its letters."
+        )
+    if any(one.of_networks for one in found):
         notes.append(
             f"With one seed a verdict speaks of these trained networks, not of the methods, and must reach p <= "
             f"{alpha / STRICTER:g}: train more seeds."
         )
-    return notes
+    elif any(min(one.seeds) < 2 for one in found):
+        notes.append("A method with one seed is held to the spread that the others' seeds have.")
+    return [*notes, *dict.fromkeys(one.note for one in found if one.note)]
 
 
 def comparison_document(found: list[Comparison], rope: float, alpha: float) -> dict[str, Any]:

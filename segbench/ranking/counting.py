@@ -16,6 +16,8 @@ from segbench.ranking.chunks import Chunk, Scores
 from segbench.ranking.entrants import ENTRANT, Names
 from segbench.ranking.grid import MISSED, PENALTY, Counts, Floats, Grid, Measure, combinations, mixed
 from segbench.ranking.pages import Layout, Pages, is_one_run, places_key
+from segbench.ranking.patients import patients_of
+from segbench.ranking.repeats import Repeats
 
 _REPETITION = ("seed", "fold", "rater")
 _IDENTITY = (*ENTRANT, *_REPETITION, "case_id", "label_name", "metric")
@@ -92,6 +94,8 @@ def build(scores: Scores, names: Names, whole: Grid | None = None, revision: str
         lowest=lowest,
         largest=largest,
         notes=_unsaid(scores),
+        patients=patients_of(axes.cases, combinations(scores, ("case_id", "group"))),
+        repeats=counter.repeats,
     )
 
 
@@ -146,6 +150,9 @@ class _Counter:
         self.repetitions = sorted(combinations(scores, _REPETITION), key=str)
         self.repetition_of = _table(scores, _REPETITION, {words: place for place, words in enumerate(self.repetitions)})
         self.pages = Pages(len(self.repetitions), K, T * n)
+        seeds = sorted({seed for seed, _, _ in self.repetitions}, key=str)
+        self.seed_of = np.array([seeds.index(seed) for seed, _, _ in self.repetitions], dtype=np.int64)
+        self.repeats = Repeats.empty(len(seeds), K, n, [measure.metric for measure in axes.measures])
         direction = np.array([measure.direction for measure in axes.measures])
         self.both_empty = np.where(direction > 0, 1.0, 0.0)
         self.one_empty = np.where((direction > 0) & (lowest >= 0), 0.0, np.nan)
@@ -154,6 +161,7 @@ class _Counter:
             for words in (MISSED, ("both_empty",), ("pred_empty", "truth_empty"))
         )
         self.layouts: dict[tuple[int, ...], Layout] = {}
+        self.cells: dict[Layout, NDArray[np.intp]] = {}
 
     def add(self, chunk: Chunk) -> None:
         """Count one chunk."""
@@ -161,11 +169,13 @@ class _Counter:
         k = self.axes.competitor_of[mixed(chunk, ENTRANT, self.scores)]
         r = self.repetition_of[mixed(chunk, _REPETITION, self.scores)]
         where, worth = self._gaps(chunk, k, layout.place)
+        known = np.nan_to_num(worth)
+        value = chunk.value.copy()
+        value[where] = known
+        self.repeats.add(self.seed_of[r], k, self._cells(layout), value, where[np.isnan(worth)])
         if layout.unique and is_one_run(k, r):
-            self.pages.add_run(int(k), int(r), layout, chunk.value, where, worth)
+            self.pages.add_run(int(k), int(r), layout, chunk.value, where, known)
         else:
-            value = chunk.value.copy()
-            value[where] = worth
             shape = layout.place.shape
             self.pages.add_rows(np.broadcast_to(k, shape), np.broadcast_to(r, shape), layout.place, value)
 
@@ -180,8 +190,14 @@ class _Counter:
             self.layouts[key] = Layout.of(np.ascontiguousarray(place), self.pages.size)
         return self.layouts[key]
 
+    def _cells(self, layout: Layout) -> NDArray[np.intp]:
+        """Return where the rows belong in a page of ``repeats``."""
+        if layout not in self.cells:
+            self.cells[layout] = self.repeats.cells(layout.place)
+        return self.cells[layout]
+
     def _gaps(self, chunk: Chunk, k: NDArray[np.int64], place: NDArray[np.intp]) -> tuple[NDArray[np.intp], Floats]:
-        """Return the rows without a value and what their status makes of them, counting those and misses."""
+        """Return the rows without a value and what their status makes of them (NaN = nothing), counting both."""
         code = np.asarray(chunk.codes["status"])
         found = np.zeros(place.shape, dtype=bool)
         for status in np.flatnonzero(self.is_missed):
@@ -192,7 +208,7 @@ class _Counter:
         worth = self._worth(np.broadcast_to(code, place.shape)[gaps], place[gaps])
         without = gaps[np.isnan(worth)]
         np.add.at(self.pages.undefined, (np.broadcast_to(k, place.shape)[without], place[without]), 1)
-        return gaps, np.nan_to_num(worth)
+        return gaps, worth
 
     def _worth(self, statuses: NDArray[np.int32], places: NDArray[np.intp]) -> Floats:
         """Return what the status alone makes of absent values: both empty is perfect, one empty overlaps by 0."""

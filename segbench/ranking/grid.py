@@ -1,13 +1,14 @@
 """One board's scores as a complete grid of measures, cases and competitors; ``counting.build`` makes it.
 
-A measure is one metric of one label. Seeds (and folds, and raters) are repetitions: they are averaged within a case
-after missing values have been given their worth, and never counted as further cases.
+A measure is one metric of one label. Several cases may be scans of one patient. Seeds (and folds, and raters) are
+repetitions: they are averaged within a case after missing values have been given their worth, and never counted as
+further cases.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segbench.ranking.chunks import Chunk, Scores
+from segbench.ranking.repeats import Repeats
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.signedinteger[Any]]
@@ -29,6 +31,7 @@ COLUMNS = (
     "seed",
     "fold",
     "case_id",
+    "group",
     "label_name",
     "metric",
     "metric_version",
@@ -89,6 +92,8 @@ class Grid:
             do about it is not decided yet; ``comparability.comparable`` decides, after which there is none.
         lowest, largest: ``(T,)`` extremes observed of the metric, 0 where none is below 0 or above ``PENALTY``.
         notes: what a reader must know.
+        patients: ``(n,)`` the patient of each case, see ``patients``.
+        repeats: the values of each seed alone.
     """
 
     dataset: str
@@ -107,6 +112,8 @@ class Grid:
     lowest: Floats
     largest: Floats
     notes: list[str]
+    patients: NDArray[np.intp]
+    repeats: Repeats
 
     def restrict(self, measures: NDArray[np.intp] | None = None, cases: NDArray[np.bool_] | None = None) -> Grid:
         """Return the grid of some measures (indices) and cases (mask)."""
@@ -118,7 +125,17 @@ class Grid:
         changes |= {name: getattr(self, name)[pick] for name in ("lowest", "largest")}
         changes["measures"] = tuple(self.measures[index] for index in pick)
         changes["cases"] = tuple(case for case, kept in zip(self.cases, keep, strict=True) if kept)
+        changes |= {"patients": self.patients[keep], "repeats": self.repeats.restrict(pick, keep)}
         return dataclasses.replace(self, notes=list(self.notes), **changes)
+
+    def reordered(self, competitors: Sequence[str]) -> Grid:
+        """Return the grid of some competitors, in this order."""
+        order = [self.competitors.index(name) for name in competitors]
+        changes: dict[str, Any] = {
+            name: getattr(self, name)[:, :, order] for name in ("total", "rows", "undefined", "missed", "absent")
+        }
+        changes |= {"competitors": tuple(competitors), "seeds": tuple(self.seeds[k] for k in order)}
+        return dataclasses.replace(self, repeats=self.repeats.reordered(order), **changes)
 
     def blocks(self) -> Iterator[tuple[slice, Grid]]:
         """Yield the measures a few at a time, as grids: what is made of them stays small. A small grid is one block."""
@@ -132,6 +149,7 @@ class Grid:
         changes = {name: getattr(self, name)[which] for name in ("measures", "lowest", "largest")}
         for name in ("total", "rows", "undefined", "missed", "absent"):
             changes[name] = np.ascontiguousarray(getattr(self, name)[which].transpose(2, 0, 1)).transpose(1, 2, 0)
+        changes["repeats"] = dataclasses.replace(self.repeats, column=self.repeats.column[which])
         return dataclasses.replace(self, **changes)
 
     def penalty(self, measure: int) -> float:

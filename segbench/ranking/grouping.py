@@ -1,23 +1,21 @@
-"""Which methods cannot be told apart: pairwise signed rank tests over cases and tests over seeds, Holm, as letters.
+"""Letters of methods that cannot be told apart (see ``pairwise``), and the tests that cannot be significant.
 
-Methods that share a letter are not significantly different. The letters are a compact letter display by insertion and
-absorption (Piepho, doi:10.1198/1061860043515). Where several tasks make up a board, what is tested is each case's mean
-rank over the headline's labels and metrics, which is what the headline's order averages.
+The letters are a compact letter display by insertion and absorption (Piepho, doi:10.1198/1061860043515). Where an order
+rests on several metrics, methods share a letter if no metric tells them apart.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from segbench.ranking.grid import Floats
-from segbench.ranking.significance import pairwise_p, smallest_p, wins
+from segbench.ranking.pairwise import ALPHA, FEWEST, Pairwise
+from segbench.ranking.significance import smallest_p
 
-ALPHA = 0.05
-FEWEST_CASES = 6
-"""Cases below which nothing is tested."""
-_AFFORDABLE = 10**6
-"""Cases times pairs whose tests take no noticeable time."""
+_AFFORDABLE = 5 * 10**6
+"""Patients times pairs times metrics whose tests take no noticeable time."""
 _MOST_COLUMNS = 100
 _MOST_CASES = 1000
 
@@ -28,14 +26,13 @@ def family(methods: int) -> int:
 
 
 def smallest_adjusted_p(n: int, methods: int) -> float:
-    """Return the smallest p after Holm that n cases can give for so many methods."""
+    """Return the smallest p after Holm that n patients can give for so many methods."""
     return min(1.0, family(methods) * smallest_p(n))
 
 
-def cases_needed(methods: int, alpha: float = ALPHA) -> int:
-    """Return the smallest number of cases with which a difference of so many methods can be significant."""
-    low = FEWEST_CASES
-    return next((n for n in range(low, _MOST_CASES) if smallest_adjusted_p(n, methods) <= alpha), _MOST_CASES)
+def cases_needed(methods: int, level: float = ALPHA) -> int:
+    """Return the smallest number of patients with which a difference of so many methods can be significant."""
+    return next((n for n in range(FEWEST, _MOST_CASES) if smallest_adjusted_p(n, methods) <= level), _MOST_CASES)
 
 
 def letters(different: ArrayLike) -> list[str]:
@@ -68,79 +65,38 @@ def _letter(index: int) -> str:
     return alphabet[index] if index < len(alphabet) else f"({index + 1})"
 
 
-def groups_of(
-    values: Floats, direction: int, order: NDArray[np.intp], decimals: int | None, doubt: Floats | None = None
+def can_tell(one: Pairwise) -> bool:
+    """Return whether there are patients enough for some difference to be significant."""
+    return one.tested and one.family * smallest_p(one.size) <= one.level()
+
+
+def groups_of(pairs: Iterable[Pairwise], methods: Sequence[str]) -> dict[str, str]:
+    """Return the letters of K methods; empty texts where nothing can be tested.
+
+    Args:
+        pairs: by each metric that counts; methods share a letter exactly if none of them tells them apart.
+        methods: the K methods, best first; the pairs may be of more.
+    """
+    able = [one for one in pairs if can_tell(one)]
+    if not able or sum(one.size * one.methods**2 for one in able) > _AFFORDABLE:
+        return dict.fromkeys(methods, "")
+    better = np.zeros((len(methods), len(methods)), dtype=bool)
+    for one in able:
+        order = [one.names.index(name) for name in methods]
+        better |= one.better()[np.ix_(order, order)]
+    return dict(zip(methods, letters(better | better.T), strict=True))
+
+
+def attainable_notes(
+    sizes: dict[int, list[str]], methods: int, noun: str = "case", level: float = ALPHA, adjusted: bool = True
 ) -> list[str]:
-    """Return the letters of K methods, in their own order; empty texts where nothing can be tested.
+    """Return a sentence for each number of patients with which no difference can be significant.
 
     Args:
-        values: ``(n, K)``, NaN = missing: a pair uses the cases both have.
-        direction: +1 or -1.
-        order: ``(K,)`` indices of the methods, best first.
-        decimals: rounding of differences.
-        doubt: ``(K, K)`` p by the seeds' own spread, where there are several; a difference must pass both tests.
-    """
-    n, K = values.shape
-    if K < 2 or n < FEWEST_CASES or n * K * K > _AFFORDABLE or smallest_adjusted_p(n, K) > ALPHA:
-        return [""] * K
-    p = pairwise_p(values[:, order], direction, decimals=decimals)[0]
-    won = wins(p if doubt is None else np.maximum(p, doubt[np.ix_(order, order)]), ALPHA, "holm")
-    result = [""] * K
-    for place, text in zip(order.tolist(), letters(won | won.T), strict=True):
-        result[place] = text
-    return result
-
-
-def mean_case_ranks(ranks: Floats, weights: Floats) -> Floats:
-    """Return each case's mean rank over tasks ``(n, K)``, NaN where a case has none.
-
-    Args:
-        ranks: ``(T, n, K)`` within cases, NaN = does not count.
-        weights: ``(T,)`` what each task counts.
-    """
-    means = MeanRanks()
-    means.add(ranks, weights)
-    result = means.result()
-    return np.full(ranks.shape[1:], np.nan) if result is None else result
-
-
-class MeanRanks:
-    """Mean ranks of cases over tasks that come a few at a time, as ``mean_case_ranks`` gives them."""
-
-    def __init__(self) -> None:
-        self._total: Floats | None = None
-        self._share: Floats | float = 0.0
-
-    def add(self, ranks: Floats, weights: Floats) -> None:
-        """Add some tasks: ranks ``(T, n, K)``, NaN = does not count, and what each task counts ``(T,)``."""
-        used = np.flatnonzero(weights)
-        if not used.size:
-            return
-        part = ranks[used] if used.size < len(weights) else ranks
-        gaps = np.isnan(part)
-        share: Floats | float
-        if gaps.any():
-            total = np.tensordot(weights[used], np.where(gaps, 0.0, part), axes=1)
-            share = np.tensordot(weights[used], (~gaps).astype(float), axes=1)
-        else:
-            total, share = np.tensordot(weights[used], part, axes=1), float(weights.sum())
-        self._total = total if self._total is None else self._total + total
-        self._share = self._share + share
-
-    def result(self) -> Floats | None:
-        """Return the means ``(n, K)``; None if no task counts."""
-        if self._total is None:
-            return None
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(self._total / self._share)
-
-
-def attainable_notes(sizes: dict[int, list[str]], methods: int, adjusted: bool = True) -> list[str]:
-    """Return a sentence for each number of cases with which no difference can be significant.
-
-    Args:
-        sizes: number of cases -> tasks that have so many.
+        sizes: number of patients -> tasks that have so many.
         methods: K.
+        noun: what they are called: "case" where every patient has one.
+        level: that claims are held to.
         adjusted: say it of Holm's family; otherwise of single tests.
     """
     if methods < 2:
@@ -149,12 +105,14 @@ def attainable_notes(sizes: dict[int, list[str]], methods: int, adjusted: bool =
     for n, tasks in sorted(sizes.items()):
         p = smallest_adjusted_p(n, methods) if adjusted else smallest_p(n)
         where = "" if len(sizes) == 1 else f" ({tasks[0]}{f' and {len(tasks) - 1} more' if len(tasks) > 1 else ''})"
-        if n < FEWEST_CASES:
-            notes.append(f"Fewer than {FEWEST_CASES} cases{where}: nothing is tested.")
-        elif p > ALPHA:
+        if n < FEWEST:
+            notes.append(f"Fewer than {FEWEST} {noun}s{where}: nothing is tested.")
+        elif p > level:
             kind = f"after Holm over {methods} methods" if adjusted else "of a single test"
-            needed = f"; {cases_needed(methods)} cases are needed" if adjusted else ""
+            needed = f"; {cases_needed(methods, level)} {noun}s are needed" if adjusted else ""
+            held = "" if level == ALPHA else f" where {level:g} must be reached"
             notes.append(
-                f"No test of {n} cases{where} can be significant: smallest attainable p {kind} is {p:.2g}{needed}."
+                f"No test of {n} {noun}s{where} can be significant: smallest attainable p {kind} is {p:.2g}{held}"
+                f"{needed}."
             )
     return notes

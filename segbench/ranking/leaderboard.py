@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from segbench.errors import UnknownName, did_you_mean
+from segbench.errors import UnknownName, VerificationError, did_you_mean
 from segbench.ranking.assembling import board_of
 from segbench.ranking.boards import Leaderboard, Place, Request
 from segbench.ranking.bootstrap import Stability
 from segbench.ranking.chunks import Scores, chunks_of_table
 from segbench.ranking.comparability import comparable
 from segbench.ranking.entrants import (
+    ENTRANT,
     Names,
     builds_note,
     common_variant,
@@ -30,7 +31,9 @@ from segbench.ranking.entrants import (
 )
 from segbench.ranking.grid import COLUMNS, Floats, combinations, select
 from segbench.ranking.holdings import board_parts, divisions, grid_of, part_of
+from segbench.ranking.pairwise import Family
 from segbench.ranking.ranked import Ranked, firm_places, rank_grid
+from segbench.ranking.truths import Division
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,7 +56,8 @@ def rank_scores(scores: Scores, request: Request) -> Leaderboard:
     for division, part in board_parts(chosen.scores):
         names = chosen.names[division.dataset]
         ranked.append(rank_grid(comparable(grid_of(part, division, names), request), request))
-        boards.append(board_of(ranked[-1], part, names, request))
+        family = family_of(chosen, division, part, request) if request.methods else None
+        boards.append(board_of(ranked[-1], part, names, request, family))
     datasets = [item.grid.dataset for item in ranked]
     repeated = sorted({name for name in datasets if datasets.count(name) > 1})
     notes = tuple(
@@ -85,12 +89,40 @@ class Chosen:
         names: dataset -> names of all competitors there, asked for or not.
         methods: dataset -> the competitors that were asked for by name, in that order; empty = all.
         notes: what a reader must know.
+        everyone: the rows, of all competitors.
     """
 
     scores: Scores
     names: Mapping[str, Names]
     methods: Mapping[str, Sequence[str]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    everyone: Scores = field(default_factory=lambda: Scores({}))
+
+
+def family_of(chosen: Chosen, division: Division, part: Scores, request: Request) -> Family:
+    """Return the board whose methods are judged together with those that were asked for.
+
+    Args:
+        chosen: see ``choose``.
+        division: the board of those asked for; part: its rows.
+        request: says which cases must be there.
+
+    Raises:
+        VerificationError: values that must not be compared, of those asked for.
+    """
+    names = chosen.names[division.dataset]
+    wholes = (pair for pair in board_parts(chosen.everyone) if pair[0].runs >= division.runs)
+    whole, rows = next(wholes, (division, part))
+    shown, everyone = ({names[key] for key in combinations(one, ENTRANT)} for one in (part, rows))
+    try:
+        return Family(comparable(grid_of(rows, whole, names), request), len(everyone))
+    except VerificationError as refusal:
+        if everyone == shown:
+            raise
+        note = (
+            f"Tests with the other {len(everyone) - len(shown)} methods could not be made and count as p = 1: {refusal}"
+        )
+        return Family(comparable(grid_of(part, division, names), request), len(everyone), note)
 
 
 def choose(scores: Scores, request: Request) -> Chosen:
@@ -114,12 +146,12 @@ def choose(scores: Scores, request: Request) -> Chosen:
     there = {str(dataset) for (dataset,) in combinations(chosen, ("dataset",))}
     names = {dataset: own for dataset, own in names_by_dataset(taking_part).items() if dataset in there}
     if not request.methods:
-        return Chosen(chosen, names)
+        return Chosen(chosen, names, everyone=chosen)
     methods, notes = resolve(request.methods, names)
     part = only(chosen, methods, names)
     if not part.chunks:
         raise UnknownName(f"No value of this choice is of {', '.join(request.methods)}.")
-    return Chosen(part, names, methods, tuple(notes))
+    return Chosen(part, names, methods, tuple(notes), chosen)
 
 
 def _of_datasets(chosen: Scores, wanted: Sequence[str], everything: Scores) -> Scores:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from segbench.ranking.boards import Place, Request
 from segbench.ranking.bootstrap import Stability, bootstrap_aggregates, bootstrap_scores, draw, stability
 from segbench.ranking.grid import Floats, Grid, Measure
-from segbench.ranking.grouping import MeanRanks
 from segbench.ranking.headline import headline
+from segbench.ranking.patients import cases_of, count, means_of
 from segbench.ranking.schemes import Missing, case_ranks, rank_aggregates, rank_task, worst_for_tests
 
 
@@ -32,20 +32,15 @@ class Ranked:
     ranks: Floats
     mean_rank: Floats
     resampled: Floats | None = None
-    case_ranks: Floats | None = None
-    """``(T, n, K)`` ranks within cases, NaN where a case does not count; None unless the scheme made them."""
-    case_means: Floats | None = None
-    """``(n, K)`` their means over the headline; where the grid was ranked in blocks, in place of ``case_ranks``."""
 
 
 @dataclass
 class _Block:
-    """Some measures ranked: aggregates (t, K) and their directions, weighted sums of resampled ranks, case ranks."""
+    """Some measures ranked: aggregates (t, K) and their directions, weighted sums of resampled ranks."""
 
     aggregates: Floats
     ways: list[int]
     resampled: Floats | None
-    case_ranks: Floats | None = None
 
 
 def _fill(grid: Grid, values: Floats, t: int, request: Request) -> Missing:
@@ -70,25 +65,22 @@ def rank_grid(grid: Grid, request: Request, values: Floats | None = None) -> Ran
     wanted = request.headline or (("all",) if request.metrics else None)
     chosen = headline(grid.measures, wanted)
     weights = _weights(grid.measures, chosen)
-    drawn = draw(len(grid.cases), request.bootstrap, _generator(grid, request)) if request.bootstrap else None
+    drawn = draw(count(grid.patients), request.bootstrap, _generator(grid, request)) if request.bootstrap else None
+    if drawn is not None and not request.scheme.startswith("test"):  # tests are of patients, all else is of cases
+        drawn = cases_of(drawn, grid.patients)
     rank_block = _rank_then_mean if request.scheme == "rank-then-mean" else _rank_tasks
-    ranked, means = [], MeanRanks()
+    ranked = []
     for block, part in grid.blocks():
         own = part.values("worst" if request.missing is None else request.missing) if values is None else values[block]
         ranked.append(rank_block(part, own, weights[block], drawn, request))
-        if len(part.measures) < len(grid.measures) and ranked[-1].case_ranks is not None:
-            means.add(ranked[-1].case_ranks, weights[block])
-            ranked[-1].case_ranks = None
     aggregates = np.concatenate([one.aggregates for one in ranked])
     signed = aggregates * np.array([way for one in ranked for way in one.ways])[:, None]  # large is best in every task
-    mean_rank = _over_labels(rank_aggregates(signed, 1, "average"), weights)
+    mean_rank = _over_labels(rank_aggregates(signed, 1, request.ties or "average"), weights)
     ranks = rank_aggregates(signed, 1, request.ties or "min")
     resampled = [one.resampled for one in ranked if one.resampled is not None]
     return Ranked(
         *(grid, chosen, weights, aggregates, ranks, mean_rank),
         resampled=sum(resampled[1:], resampled[0]) if resampled else None,
-        case_ranks=ranked[0].case_ranks,
-        case_means=means.result(),
     )
 
 
@@ -110,33 +102,39 @@ def _rank_then_mean(
     with np.errstate(invalid="ignore"):
         aggregates = np.where(gaps, 0.0, ranks).sum(axis=1) / (~gaps).sum(axis=1)
     if drawn is None:
-        return _Block(aggregates, [-1] * T, None, ranks)
+        return _Block(aggregates, [-1] * T, None)
     means = bootstrap_aggregates(np.moveaxis(ranks, 1, 0).reshape(n, T * K), drawn, "mean").reshape(-1, T, K)
-    return _Block(aggregates, [-1] * T, _over_labels(rank_aggregates(means, -1, "average"), weights), ranks)
+    ties = request.ties or "average"
+    return _Block(aggregates, [-1] * T, _over_labels(rank_aggregates(means, -1, ties), weights))
 
 
 def _rank_tasks(
     grid: Grid, values: Floats, weights: Floats, drawn: NDArray[np.intp] | None, request: Request
 ) -> _Block:
-    """Task by task."""
+    """Task by task; tests are of patients, each the mean of its scans."""
     ties, scored = request.ties or "average", grid.scored()
     aggregates = np.empty((len(grid.measures), len(grid.competitors)))
     ways, resampled = [], []
     for t, measure in enumerate(grid.measures):
-        task = values[t][scored[t]]
-        fill = _fill(grid, task, t, request)
+        everything = values[t].copy()
+        everything[~scored[t]] = np.nan
+        fill = _fill(grid, everything[scored[t]], t, request)
+        counts = scored[t]
+        if isinstance(fill, float):
+            everything[np.isnan(everything) & scored[t][:, None]] = fill
+        if request.scheme.startswith("test"):
+            everything = means_of(everything, grid.patients)
+            counts = means_of(counts.astype(float), grid.patients) > 0
+        task = everything[counts]
         ranking = rank_task(task, measure.direction, request.scheme, fill, ties, request.adjustment, request.decimals)
         aggregates[t] = ranking.aggregate
         ways.append({"r": -1, "t": 1}.get(request.scheme[0], measure.direction))
         if drawn is None:
             continue
-        everything = values[t].copy()
-        if isinstance(fill, float):
-            everything[np.isnan(everything) & scored[t][:, None]] = fill
-        rule: Missing = None if fill is None and scored[t].all() else "drop"
+        rule: Missing = None if fill is None and counts.all() else "drop"
         arguments = (request.scheme, drawn, rule, ties, request.adjustment)
         scores, way = bootstrap_scores(everything, measure.direction, *arguments, decimals=request.decimals)
-        resampled.append(rank_aggregates(scores, way, "average"))
+        resampled.append(rank_aggregates(scores, way, ties))
     return _Block(aggregates, ways, _over_labels(np.stack(resampled, axis=1), weights) if resampled else None)
 
 

@@ -113,6 +113,30 @@ def signed_rank(d: ArrayLike, multiplicity: ArrayLike | None = None) -> SignedRa
     return SignedRank(np.einsum("bg,bg->b", positive, ranks), n, variance)
 
 
+def signed_ranks(d: ArrayLike) -> SignedRank:
+    """Return the signed rank statistics of P samples at once; as ``signed_rank`` of each.
+
+    Args:
+        d: ``(P, n)`` differences without NaN.
+    """
+    values = np.asarray(d, dtype=float)
+    P, n = values.shape
+    order = np.argsort(np.abs(values), axis=1, kind="stable")
+    signed = np.take_along_axis(values, order, axis=1)
+    size = np.abs(signed)
+    starts = np.ones((P, n), dtype=bool)
+    starts[:, 1:] = size[:, 1:] != size[:, :-1]
+    zeros = (size == 0).sum(axis=1)
+    group = np.cumsum(starts.ravel()) - 1  # groups of equal sizes, over all samples
+    members = np.bincount(group) if group.size else np.zeros(0)
+    place = np.broadcast_to(np.arange(1.0, n + 1), (P, n)) - zeros[:, None]
+    rank = (np.bincount(group, place.ravel()) / members)[group].reshape(P, n) if group.size else place
+    cubes = ((members**2 - 1.0)[group].reshape(P, n) if group.size else place) * (size > 0)  # over a group: t^3 - t
+    count = (n - zeros).astype(float)
+    variance = count * (count + 1) * (2 * count + 1) / 24 - cubes.sum(axis=1) / 48
+    return SignedRank(np.where(signed > 0, rank, 0.0).sum(axis=1), count, variance)
+
+
 def adjust(p: ArrayLike, method: Adjustment = "holm") -> Floats:
     """Adjust p-values along the last axis; NaN counts as 1 and stays in the family.
 
@@ -196,7 +220,7 @@ def smallest_p(n: int) -> float:
 
 @dataclass(frozen=True)
 class Effect:
-    """How different two algorithms are over paired cases; positive = the first is better.
+    """How different two algorithms are over paired patients; positive = the first is better.
 
     Attributes:
         n: number of pairs.
@@ -204,6 +228,7 @@ class Effect:
         hodges_lehmann: median of the Walsh averages (d_k + d_l)/2, k <= l.
         mean, median: of the paired differences.
         common_language: P(d > 0) + P(d = 0)/2.
+        better, tied: P(d > 0) and P(d = 0).
     """
 
     n: int
@@ -212,6 +237,8 @@ class Effect:
     mean: float
     median: float
     common_language: float
+    better: float = math.nan
+    tied: float = math.nan
 
 
 def effect(d: ArrayLike) -> Effect:
@@ -235,6 +262,8 @@ def effect(d: ArrayLike) -> Effect:
         mean=mean,
         median=median,
         common_language=float(np.mean(values > 0) + np.mean(values == 0) / 2) if values.size else math.nan,
+        better=float(np.mean(values > 0)) if values.size else math.nan,
+        tied=float(np.mean(values == 0)) if values.size else math.nan,
     )
 
 

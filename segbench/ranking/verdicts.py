@@ -1,16 +1,13 @@
-"""Is A better than B? Paired over cases, with seeds nested; and what it would take to know.
+"""Is A better than B? The board's own decision on the pair (see ``pairwise``), and what it would take to know.
 
-Two questions must both be answered yes before a difference is claimed. Would other cases say the same? (the signed
-rank test over cases, each averaged over its seeds and labels). Would other trainings say the same? (where both
-methods have several seeds: a t-test whose variance has a part for cases and one for the seeds of each method, with
-Satterthwaite's degrees of freedom, doi:10.2307/3002019). The p-value of a claim is the larger of the two, adjusted by
-Holm over all ordered pairs; with a single seed a claim must reach a fifth of the level. A difference within +-rope is
-of no practical importance. Infinite values have no mean: the test over trainings then takes the values' ranks within
-their case, among all seeds of both methods, and no interval of the mean is given.
+A difference is claimed where the board of the same dataset and metric gives the two no common letter: the p-value is
+adjusted by Holm over all ordered pairs of the board's methods, however few of them were asked for. A difference within
++-rope is of no practical importance. Sizes and intervals are over patients, each the mean of its scans.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -23,23 +20,15 @@ from segbench.errors import UsageError
 from segbench.ranking.boards import Request
 from segbench.ranking.bootstrap import confidence_interval
 from segbench.ranking.chunks import Scores
-from segbench.ranking.comparability import comparable
-from segbench.ranking.counting import build
-from segbench.ranking.entrants import Names
-from segbench.ranking.grid import Grid, select
-from segbench.ranking.holdings import board_parts, grid_of, part_of
+from segbench.ranking.entrants import ENTRANT, Names
+from segbench.ranking.grid import combinations
+from segbench.ranking.holdings import board_parts, part_of
 from segbench.ranking.identical import sameness
-from segbench.ranking.leaderboard import choose
-from segbench.ranking.robustness import mean_over_cases
-from segbench.ranking.significance import Effect, adjust, differences, effect, signed_rank
-from segbench.ranking.trainings import Trainings, trainings_of
-from segbench.ranking.truths import Division
+from segbench.ranking.leaderboard import choose, family_of
+from segbench.ranking.pairwise import FEWEST, Evidence, Family, Pairwise
+from segbench.ranking.significance import Effect, effect, signed_rank
 
-Floats = NDArray[np.float64]
 Verdict = Literal["better", "worse", "practically equal", "no evidence", "identical"]
-FEWEST_CASES = 6
-STRICTER = 5
-"""Claims from a single seed are held to alpha divided by this: how much another training would differ is unknown."""
 _POWER, _FARTHEST, _REPEATS = 0.8, 20, 200
 
 
@@ -50,22 +39,26 @@ class Comparison:
     Attributes:
         dataset, metric, unit, first, second: what is compared.
         verdict: of the first against the second.
-        effect: effect sizes over cases.
-        mean_interval: 95 % interval of the mean difference over cases (BCa), or None below 6 cases and where a
+        effect: effect sizes over patients.
+        mean_interval: 95 % interval of the mean difference over patients (BCa), or None below 6 patients and where a
             difference is infinite.
-        median_interval: of the median difference (percentile); None below 6 cases, and where its end is undefined.
-        nested_interval: of the mean difference when seeds may vary too; None unless both have several seeds, and where
-            a value is infinite or a seed has none.
+        median_interval: of the median difference (percentile); None below 6 patients, and where its end is undefined.
+        nested_interval: of the mean difference when seeds may vary too; None where no method of the board has several
+            seeds, and where a value is infinite or a seed has none.
         p: Holm-adjusted p of the better direction.
-        cases: number of pairs.
+        level: what p is held to.
+        family: number of one-sided tests that Holm adjusted together: all ordered pairs of the board's methods.
+        cases, patients: that both have.
         seeds: of the first and of the second.
+        of_networks: whether a claim speaks of these trained networks only, for no method has several seeds.
         substituted: values that were missing; ``missing`` says what became of them.
-        more_cases, more_seeds: how many more would probably decide (power 0.8) if the observed difference is real;
+        more_patients, more_seeds: how many more would probably decide (power 0.8) if the observed difference is real;
             None = not asked for, or out of reach.
         missing: "worst", "drop", or the number that missing values counted as.
         same: cases of each seed in which all values are equal to the last bit, of ``pairs`` such cases; the verdict is
             "identical" if these are all.
         never_acted: whether they are identical in every other metric too, and not by accident (see ``identical``).
+        note: why the other methods of the board could not be tested with these; "" if they were.
     """
 
     dataset: str
@@ -79,24 +72,28 @@ class Comparison:
     median_interval: tuple[float, float] | None
     nested_interval: tuple[float, float] | None
     p: float
+    level: float
+    family: int
     cases: int
+    patients: int
     seeds: tuple[int, int]
+    of_networks: bool
     substituted: int
-    more_cases: int | None = None
+    more_patients: int | None = None
     more_seeds: int | None = None
     missing: float | Literal["drop", "worst"] = "worst"
     same: int = 0
     pairs: int = 0
     never_acted: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True)
-class _Sample:
-    """Values of some methods: per case ``(n, K)``, of each per seed and case ``(S, n)``, and how many were missing."""
+class _Asked:
+    """A board's methods, who can be told apart by the metric, and how many values are missing ``(K,)``."""
 
-    grid: Grid
-    values: Floats
-    by_seed: list[Floats]
+    family: Family
+    pairs: Pairwise
     substituted: NDArray[np.int_]
     missing: float | Literal["drop", "worst"]
 
@@ -139,11 +136,14 @@ def compare(
         say(note)
     result: list[Comparison] = []
     for division, part in board_parts(chosen.scores):
-        sample = _sample(part, division, chosen.names[division.dataset], request)
-        present = [name for name in chosen.methods[division.dataset] if name in sample.grid.competitors]
-        if len(present) > 1:
-            found = _pairs(sample, present, rope, alpha, resamples)
-            names, every = chosen.names[division.dataset], part_of(scores, division)
+        names = chosen.names[division.dataset]
+        present = {names[key] for key in combinations(part, ENTRANT)}
+        wanted = [name for name in chosen.methods[division.dataset] if name in present]
+        if len(wanted) > 1:
+            asked = _asked(family_of(chosen, division, part, request), request)
+            pairs = itertools.combinations(wanted, 2)
+            found = [_judge(asked, first, second, rope, alpha, resamples) for first, second in pairs]
+            every = part_of(scores, division)
             result += [_identified(one, part, every, names) for one in found]
     if not result:
         raise UsageError(f"No dataset has {metric} for two of {', '.join(methods)}. {' '.join(chosen.notes)}".strip())
@@ -167,97 +167,26 @@ def _identified(one: Comparison, part: Scores, everything: Scores, names: Names)
         return one
     in_all = sameness(everything, names, one.first, one.second)
     never_acted = in_all.identical and in_all.varied
-    return replace(one, verdict="identical", more_cases=None, more_seeds=None, never_acted=never_acted)
+    return replace(one, verdict="identical", more_patients=None, more_seeds=None, never_acted=never_acted)
 
 
-def _sample(scores: Scores, division: Division, names: Names, request: Request) -> _Sample:
-    grid = comparable(grid_of(scores, division, names), request)
-    by_seed: list[list[Floats]] = [[] for _ in grid.competitors]
-    for seed in scores.vocabulary["seed"]:
-        part = select(scores, seed={seed})
-        if not part.chunks:
-            continue
-        one = build(part, names, grid)
-        values = _per_case(one, request)
-        for k, name in enumerate(one.competitors):
-            found = dict(zip(one.cases, values[:, k].tolist(), strict=True))
-            column = np.array([found.get(case, math.nan) for case in grid.cases])
-            by_seed[grid.competitors.index(name)].append(column)
+def _asked(family: Family, request: Request) -> _Asked:
+    grid = family.grid
+    (pairs,) = family.by_metric(request.metrics, request).values()
     absent = (grid.rows == 0) & grid.scored()[:, :, None]
     substituted = (grid.undefined + absent).sum(axis=(0, 1))
-    missing = "worst" if request.missing is None else request.missing
-    return _Sample(grid, _per_case(grid, request), [np.array(rows) for rows in by_seed], substituted, missing)
+    return _Asked(family, pairs, substituted, "worst" if request.missing is None else request.missing)
 
 
-def _per_case(grid: Grid, request: Request) -> Floats:
-    """Return one value per case and method ``(n, K)``: what is missing counts as worst, labels are averaged."""
-    values = grid.values("worst" if request.missing is None else request.missing)
-    if request.missing != "drop":
-        values = np.where(np.isnan(values) & grid.scored()[:, :, None], grid.penalties, values)
-    return mean_over_cases(values, axis=0)
-
-
-def _pairs(sample: _Sample, methods: list[str], rope: float, alpha: float, resamples: int) -> list[Comparison]:
-    """Compare all pairs of methods on one dataset; Holm over the ordered pairs."""
-    pairs = [(a, b) for i, a in enumerate(methods) for b in methods[i + 1 :]]
-    evidence = [_evidence(sample, a, b) for a, b in pairs]
-    adjusted = adjust(np.array([[e.p_better, e.p_worse] for e in evidence]).ravel(), "holm").reshape(-1, 2)
-    family = 2 * len(pairs)
-    return [
-        _judge(sample, pair, e, (float(p[0]), float(p[1])), rope, alpha, family, resamples)
-        for pair, e, p in zip(pairs, evidence, adjusted, strict=True)
-    ]
-
-
-@dataclass(frozen=True)
-class _Evidence:
-    """The paired differences, how much trainings vary, and one-sided p-values."""
-
-    d: Floats
-    trainings: Trainings | None
-    seeds: tuple[int, int]
-    p_better: float
-    p_worse: float
-
-    def level(self, alpha: float) -> float:
-        """Return the level a claim is held to: stricter where the variation between trainings is unknown."""
-        return alpha if self.trainings is not None else alpha / STRICTER
-
-
-def _evidence(sample: _Sample, first: str, second: str) -> _Evidence:
-    grid = sample.grid
+def _judge(asked: _Asked, first: str, second: str, rope: float, alpha: float, resamples: int) -> Comparison:
+    grid = asked.family.grid
     i, j = grid.competitors.index(first), grid.competitors.index(second)
-    d = differences(sample.values[:, i], sample.values[:, j], grid.measures[0].direction)
-    both = ~np.isnan(d)
-    d, own, other = d[both], sample.by_seed[i][:, both], sample.by_seed[j][:, both]
-    seeds = (len(own), len(other))
-    trainings = trainings_of(d, own, other, grid.measures[0].direction) if min(seeds) > 1 else None
-    if d.size < FEWEST_CASES:
-        return _Evidence(d, trainings, seeds, 1.0, 1.0)
-    ranked = signed_rank(d)
-    better, worse = float(ranked.p("better")[0]), float(ranked.p("worse")[0])
-    if trainings is not None:
-        nested = trainings.p(seeds)
-        better, worse = max(better, float(nested[0])), max(worse, float(nested[1]))
-    return _Evidence(d, trainings, seeds, better, worse)
-
-
-def _judge(
-    sample: _Sample,
-    pair: tuple[str, str],
-    evidence: _Evidence,
-    p: tuple[float, float],
-    rope: float,
-    alpha: float,
-    family: int,
-    resamples: int,
-) -> Comparison:
-    d, grid = evidence.d, sample.grid
-    enough = d.size >= FEWEST_CASES
+    evidence = asked.pairs.evidence(i, j)
+    d, level, sizes = evidence.d, asked.pairs.level(alpha), effect(evidence.d)
+    p = (float(asked.pairs.adjusted[i, j]), float(asked.pairs.adjusted[j, i]))
+    enough = d.size >= FEWEST
     mean_interval = confidence_interval(d, "mean", resamples=resamples) if enough else None
     nested = evidence.trainings.interval(evidence.seeds) if enough and evidence.trainings else None
-    sizes = effect(d)
-    level = evidence.level(alpha)
     known = [mean_interval] if evidence.trainings is None else [mean_interval, nested]
     verdict = _verdict(sizes.mean, p, known, rope, level)
     undecided = verdict == "no evidence" and enough and abs(sizes.mean) > rope  # not if the mean is undefined
@@ -267,20 +196,25 @@ def _judge(
         dataset=f"{grid.dataset}@{grid.revision}",
         metric=measure.metric,
         unit=measure.unit,
-        first=pair[0],
-        second=pair[1],
+        first=first,
+        second=second,
         verdict=verdict,
         effect=sizes,
         mean_interval=mean_interval,
         median_interval=confidence_interval(d, "median", resamples=resamples) if enough else None,
         nested_interval=nested,
         p=min(p),
-        cases=int(d.size),
+        level=level,
+        family=asked.pairs.family,
+        cases=evidence.cases,
+        patients=int(d.size),
         seeds=evidence.seeds,
-        substituted=int(sum(sample.substituted[grid.competitors.index(name)] for name in pair)),
-        more_cases=_more_cases(evidence, level / family, generator) if undecided else None,
-        more_seeds=_more_seeds(evidence, level / family, generator) if undecided else None,
-        missing=sample.missing,
+        of_networks=not asked.pairs.of_trainings,
+        substituted=int(asked.substituted[i] + asked.substituted[j]),
+        more_patients=_more_patients(evidence, level / asked.pairs.family, generator) if undecided else None,
+        more_seeds=_more_seeds(evidence, level / asked.pairs.family, generator) if undecided else None,
+        missing=asked.missing,
+        note=asked.family.note,
     )
 
 
@@ -301,34 +235,34 @@ def _verdict(
     return "no evidence"
 
 
-def _power(evidence: _Evidence, n: int, seeds: tuple[int, int], alpha: float, generator: np.random.Generator) -> float:
-    """Return how often n cases and so many seeds would decide, were the observed differences the truth."""
+def _power(evidence: Evidence, n: int, more: int, alpha: float, generator: np.random.Generator) -> float:
+    """Return how often n patients and more seeds would decide, were the observed differences the truth."""
     drawn = generator.integers(0, evidence.d.size, (_REPEATS, n))
     way = 1.0 if evidence.d.mean() > 0 else -1.0
     d = evidence.d * way
     M = np.stack([np.bincount(row, minlength=d.size) for row in drawn]).astype(float)
     p = signed_rank(d, M).p("better")
     if evidence.trainings is not None:
-        p = np.maximum(p, evidence.trainings.p(seeds, drawn)[0 if way > 0 else 1])
+        seeds = (evidence.seeds[0] + more, evidence.seeds[1] + more)
+        p = np.maximum(p, evidence.trainings.p(seeds, drawn, 2 * more)[0 if way > 0 else 1])
     return float((p <= alpha).mean())
 
 
-def _more_cases(evidence: _Evidence, alpha: float, generator: np.random.Generator) -> int | None:
-    """Return how many more cases give the power wanted, at most 20 times as many as there are; None = more."""
+def _more_patients(evidence: Evidence, alpha: float, generator: np.random.Generator) -> int | None:
+    """Return how many more patients give the power wanted, at most 20 times as many as there are; None = more."""
     n = have = evidence.d.size
     while n <= _FARTHEST * have:
         n = max(n + 1, math.ceil(1.15 * n))
-        if _power(evidence, n, evidence.seeds, alpha, generator) >= _POWER:
+        if _power(evidence, n, 0, alpha, generator) >= _POWER:
             return n - have
     return None
 
 
-def _more_seeds(evidence: _Evidence, alpha: float, generator: np.random.Generator) -> int | None:
+def _more_seeds(evidence: Evidence, alpha: float, generator: np.random.Generator) -> int | None:
     """Return how many more seeds of each method give the power wanted; None = unknown, or more than 20."""
     if evidence.trainings is None:
         return None
     for more in range(1, _FARTHEST + 1):
-        seeds = (evidence.seeds[0] + more, evidence.seeds[1] + more)
-        if _power(evidence, evidence.d.size, seeds, alpha, generator) >= _POWER:
+        if _power(evidence, evidence.d.size, more, alpha, generator) >= _POWER:
             return more
     return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -66,16 +65,6 @@ class BoardPage:
     def methods(self) -> list[str]:
         """Competitors, best first."""
         return list(self.grid.competitors)
-
-
-def in_board_order(grid: Grid, board: Board) -> Grid:
-    """Return a grid with its competitors in the order of the board."""
-    names = [entry.place.method for entry in board.entries]
-    order = [grid.competitors.index(name) for name in names]
-    changes: dict[str, Any] = {
-        name: getattr(grid, name)[:, :, order] for name in ("total", "rows", "undefined", "missed")
-    }
-    return dataclasses.replace(grid, competitors=tuple(names), seeds=tuple(grid.seeds[k] for k in order), **changes)
 
 
 def summary(page: BoardPage) -> dict[str, Any]:
@@ -283,13 +272,29 @@ def _of_missing(policy: float | str | None) -> str:
     )
 
 
+def _unit(page: BoardPage) -> str:
+    return "cases" if page.board.patients == page.board.cases else "patients, with all their scans"
+
+
+def _of_patients(board: Board) -> list[str]:
+    if board.patients == board.cases:
+        return []
+    return [
+        f"{board.cases} cases are scans of {board.patients} patients: tests and intervals take patients as their "
+        f"units, each the mean of its scans."
+    ]
+
+
 def _how(page: BoardPage) -> list[str]:
     request, grid = page.leaderboard.request, page.grid
-    resampled = f"{request.bootstrap} resamples of the cases, seed {request.seed}" if request.bootstrap else "none"
+    resampled = (
+        f"{request.bootstrap} resamples of the {_unit(page)}, seed {request.seed}" if request.bootstrap else "none"
+    )
     return [
         f"Ranking: {request.scheme} per structure and metric; averaged over {', '.join(page.board.headline)}, then "
         f"over structures. Ranks depend on who takes part.",
         f"Bootstrap: {resampled}.",
+        *_of_patients(page.board),
         "Seeds are averaged within a case and never counted as further cases.",
         _of_missing(request.missing),
         f"Values come from: {', '.join(grid.sources)}.",

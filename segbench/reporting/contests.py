@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
-from segbench.ranking.grouping import FEWEST_CASES
 from segbench.reporting import charts, figures
 from segbench.reporting.charts import Matrix
 from segbench.reporting.evidence import Contest
@@ -42,46 +41,52 @@ def show_contest(contest: Contest | None, methods: Sequence[str], name: str, sit
     if contest is None:
         return Shown(["Ranks and tests need at least two methods and two cases."])
     shown = Shown()
-    tested = contest.friedman.n >= FEWEST_CASES
+    tested = contest.pairs.tested
     if tested:
         shown.words.append(_overall(contest))
         link = site.printed(f"{name}-cd", lambda: figures.critical_difference_diagram(contest, methods))
-        shown.charts.append((charts.critical_differences(contest, methods), _DIFFERENCES, link))
+        shown.charts.append((charts.critical_differences(contest, methods), _caption(_DIFFERENCES, contest), link))
     else:
-        shown.words.append(f"Fewer than {FEWEST_CASES} cases: nothing is tested.")
+        shown.words.append(contest.why_nobody_is_better)
     if contest.stability is not None:
         firm, ranks = contest.stability, contest.ranks.tolist()
         link = site.printed(f"{name}-blob", lambda: figures.blob_plot(firm, ranks, methods))
-        shown.charts.append((charts.blobs(firm, ranks, methods, "Bootstrapped ranks"), _BLOBS, link))
+        shown.charts.append((charts.blobs(firm, ranks, methods, "Bootstrapped ranks"), _caption(_BLOBS, contest), link))
     link = site.printed(f"{name}-heat", lambda: figures.rank_heatmap(contest, methods))
     shown.tables.append((charts.ranks_within_cases(contest, methods), _RANKS, link))
     if tested:
         won = charts.significance(contest, methods)
         if won is None:
-            shown.words.append("In this metric no method is significantly better than another, so there is no map.")
+            shown.words.append(contest.why_nobody_is_better)
         else:
             link = site.printed(f"{name}-tests", lambda: figures.significance_map(contest, methods))
-            shown.tables.append((won, _TESTS, link))
+            shown.tables.append((won, _caption(_TESTS, contest), link))
     return shown
 
 
 _DIFFERENCES = (
-    "Critical differences: mean ranks over cases; a bar joins methods that Nemenyi's test does not tell apart. "
-    "The test depends on who takes part: a picture, not a verdict."
+    "Critical differences: mean ranks over {unit}s; a bar joins methods that Nemenyi's test does not tell apart. "
+    "The test depends on who takes part and knows nothing of seeds: a picture, not a verdict."
 )
 _BLOBS = (
-    "Bootstrapped ranks: how firm this metric's ranking is when cases are drawn again. Area is the share of "
-    "resamples, the cross the median, the line the 95 % interval."
+    "Bootstrapped ranks: how firm this metric's ranking is when {unit}s are drawn again, with the same trainings. Area "
+    "is the share of resamples, the cross the median, the line the 95 % interval."
 )
 _RANKS = "Ranks within cases: how often, in % of cases, a method was first, second, and so on."
 _TESTS = (
-    "Significance map: ● where the row is better than the column (one-sided signed rank test, Holm over all "
-    "ordered pairs, p ≤ 0.05)."
+    "Significance map: ● where the row is better than the column, as the letters and segbench compare say (signed rank "
+    "test over {unit}s{seeds}, Holm over all ordered pairs, p ≤ {level:g})."
 )
+
+
+def _caption(text: str, contest: Contest) -> str:
+    seeds = " and a test with the spread between seeds" if contest.pairs.of_trainings else ""
+    return text.format(unit=contest.unit, seeds=seeds, level=contest.pairs.level())
 
 
 def _overall(contest: Contest) -> str:
     overall = contest.friedman
     strength = "" if math.isnan(overall.w) else f", Kendall's W {overall.w:.2f}"
     p = f"p = {overall.p:.2g}" if overall.p >= 1e-15 else "p < 1e-15"
-    return f"Friedman's test that all methods rank alike: {p}{strength}, {overall.n} cases."
+    words = "Friedman's test that all methods rank alike, with these trainings"
+    return f"{words}: {p}{strength}, {overall.n} {contest.unit}s."

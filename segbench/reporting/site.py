@@ -12,7 +12,7 @@ from segbench.ranking.comparability import comparable
 from segbench.ranking.grid import COLUMNS
 from segbench.ranking.holdings import board_parts, grid_of
 from segbench.ranking.leaderboard import choose, rank_scores
-from segbench.reporting.board import BoardPage, firmness, in_board_order, summary, write_board
+from segbench.reporting.board import BoardPage, firmness, summary, write_board
 from segbench.reporting.competitors import Runs, gather_runs
 from segbench.reporting.files import Site, part_of_name
 from segbench.reporting.pages import render
@@ -81,7 +81,8 @@ def _pages(results: Path, request: Request, catalogue: Catalogue, title: str, wo
     odd = gather_statuses(results, chosen.names, board_of)
     pages = []
     for number, (board, (division, part)) in enumerate(zip(leaderboard.boards, parts, strict=True)):
-        grid = in_board_order(comparable(grid_of(part, division, chosen.names[division.dataset]), request), board)
+        grid = comparable(grid_of(part, division, chosen.names[division.dataset]), request)
+        grid = grid.reordered([entry.place.method for entry in board.entries])
         slug = f"{number}-" + part_of_name(f"{board.dataset}-{board.revision}")
         single = len(leaderboard.boards) == 1
         pages.append(

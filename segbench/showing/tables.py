@@ -77,7 +77,9 @@ def board_sheet(leaderboard: Leaderboard, board: Board, level: int = FULL, most:
     cells = {metric: _cells(columns[metric], level) for metric in shown}
     first_metric = len(header)
     header += [_metric_head(board, metric) for metric in shown]
-    sheet = Sheet(_title(board), [*header, "mean rank", *_firm_head(board.entries[0].place), "missed"], [])
+    sheet = Sheet(
+        _title(board), [*header, "mean rank", *_firm_head(board.entries[0].place, _drawn(board)), "missed"], []
+    )
     sheet.left |= {2} if lettered else set()
     for i, entry in enumerate(board.entries):
         seeds = ([entry.group] if lettered else []) + ([str(entry.seeds)] if len(counts) > 1 else [])
@@ -138,7 +140,7 @@ def _small(number: float) -> str:
 
 def overall_sheet(leaderboard: Leaderboard) -> Sheet:
     """Return the order over datasets."""
-    header = ["#", "method", "mean rank", *_firm_head(leaderboard.overall[0])]
+    header = ["#", "method", "mean rank", *_firm_head(leaderboard.overall[0], _drawn_overall(leaderboard))]
     rows = [[str(p.rank), p.method, f"{p.mean_rank:.2f}", *_firm_cells(p)] for p in leaderboard.overall]
     everywhere = {entry.place.method for entry in leaderboard.boards[0].entries}
     for board in leaderboard.boards:
@@ -150,12 +152,21 @@ def overall_sheet(leaderboard: Leaderboard) -> Sheet:
     return Sheet(f"Over {len(leaderboard.boards)} datasets", header, rows, notes=notes)
 
 
+def _drawn_overall(leaderboard: Leaderboard) -> str:
+    return "cases" if all(board.patients == board.cases for board in leaderboard.boards) else "patients"
+
+
 def _title(board: Board, label: str | None = None) -> str:
     labels = _several(len(board.labels), "label") if len(board.labels) > 1 else board.labels[0]
     counts = {entry.seeds for entry in board.entries}
-    parts = [f"{board.dataset}@{board.revision}", labels if label is None else label, _several(board.cases, "case")]
+    parts = [f"{board.dataset}@{board.revision}", labels if label is None else label, _size(board)]
     parts += [_several(counts.pop(), "seed")] if len(counts) == 1 else []
     return " · ".join(parts + (["synthetic phantom"] if board.synthetic else []))
+
+
+def _size(board: Board) -> str:
+    cases = _several(board.cases, "case")
+    return cases if board.patients == board.cases else f"{_several(board.patients, 'patient')}, {cases}"
 
 
 def _several(count: int, noun: str) -> str:
@@ -168,8 +179,13 @@ def _metric_head(board: Board, metric: str) -> str:
     return f"{metric}{unit} {'↑' if measure.direction > 0 else '↓'}"
 
 
-def _firm_head(place: Place) -> list[str]:
-    return [] if place.p_first is None else ["95%", "P(first)"]
+def _firm_head(place: Place, drawn: str) -> list[str]:
+    return [] if place.p_first is None else [f"95% ({drawn})", f"P(first) ({drawn})"]
+
+
+def _drawn(board: Board) -> str:
+    """Return what intervals draw again."""
+    return "cases" if board.patients == board.cases else "patients"
 
 
 def _firm_cells(place: Place) -> list[str]:
@@ -238,10 +254,7 @@ def firmness_notes(board: Board) -> list[str]:
     if len(board.headline) < len(board.metrics):
         others = [metric for metric in board.metrics if metric not in board.headline]
         notes.append(f"Mean rank over {' and '.join(board.headline)}; {', '.join(others)} not counted (--headline).")
-    if any(entry.group for entry in board.entries):
-        what = "" if len(board.labels) * len(board.headline) == 1 else " of each case's mean rank"
-        seeds = ", and the seeds' own spread" if board.seeds > 1 else ""
-        notes.append(f"Methods that share a letter cannot be told apart (signed rank test{what}{seeds}, Holm, 5 %).")
+    notes += _letter_notes(board)
     if board.agreement:
         winners = _winners([entry.place for entry in board.entries])
         others = []
@@ -251,6 +264,24 @@ def firmness_notes(board: Board) -> list[str]:
             others.append(f"{a.scheme} {tau}" + ("" if theirs == winners else f" ({theirs})"))
         notes.append(f"Kendall's tau with the order by other schemes: {', '.join(others)}.")
     return [*notes, *_policy_notes(board), *_seed_notes(board)]
+
+
+def _letter_notes(board: Board) -> list[str]:
+    """Say what letters and intervals mean, and what of the trainings they know."""
+    unit = "case" if board.patients == board.cases else "patient"
+    notes = []
+    if any(entry.group for entry in board.entries):
+        (one, *_), metrics = board.pairs.values(), _listed(board.headline).replace(" and ", " or ")
+        seeds = " and a test with the spread between seeds" if one.of_trainings else ""
+        alone = "" if one.of_trainings else " Seeds were not repeated: letters speak of these trained networks only."
+        notes.append(
+            f"Methods that share a letter cannot be told apart by {metrics} (as segbench compare: signed rank test "
+            f"over {unit}s{seeds}, Holm over all pairs, p ≤ {one.level():g}).{alone}"
+        )
+    if board.stability is not None:
+        scans = ", with all their scans" if unit == "patient" else ""
+        notes.append(f"95% and P(first): {unit}s drawn again{scans}; the trainings (seeds) stay the same.")
+    return notes
 
 
 def _winners(places: Sequence[Place]) -> str:

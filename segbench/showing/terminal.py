@@ -20,6 +20,7 @@ _METHOD = 1
 _LEAST_NAME = 12
 """Characters of a method's name that stand on one line at least."""
 _FIRST_TO_GO = ("P(first)", "95%", "group", "missed")
+"""Beginnings of heads."""
 
 
 def draw_tables(leaderboard: Leaderboard, console: Console, by_label: bool = False, by_seed: bool = False) -> None:
@@ -78,9 +79,11 @@ def _narrowed(sheet: Sheet, level: int, width: int) -> Sheet:
     for head in _FIRST_TO_GO:
         if _least_width(sheet, level) <= width:
             break
-        if head in sheet.header:
-            gone.append(head)
-            sheet = _without(sheet, sheet.header.index(head))
+        for index, full in enumerate(sheet.header):
+            if full.startswith(head):
+                gone.append(head)
+                sheet = _without(sheet, index)
+                break
     note = [f"Columns not shown, for width: {', '.join(gone)}."] if gone else []
     return dataclasses.replace(sheet, notes=[*sheet.notes, *note])
 

@@ -65,7 +65,7 @@ def _remarks(found: StudyTable) -> Iterator[str]:
 
 
 def _comparison_sheet(found: StudyTable, where: str) -> Table:
-    from segbench.ranking.verdicts import FEWEST_CASES
+    from segbench.ranking.pairwise import FEWEST
 
     rows = []
     for one in found.comparisons:
@@ -73,10 +73,10 @@ def _comparison_sheet(found: StudyTable, where: str) -> Table:
         interval = "" if one.mean_interval is None else f" [{one.mean_interval[0]:+.3g}, {one.mean_interval[1]:+.3g}]"
         gain = f"{one.effect.mean:+.3g}{unit}{interval}"
         rows.append((f"{one.first} against {one.second}", one.metric, gain, f"{one.p:.2g}", one.verdict))
-    few = f" Below {FEWEST_CASES} cases no test can tell anything." if found.cases < FEWEST_CASES else ""
+    few = f" Below {FEWEST} patients no test can tell anything." if found.cases < FEWEST else ""
     notes = (
-        "Positive = the first is better; 95 % interval over cases. Seeds are averaged within a case; Wilcoxon's signed "
-        "rank test over cases, and the seeds' own spread where there are several; p by Holm over the comparisons "
-        "by the same metric." + few,
+        "Positive = the first is better; 95 % interval over patients, each the mean of its scans and seeds; Wilcoxon's "
+        "signed rank test over patients, and the seeds' own spread where there are several; p by Holm over the "
+        "comparisons by the same metric." + few,
     )
     return Table(f"{where}: comparisons", ("", "metric", "mean difference", "p", "verdict"), tuple(rows), notes)

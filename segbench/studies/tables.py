@@ -189,7 +189,7 @@ def _compared(
     from segbench.ranking.chunks import chunks_of_table
     from segbench.ranking.grid import COLUMNS
     from segbench.ranking.significance import adjust
-    from segbench.ranking.verdicts import STRICTER, compare
+    from segbench.ranking.verdicts import compare
 
     scores: dict[str, list[pa.Table]] = {}
     for one in attempts:
@@ -208,7 +208,7 @@ def _compared(
     adjusted: dict[str, Iterator[float]] = {
         metric: iter(adjust([one.p for one in found if one.metric == metric], "holm").tolist()) for metric in metrics
     }
-    return [_held(one, next(adjusted[one.metric]), ALPHA if min(one.seeds) > 1 else ALPHA / STRICTER) for one in found]
+    return [_held(one, next(adjusted[one.metric]), one.level) for one in found]
 
 
 def _held(one: Comparison, p: float, level: float) -> Comparison:

@@ -118,4 +118,4 @@ def test_on_the_command_line(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, words)
     assert "prior and base: identical in 48 of 48 cases: the prior never acted" in " ".join(result.stdout.split())
     (one,) = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)["comparisons"]
-    assert (one["verdict"], one["same"], one["pairs"], one["more_cases"]) == ("identical", 48, 48, None)
+    assert (one["verdict"], one["same"], one["pairs"], one["more_patients"]) == ("identical", 48, 48, None)

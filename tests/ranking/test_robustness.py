@@ -139,7 +139,7 @@ def test_groups_equal_scipy_and_holm() -> None:
     ]
     order = np.argsort(p)
     holm = np.maximum.accumulate(np.minimum(1, np.array(p)[order] * np.arange(len(p), 0, -1)))
-    different = {frozenset(pairs[index]) for index, q in zip(order, holm, strict=True) if q <= 0.05}
+    different = {frozenset(pairs[index]) for index, q in zip(order, holm, strict=True) if q <= 0.01}  # one seed
     result = board(rows(X.tolist())).boards[0]
     groups = {e.place.method: e.group for e in result.entries}
     for i, j in itertools.combinations(range(4), 2):
@@ -180,13 +180,14 @@ def test_lucky_seeds_make_no_group(shift: float, apart: bool) -> None:
 def test_the_smallest_attainable_p_is_printed() -> None:
     assert cases_needed(6) == 12
     assert smallest_adjusted_p(11, 6) > 0.05 >= smallest_adjusted_p(12, 6)
+    assert cases_needed(6, 0.01) == 16, "one seed each: a fifth of the level"
     rng = np.random.default_rng(0)
-    for n, words in ((5, "Fewer than 6 cases"), (11, "smallest attainable p after Holm"), (12, "")):
+    for n, words in ((5, "Fewer than 6 cases"), (15, "0.01 must be reached; 16 cases are needed"), (16, "")):
         result = board(rows(rng.random((n, 6)).tolist())).boards[0]
         text = " ".join(result.notes)
         assert (words in text) if words else not text
         assert result.tasks[0].smallest_adjusted_p == smallest_adjusted_p(n, 6)
-        assert all(bool(entry.group) == (n == 12) for entry in result.entries)
+        assert all(bool(entry.group) == (n == 16) for entry in result.entries)
     single = board(rows(rng.random((11, 6)).tolist()), scheme="test-then-rank").boards[0]
     assert single.notes == (), "without Holm, eleven cases are enough"
 

@@ -376,7 +376,8 @@ def test_the_commands_compare_across_revisions(tmp_path: Path) -> None:
     answer = CliRunner().invoke(app, ["compare", "a", "b", "--metric", "dice", "--results", str(tmp_path), "--json"])
     assert answer.exit_code == 0, answer.output
     (one,) = json.loads(answer.stdout)["comparisons"]
-    assert (one["cases"], one["verdict"]) == (8, "worse")
+    assert (one["cases"], one["family"]) == (8, 6), "the imported method is of the family"
+    assert one["effect"]["better"] == 0
     arguments = ["leaderboard", "--metric", "dice", "--results", str(tmp_path), "--json"]
     answer = CliRunner().invoke(app, arguments)
     assert answer.exit_code == 0, answer.output

@@ -132,13 +132,13 @@ def test_what_would_decide() -> None:
     rng = np.random.default_rng(5)
     few = verdicts(simulated(rng, 8, 1, 0.35, 0.0), rope=0.0)[0]
     assert few.verdict == "no evidence"
-    assert few.more_cases is not None
-    assert few.more_cases > 0
+    assert few.more_patients is not None
+    assert few.more_patients > 0
     assert few.more_seeds is None
     shaky = verdicts(simulated(np.random.default_rng(3), 30, 2, 2.0, 0.6), rope=0.0)[0]
     assert shaky.verdict == "no evidence"
     assert shaky.more_seeds is not None
-    assert shaky.more_cases is None, "more cases do not help where trainings differ"
+    assert shaky.more_patients is None, "more cases do not help where trainings differ"
 
 
 def test_all_pairs_and_holm() -> None:
