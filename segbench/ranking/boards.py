@@ -9,6 +9,7 @@ from segbench.ranking.grid import Cases, Measure
 from segbench.ranking.identical import Identical
 from segbench.ranking.schemes import Scheme, Ties
 from segbench.ranking.significance import DECIMALS, Adjustment
+from segbench.types import WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,12 +62,19 @@ class Summary:
     """A metric's values of one competitor: mean and sd over cases, and how many values have no number.
 
     ``left_out`` says how many of these the mean leaves out; for the others stands a number (see ``shown_values``).
+    ``expected`` is how many values there should be: cases x seeds x labels.
     """
 
     mean: float
     sd: float
     undefined: int
     left_out: int = 0
+    expected: int = 0
+
+    @property
+    def coverage(self) -> float:
+        """Share of the values expected that the mean rests on, 0 to 1."""
+        return 1 - self.left_out / self.expected if self.expected else 1.0
 
 
 @dataclass(frozen=True)
@@ -214,6 +222,17 @@ class Board:
     seeds: int = 0
     stability: Stability | None = field(default=None, compare=False)
     identical: tuple[Identical, ...] = ()
+
+    @property
+    def structures(self) -> tuple[str, ...]:
+        """Labels that stand for a structure: not the whole map, unless there is nothing else."""
+        return tuple(label for label in self.labels if label != WHOLE.name) or self.labels
+
+    @property
+    def blind(self) -> frozenset[str]:
+        """Metrics of the whole map alone on a board of structures: a missed structure costs them nothing."""
+        seen = {task.measure.metric for task in self.tasks if task.measure.label != WHOLE.name}
+        return frozenset(metric for metric in self.metrics if seen and metric not in seen)
 
 
 @dataclass(frozen=True)

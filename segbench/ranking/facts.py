@@ -41,19 +41,22 @@ class _Column:
     total: Floats | float = 0.0
     count: NDArray[np.int_] | int = 0
     undefined: NDArray[np.int_] | int = 0
+    expected: NDArray[np.int_] | int = 0
 
-    def add(self, shown: Floats, undefined: NDArray[np.int_]) -> None:
-        """Add some labels ``(T, n, K)``."""
+    def add(self, shown: Floats, undefined: NDArray[np.int_], expected: NDArray[np.int_]) -> None:
+        """Add some labels ``(T, n, K)``, of whose values so many are expected ``(T, K)``."""
         gaps = np.isnan(shown)
         self.total = self.total + (np.where(gaps, 0.0, shown) if gaps.any() else shown).sum(axis=0)
         self.count = self.count + (~gaps).sum(axis=0)
         self.undefined = self.undefined + undefined.sum(axis=(0, 1))
+        self.expected = self.expected + expected.sum(axis=0)
 
     def summaries(self) -> list[Summary]:
         """Return the summary of every competitor over cases."""
         with np.errstate(invalid="ignore", divide="ignore"):
             averaged = np.asarray(self.total / self.count)
-        return _summaries(averaged[None], np.asarray(self.undefined)[None], np.array([self.skips]))[0]
+        counts = (np.asarray(self.undefined)[None], np.asarray(self.expected)[None])
+        return _summaries(averaged[None], *counts, np.array([self.skips]))[0]
 
 
 def facts_of(grid: Grid, missing: float | Literal["drop", "worst"] | None = None) -> Facts:
@@ -67,10 +70,11 @@ def facts_of(grid: Grid, missing: float | Literal["drop", "worst"] | None = None
         shown, skips = shown_values(part, missing), leaves_out(part, missing)
         undefined = part.undefined + absent
         cases.append(scored.sum(axis=1))
-        summaries += _summaries(shown, undefined.sum(axis=1), skips)
+        expected = np.asarray((part.rows + absent).sum(axis=1))
+        summaries += _summaries(shown, undefined.sum(axis=1), expected, skips)
         gone.append(np.maximum(part.missed, undefined).sum(axis=1))
         for metric, its in tasks_by(part, lambda measure: measure.metric).items():
-            columns.setdefault(metric, _Column(bool(skips[its[0]]))).add(shown[its], undefined[its])
+            columns.setdefault(metric, _Column(bool(skips[its[0]]))).add(shown[its], undefined[its], expected[its])
         for label, its in tasks_by(part, lambda measure: measure.label).items():
             most = np.maximum(part.missed[its], absent[its]).max(axis=0)
             missed[label] = np.maximum(missed.get(label, 0), most)
@@ -91,8 +95,16 @@ def tasks_by(grid: Grid, name_of: Callable[[Measure], str]) -> dict[str, list[in
     return found
 
 
-def _summaries(values: Floats, undefined: NDArray[np.int_], skips: NDArray[np.bool_]) -> list[list[Summary]]:
-    """Summarise ``(T, n, K)`` values over cases, given counts of undefined ones ``(T, K)``, skipped or not ``(T,)``."""
+def _summaries(
+    values: Floats, undefined: NDArray[np.int_], expected: NDArray[np.int_], skips: NDArray[np.bool_]
+) -> list[list[Summary]]:
+    """Summarise values ``(T, n, K)`` over cases.
+
+    Args:
+        values: as boards show them.
+        undefined, expected: how many have no number, and how many there should be ``(T, K)``.
+        skips: whether undefined ones are skipped ``(T,)``.
+    """
     gaps = np.isnan(values)
     count = values.shape[1] - gaps.sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -106,5 +118,5 @@ def _summaries(values: Floats, undefined: NDArray[np.int_], skips: NDArray[np.bo
     left_out = np.where(skips[:, None], undefined, 0)
     return [
         [Summary(*numbers) for numbers in zip(*columns, strict=True)]
-        for columns in zip(mean.tolist(), sd.tolist(), undefined.tolist(), left_out.tolist(), strict=True)
+        for columns in zip(*(table.tolist() for table in (mean, sd, undefined, left_out, expected)), strict=True)
     ]

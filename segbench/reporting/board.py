@@ -82,7 +82,7 @@ def summary(page: BoardPage) -> dict[str, Any]:
         "facts": [
             ("methods", len(board.entries)),
             ("cases", board.cases),
-            ("structures", len(board.labels)),
+            ("structures", len(board.structures)),
             ("metrics", len(board.metrics)),
             ("seeds", str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"),
         ],

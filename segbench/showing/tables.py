@@ -12,7 +12,7 @@ from segbench.ranking.schemes import rank_aggregates
 from segbench.texts import one_line
 
 FULL, SHORT, BARE = 0, 1, 2
-"""How much a metric's cell says: mean ± sd (n undefined), mean ± sd (n), or mean (n)."""
+"""How much a metric's cell says: mean ± sd (n % of values), mean ± sd (n %), or mean (n %)."""
 
 
 @dataclass
@@ -88,7 +88,8 @@ def board_sheet(leaderboard: Leaderboard, board: Board, level: int = FULL, most:
         ranks = [f"{place.mean_rank:.2f}", *_firm_cells(place)]
         sheet.rows.append([str(place.rank), place.method, *seeds, *values, *ranks, str(entry.missed)])
     for j, metric in enumerate(shown):
-        sheet.bold |= {(i, first_metric + j) for i in _best(columns[metric], board.metrics[metric].direction)}
+        best = _best(columns[metric], board.metrics[metric].direction, _missed_unseen(board, metric))
+        sheet.bold |= {(i, first_metric + j) for i in best}
     sheet.notes = _notes(leaderboard, board, columns, shown, level)
     return sheet
 
@@ -114,7 +115,8 @@ def label_sheet(
         values = [cells[metric][i] for metric in shown]
         sheet.rows.append([f"{ranks[i]:.0f}", name, *values, f"{mean[name]:.2f}", str(missed)])
     for j, metric in enumerate(shown):
-        sheet.bold |= {(i, 2 + j) for i in _best(columns[metric], board.metrics[metric].direction)}
+        best = _best(columns[metric], board.metrics[metric].direction, _missed_unseen(board, metric, order))
+        sheet.bold |= {(i, 2 + j) for i in best}
     sheet.notes = _notes(leaderboard, board, columns, shown, level, whole=False)
     return sheet
 
@@ -157,7 +159,7 @@ def _drawn_overall(leaderboard: Leaderboard) -> str:
 
 
 def _title(board: Board, label: str | None = None) -> str:
-    labels = _several(len(board.labels), "label") if len(board.labels) > 1 else board.labels[0]
+    labels = _several(len(board.structures), "label") if len(board.structures) > 1 else board.structures[0]
     counts = {entry.seeds for entry in board.entries}
     parts = [f"{board.dataset}@{board.revision}", labels if label is None else label, _size(board)]
     parts += [_several(counts.pop(), "seed")] if len(counts) == 1 else []
@@ -208,18 +210,36 @@ def _cells(summaries: Sequence[Summary], level: int) -> list[str]:
         if level < BARE and not math.isnan(summary.sd):
             text += f" ± {summary.sd:.{digits}f}"
         if summary.left_out:
-            text += f" ({summary.left_out} undefined)" if level == FULL else f" ({summary.left_out})"
+            text += f" ({percent(summary.coverage)}{' of values' if level == FULL else ''})"
         cells.append(text)
     return cells
 
 
-def _best(summaries: Sequence[Summary], direction: int) -> list[int]:
-    """Return the rows with the best mean, unless all are equal or some values of the row are left out."""
+def percent(share: float) -> str:
+    """Return a share that is not whole in percent, rounded down: what lacks something is never 100 %."""
+    return f"{math.floor(100 * share + 1e-9)} %" if share >= 0.01 or not share else "<1 %"
+
+
+def _best(summaries: Sequence[Summary], direction: int, missed: Sequence[int] = ()) -> list[int]:
+    """Return the rows with the best mean: none if all are equal, or if it is easily had.
+
+    A mean that leaves values out is not over what the others are over; and whoever predicts nothing breaks no rule, so
+    that where ``missed`` is given, of a metric that does not see what is missing, only those who missed nothing count.
+    """
     means = [summary.mean * direction for summary in summaries]
     finite = [mean for mean in means if not math.isnan(mean)]
     if not finite or min(finite) == max(finite):
         return []
-    return [i for i, s in enumerate(summaries) if means[i] == max(finite) and not s.left_out]
+    best = [i for i, mean in enumerate(means) if mean == max(finite)]
+    return [i for i in best if not summaries[i].left_out and not (missed and missed[i])]
+
+
+def _missed_unseen(board: Board, metric: str, order: Sequence[str] | None = None) -> list[int]:
+    """Return how much each method missed, if a metric does not see it; methods in the board's order or another."""
+    if metric not in board.blind:
+        return []
+    missed = {entry.place.method: entry.missed for entry in board.entries}
+    return [missed[name] for name in order or missed]
 
 
 def _notes(
@@ -234,11 +254,11 @@ def _notes(
     scheme = request.scheme + (f", {request.adjustment}" if request.scheme == "test-then-rank" else "")
     spread = "" if level == BARE else " ± sd"
     notes = [f"mean{spread} over cases, seeds averaged. Rank: {scheme} per label and metric, averaged."]
-    gaps = [metric for metric in shown if any(summary.left_out for summary in columns[metric])]
-    if gaps:
-        bracket = "" if level == FULL else "(n) = n values undefined. "
+    gaps = {metric: sum(summary.left_out for summary in columns[metric]) for metric in shown}
+    if any(gaps.values()):
         ranked = "and of its ranking (--missing drop)" if request.missing == "drop" else "but ranked last"
-        notes.append(f"{bracket}Undefined values are left out of the mean of {', '.join(gaps)} {ranked}.")
+        counts = ", ".join(f"{count} undefined of {metric}" for metric, count in gaps.items() if count)
+        notes.append(f"n % = share of the values that a mean rests on. Left out of it {ranked}: {counts}.")
     given = [metric for metric in shown if any(summary.undefined for summary in columns[metric])]
     if given and isinstance(request.missing, int | float):
         notes.append(f"Missing values of {', '.join(given)} count as {request.missing:g} (--missing).")
