@@ -12,7 +12,7 @@ from segbench.ranking.schemes import rank_aggregates
 from segbench.texts import one_line
 
 FULL, SHORT, BARE = 0, 1, 2
-"""How much a metric's cell says: mean ± sd (n % of values), mean ± sd (n %), or mean (n %)."""
+"""How much a metric's cell says: mean ± sd (m undefined, n %), mean ± sd (n %), or mean (n %)."""
 
 
 @dataclass
@@ -210,7 +210,8 @@ def _cells(summaries: Sequence[Summary], level: int) -> list[str]:
         if level < BARE and not math.isnan(summary.sd):
             text += f" ± {summary.sd:.{digits}f}"
         if summary.left_out:
-            text += f" ({percent(summary.coverage)}{' of values' if level == FULL else ''})"
+            undefined = f"{summary.left_out} undefined, " if level == FULL else ""
+            text += f" ({undefined}{percent(summary.coverage)})"
         cells.append(text)
     return cells
 
@@ -254,11 +255,13 @@ def _notes(
     scheme = request.scheme + (f", {request.adjustment}" if request.scheme == "test-then-rank" else "")
     spread = "" if level == BARE else " ± sd"
     notes = [f"mean{spread} over cases, seeds averaged. Rank: {scheme} per label and metric, averaged."]
-    gaps = {metric: sum(summary.left_out for summary in columns[metric]) for metric in shown}
-    if any(gaps.values()):
+    gaps = [metric for metric in shown if any(summary.left_out for summary in columns[metric])]
+    if gaps:
         ranked = "and of its ranking (--missing drop)" if request.missing == "drop" else "but ranked last"
-        counts = ", ".join(f"{count} undefined of {metric}" for metric, count in gaps.items() if count)
-        notes.append(f"n % = share of the values that a mean rests on. Left out of it {ranked}: {counts}.")
+        notes.append(
+            f"n % = share of the values that a mean rests on: undefined ones are left out of the mean of "
+            f"{', '.join(gaps)} {ranked}."
+        )
     given = [metric for metric in shown if any(summary.undefined for summary in columns[metric])]
     if given and isinstance(request.missing, int | float):
         notes.append(f"Missing values of {', '.join(given)} count as {request.missing:g} (--missing).")

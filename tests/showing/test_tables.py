@@ -85,7 +85,7 @@ def test_who_predicts_nothing_is_not_best_label_by_label() -> None:
 
 def test_coverage_stands_beside_a_distance() -> None:
     sheet = board(shown(LAZY, GOOD, FAIR))
-    assert cell(sheet, "lazy", "hd") == "1.00 (12 % of values)"
+    assert cell(sheet, "lazy", "hd") == "1.00 (7 undefined, 12 %)"
     assert "(" not in cell(sheet, "good", "hd") and "(" not in cell(sheet, "lazy", "dice")
     assert any(note.startswith("n % = share of the values that a mean rests on") for note in sheet.notes)
     assert not any("n % =" in note for note in board(shown(GOOD, FAIR)).notes)
