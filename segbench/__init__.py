@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from segbench.atomic import atomically as atomically
+    from segbench.atomic import writing as writing
     from segbench.boxes import memory_order as memory_order
     from segbench.boxes import value_boxes as value_boxes
     from segbench.completing import score as score
@@ -77,6 +78,8 @@ if TYPE_CHECKING:
     from segbench.results import read_scores as read_scores
     from segbench.runner import predict as predict
     from segbench.runner import run as run
+    from segbench.training.checkpoints import load_checkpoint as load_checkpoint
+    from segbench.training.checkpoints import save_checkpoint as save_checkpoint
     from segbench.types import UNKNOWN as UNKNOWN
     from segbench.types import WHOLE as WHOLE
     from segbench.types import Audit as Audit
@@ -97,7 +100,7 @@ if TYPE_CHECKING:
     from segbench.views import Slices as Slices
 
 _HOME = {
-    "segbench.atomic": ("atomically",),
+    "segbench.atomic": ("atomically", "writing"),
     "segbench.boxes": ("memory_order", "value_boxes"),
     "segbench.completing": ("score",),
     "segbench.config": ("Augmentation", "Recipe", "RunConfig"),
@@ -147,6 +150,7 @@ _HOME = {
     "segbench.params": ("parameter",),
     "segbench.results": ("read_scores",),
     "segbench.runner": ("predict", "run"),
+    "segbench.training.checkpoints": ("load_checkpoint", "save_checkpoint"),
     "segbench.types": (
         "UNKNOWN",
         "WHOLE",

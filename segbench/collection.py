@@ -6,7 +6,6 @@ record; a bare Parquet file has scores alone.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segbench.errors import DataInvalid
-from segbench.results import RECORD, RUNS, SCORES, complete_runs, published_boards, read_scores
+from segbench.records import parsed_record, read_record
+from segbench.results import RUNS, SCORES, complete_runs, published_boards, read_scores
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -73,12 +73,7 @@ class KeptRun:
         """
         if self._record is not None:
             return self._record
-        file = self.place / RECORD
-        try:
-            content = file.read_bytes()
-        except OSError as error:
-            raise DataInvalid(f"{file} cannot be read: {error}. Restore it, or run it again.") from error
-        return parsed_record(content, file)
+        return read_record(self.place)
 
     def scores(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Return the rows of the run; see ``results.read_scores``."""
@@ -139,18 +134,3 @@ def board_records(board: Path) -> list[dict[str, Any]]:
     except OSError as error:
         raise DataInvalid(f"{file} cannot be read: {error}. Restore it, or write the board again.") from error
     return [parsed_record(line, file) for line in lines]
-
-
-def parsed_record(content: bytes, where: Path) -> dict[str, Any]:
-    """Return a run's record from its bytes; ``where`` names it in the error.
-
-    Raises:
-        DataInvalid: it is none.
-    """
-    try:
-        record = json.loads(content.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise DataInvalid(f"{where} cannot be read as JSON: {error}. Restore it, or run it again.") from error
-    if not isinstance(record, dict) or not isinstance(record.get("run_id"), str):
-        raise DataInvalid(f"{where}: expected the record of a run with its run_id. Restore it, or run it again.")
-    return record

@@ -13,7 +13,8 @@ from segbench.errors import DataInvalid, DataMissing
 from segbench.host import Catalogue
 from segbench.locks import locked
 from segbench.params import to_json
-from segbench.results import RECORD, write_json
+from segbench.records import DIGESTS, RECORD, write_record
+from segbench.results import SCORES
 from segbench.runs import StoredRun, fault_of, known_of, open_run, predictions_folder, read_facts, relocated, variant_of
 from segbench.scoring.journal import remove as remove_journal
 from segbench.scoring.pipeline import Progress
@@ -101,7 +102,8 @@ def _scored_training(
         status = scoring.table.column("status").to_pylist()
         problems = [*record.get("problems", []), *map(to_json, scoring.problems)]
         record |= {"scores": known, "failed_scores": status.count("failed"), "problems": problems}
-        write_json(run.folder / RECORD, record)
+        record[DIGESTS] = {**record.get(DIGESTS, {}), SCORES: scoring.digest}
+        write_record(run.folder / RECORD, record)
         remove_journal(run.folder)
     return Completed(run.run_id, run.folder, run.title, tuple(added), int(record.get("failed_scores", 0)))
 

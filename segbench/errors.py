@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 EXIT_SOME_FAILED = 1
 EXIT_USAGE = 2
@@ -45,6 +47,12 @@ class DataInvalid(SegbenchError):
     exit_code = EXIT_DATA
 
 
+class Unwritable(SegbenchError, OSError):
+    """A disk refuses what is to be written: it is full, over quota, read-only, or not this user's."""
+
+    exit_code = EXIT_DATA
+
+
 class PluginError(SegbenchError):
     """A plugin could not be loaded or broke its contract."""
 
@@ -73,6 +81,52 @@ class Busy(SegbenchError):
 
 class LockLost(SegbenchError):
     """Another process took over what this one was making, because it had been silent for too long."""
+
+
+_DISK = {
+    errno.ENOSPC: "Free some space there or choose a folder on another disk",
+    errno.EDQUOT: "Your quota on that disk is used up: delete something of yours there or choose another disk",
+    errno.EROFS: "The disk can only be read: choose a folder that can be written to",
+    errno.EACCES: "Check the permissions of the file and its folder, or choose a folder that can be written to",
+    errno.EPERM: "Check the permissions of the file and its folder, or choose a folder that can be written to",
+    errno.EFBIG: "No file may be this large there: raise the limit (ulimit -f) or choose another disk",
+    errno.EIO: "The disk reports a fault: have it checked, and choose a folder on another one",
+    errno.ENOTDIR: "A file stands where a folder is needed: move it away or choose another folder",
+    errno.EEXIST: "A file stands where a folder is needed: move it away or choose another folder",
+    errno.ENAMETOOLONG: "Choose a folder with a shorter path",
+    errno.ENFILE: "Close some programs",
+    errno.EMFILE: "Allow more open files (ulimit -n), or use fewer --jobs",
+}
+"""What to do about what a disk refuses, by the system's number."""
+_AGAIN = "then give the same command again; what was finished is kept"
+
+
+def disk_advice(error: OSError) -> str:
+    """Return what to do about what a disk refused, as a sentence; "" where it is not that."""
+    advice = _DISK.get(error.errno or 0, "")
+    return f"{advice}, {_AGAIN}." if advice else ""
+
+
+def unwritable(path: Path, error: BaseException) -> Unwritable | None:
+    """Return the error that says why a file cannot be written, or None if the disk is not the reason.
+
+    Args:
+        path: of the file or folder.
+        error: what writing it ended with; a library's own error counts if the system's stands behind it.
+    """
+    if isinstance(error, SegbenchError):
+        return error if isinstance(error, Unwritable) else None
+    behind: BaseException | None = error
+    while behind is not None:
+        if isinstance(behind, OSError) and (advice := disk_advice(behind) or _short(behind)):
+            return Unwritable(f"{path} cannot be written: {behind.strerror or behind}. {advice}")
+        behind = behind.__cause__ or behind.__context__
+    return None
+
+
+def _short(error: OSError) -> str:
+    """Return advice where less was written than asked for, which libraries report without the system's number."""
+    return f"{_DISK[errno.ENOSPC]}, {_AGAIN}." if error.errno is None and "written" in str(error) else ""
 
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@-]{0,127}")

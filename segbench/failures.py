@@ -7,18 +7,10 @@ import os
 import traceback
 from dataclasses import dataclass
 
-from segbench.errors import EXIT_DATA, EXIT_SOME_FAILED, Incompatible, SegbenchError
+from segbench.errors import EXIT_DATA, EXIT_SOME_FAILED, Incompatible, SegbenchError, disk_advice
 
 MACHINE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENFILE, errno.EMFILE})
 """Errors of the operating system that are the machine's, whoever met them."""
-_ADVICE = {
-    errno.ENOSPC: "Free some space; the same command resumes.",
-    errno.EDQUOT: "Free some space, or ask for more; the same command resumes.",
-    errno.EACCES: "Check the permissions.",
-    errno.EROFS: "Choose a folder that can be written to.",
-    errno.ENFILE: "Close some programs; the same command resumes.",
-    errno.EMFILE: "Allow more open files (ulimit -n), or use fewer --jobs; the same command resumes.",
-}
 _MEMORY = ("can't allocate memory", "out of memory", "Cannot allocate memory")
 """How torch says it; its own class of error for an accelerator's memory is a RuntimeError too."""
 
@@ -60,7 +52,7 @@ def failure_of(error: Exception) -> Failure:
         advice = "Make recipe.batch, recipe.patch or the network smaller, or end other programs"
         return Failure(f"Memory ran out{during}{what}. {advice}; the same command resumes.", EXIT_DATA)
     if isinstance(error, OSError):
-        return Failure(f"{os_words(error)}{during}. {_ADVICE.get(error.errno or 0, '')}".rstrip(), EXIT_DATA)
+        return Failure(f"{os_words(error)}{during}. {disk_advice(error)}".rstrip(), EXIT_DATA)
     reason = (
         f"Unexpected {type(error).__name__}{during}: {error}\nThis is a fault of segbench; earlier results are intact. "
         f"Set SEGBENCH_DEBUG=1 for the traceback and report it."

@@ -37,7 +37,7 @@ class Cases:
 def preprocess(parts: Parts, config: RunConfig, reporter: Reporter) -> Cases:
     """Bring every case of the run onto the training grid, those of another dataset onto the same one."""
     splits, source, other = parts.splits, parts.source, parts.unlabelled
-    cache = Cache(source.cache, source.dataset, config.recipe, code=source.code)
+    cache = Cache(source.cache, source.dataset, config.recipe, code=source.code, note=reporter.note)
     with blame(source.origin, "choosing the training grid"):
         cache.settle_spacing(splits.train)
     lent = other.lent if other else {}
@@ -59,9 +59,8 @@ def preprocess(parts: Parts, config: RunConfig, reporter: Reporter) -> Cases:
     unlabelled = store(cache, source, own, labelled=False)
     if other:
         borrowed = [ref for ref in splits.unlabelled if ref in lent]
-        theirs = Cache(
-            other.cache, other.dataset, config.recipe, cache.spacing or geometry_of(train).spacing, other.code
-        )
+        spacing = cache.spacing or geometry_of(train).spacing
+        theirs = Cache(other.cache, other.dataset, config.recipe, spacing, other.code, reporter.note)
         stored = store(theirs, other, [lent[ref] for ref in borrowed], labelled=False)
         if not config.smoke:
             _refuse_held_out(stored, [*val, *test], other.task.name)

@@ -1,18 +1,19 @@
 """The results folder: the Parquet schema of scores, atomic writes, and the one way to read what runs have left.
 
 Layout: ``results/<dataset>/<method>/<run_id>/`` with ``scores.parquet``, ``history.parquet`` and ``run.json``, which is
-written last: its presence means that the run is complete. A published board, ``<dataset>@<revision>/``, holds the
-scores of several runs in one ``scores.parquet`` and their records in ``runs.jsonl``. Any Parquet reader can open the
-files without segbench, e.g. ``SELECT * FROM 'results/*/*/*/scores.parquet'`` in DuckDB.
+written last: its presence means that the run is complete, and it vouches for the other two. A published board,
+``<dataset>@<revision>/``, holds the scores of several runs in one ``scores.parquet`` and their records in
+``runs.jsonl``. Any Parquet reader can open the files without segbench, e.g.
+``SELECT * FROM 'results/*/*/*/scores.parquet'`` in DuckDB.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import json
 import math
 import operator
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from segbench.atomic import atomically
-from segbench.errors import DataInvalid, DataMissing, safe_name
+from segbench.digests import sha256_of
+from segbench.errors import DataInvalid, DataMissing, SegbenchError, safe_name
+from segbench.records import DIGESTS, check_digest, digests_of, read_record, write_record
+from segbench.records import RECORD as RECORD
+from segbench.records import write_json as write_json
 from segbench.types import STATUSES
 
 SCORES = "scores.parquet"
 HISTORY = "history.parquet"
-RECORD = "run.json"
 TRAINED = "trained.json"
 """What is known of a training whose predictions are not scored yet; the record takes it over."""
 RUNS = "runs.jsonl"
@@ -180,34 +184,45 @@ def _first_null(array: pa.Array) -> int:
     return int(array.is_null().index(pa.scalar(True)).as_py())
 
 
-def write_table(path: Path, table: pa.Table) -> None:
+def write_table(path: Path, table: pa.Table, vouch: Callable[[str], None] = lambda digest: None) -> str:
     """Write a Parquet file atomically (zstd): readers see the old file or the new one, never half of one.
 
     Args:
         path: where; its folder is created.
         table: any Arrow table.
+        vouch: is told the file's digest just before it takes its place.
+
+    Returns:
+        The SHA-256 of the file.
     """
     texts = [f.name for f in table.schema if pa.types.is_dictionary(f.type) or pa.types.is_string(f.type)]
-    atomically(path, lambda part: pq.write_table(table, part, compression="zstd", use_dictionary=texts))
+    digest = ""
+
+    def write(part: Path) -> None:
+        nonlocal digest
+        pq.write_table(table, part, compression="zstd", use_dictionary=texts)
+        digest = sha256_of(part)
+        vouch(digest)
+
+    atomically(path, write)
+    return digest
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file atomically, indented, UTF-8; non-finite numbers become null.
+def write_scores(folder: Path, table: pa.Table) -> str:
+    """Write the scores of a run and return their digest, which belongs into its record.
 
-    Args:
-        path: where; its folder is created.
-        value: JSON values; paths and other objects are written as text.
+    The record of a finished run vouches for the old scores and for the new ones until the caller writes it anew: a run
+    that is killed in between can be read, and the same command completes it.
     """
-    text = json.dumps(_finite(value), indent=2, ensure_ascii=False, default=str, allow_nan=False) + "\n"
-    atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
 
+    def vouch(digest: str) -> None:
+        with contextlib.suppress(DataInvalid):  # a damaged record vouches for nothing, and is about to be replaced
+            record = read_record(folder) if is_complete(folder) else {}
+            if accepted := digests_of(record, SCORES):
+                digests = {**record[DIGESTS], SCORES: sorted({*accepted, digest})}
+                write_record(folder / RECORD, {**record, DIGESTS: digests})
 
-def _finite(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
-    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
+    return write_table(folder / SCORES, table, vouch)
 
 
 def run_folder(root: Path, dataset: str, method: str, run_id: str) -> Path:
@@ -282,7 +297,7 @@ def of_decision(table: pa.Table, decision: str = "") -> pa.Table:
 def score_files(path: Path) -> list[Path]:
     """Return the Parquet files ``read_scores`` reads for a path; raises DataMissing and DataInvalid as it does."""
     if path.is_file():
-        return [path]
+        return [_scores_of(path.parent)] if path.name == SCORES and is_complete(path.parent) else [path]
     if not path.is_dir():
         raise DataMissing(f"There are no results at {path}. Write some with `segbench run`, `evaluate` or `import`.")
     files = [_scores_of(folder) for folder in complete_runs(path)]
@@ -292,6 +307,12 @@ def score_files(path: Path) -> list[Path]:
     return files
 
 
+MEND_SCORES = (
+    "Restore it from a copy, or delete this one file and give its command again (`segbench run`, `evaluate`, "
+    "`import`): label maps that are there are scored anew, nothing is trained."
+)
+
+
 def _scores_of(folder: Path) -> Path:
     file = folder / SCORES
     if not file.is_file():
@@ -299,6 +320,7 @@ def _scores_of(folder: Path) -> Path:
             f"{folder} has {RECORD} but no {SCORES}: the run's results were removed. "
             f"Delete the folder and run it again, or restore the file."
         )
+    check_digest(file, MEND_SCORES)
     return file
 
 
@@ -330,11 +352,20 @@ def open_scores(file: Path, names: Sequence[str]) -> pq.ParquetFile:
 
 
 def _read_one(file: Path, names: Sequence[str]) -> pa.Table:
-    try:
+    with readable(file):
         reader = open_scores(file, names)
         present = set(reader.schema_arrow.names)
         return conform(reader.read(columns=[name for name in names if name in present]), names)
-    except (pa.ArrowException, OSError) as error:
+
+
+@contextlib.contextmanager
+def readable(file: Path) -> Iterator[None]:
+    """Turn what goes wrong while a Parquet file is read into ``DataInvalid`` that names it."""
+    try:
+        yield
+    except (SegbenchError, KeyError):
+        raise
+    except Exception as error:  # a damaged file provokes whatever its bytes happen to say
         raise DataInvalid(
             f"{file} cannot be read as scores: {error}. Restore it, or delete the run's folder and run it again."
         ) from error

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segbench import results
+from segbench import records, results
 from segbench.assembly import Parts, Sources, assemble, folder_of, settled
 from segbench.config import RunConfig
 from segbench.contracts import FIXED_SAMPLES, UNLABELLED, Method
@@ -283,22 +283,26 @@ class _Run:
     def finished(self) -> Outcome | None:
         """Return what is there if nothing is to be done, else None."""
         text = self.parts.chain.text
-        if not results.is_complete(self.folder) or self._stale() or self._waiting():
+        if not self._has_scores() or self._stale() or self._waiting():
             return None
         if lacking(known_of(self.facts, self.folder), text, self.parts.metrics, self.catalogue):
             return None
         fault = fault_of(self.facts)
         return Outcome(self.config, self.folder.name, self.folder, fresh=False, decision=text, fault=fault)
 
+    def _has_scores(self) -> bool:
+        """Return whether the run is finished, and nobody deleted its scores so that they are made again."""
+        return results.is_complete(self.folder) and (self.folder / results.SCORES).is_file()
+
     def carry_out(self, lock: Lock) -> Outcome:
         """Train unless that is done, predict what is missing, score what is missing; the record comes last."""
         self.lock = lock
         if done := self.finished():
             return done
-        finished, trained = results.is_complete(self.folder), not self.facts
+        trained = not self.facts
         self._drop_stale_predictions()
         waiting = self._waiting()
-        known = known_of(self.facts, self.folder) if finished else {}
+        known = known_of(self.facts, self.folder) if self._has_scores() else {}
         text = self.parts.chain.text
         if trained and (changed := edited_since(self.config, self.parts, self.folder)):
             self.reporter.note(changed)
@@ -345,7 +349,7 @@ class _Run:
 
     def _keep_facts(self) -> None:
         name = results.RECORD if results.is_complete(self.folder) else results.TRAINED
-        results.write_json(self.folder / name, self.facts)
+        records.write_record(self.folder / name, self.facts)
 
     def _train_and_predict(self, waiting: Sequence[CaseRef]) -> None:
         """Do what needs the network."""
@@ -419,7 +423,7 @@ class _Run:
             self.reporter.note(f"{LEARNT_NOTHING.capitalize()}: {trained.fault}.")
         progress = trained.progress
         self.seconds |= {"prepare": progress.prepare_seconds, "train": progress.seconds}
-        results.write_table(self.folder / results.HISTORY, pa.Table.from_pylist(progress.history))
+        digest = results.write_table(self.folder / results.HISTORY, pa.Table.from_pylist(progress.history))
         keep_network(self.folder)
         memory, measured = peak.read()
         self.facts = {
@@ -453,6 +457,7 @@ class _Run:
             "versions": versions(),
             "git_commit": git_commit(),
             "decisions": {self.parts.chain.text: self.parts.chain.key},
+            records.DIGESTS: {results.HISTORY: digest},
         }
         self._keep_facts()
         drop_checkpoints(self.folder)
@@ -520,10 +525,11 @@ class _Run:
             status = scoring.table.column("status").to_pylist()
             self.facts |= {"scores": scoring.known, "failed_scores": status.count("failed")}
             self.facts["problems"] = [to_json(problem) for problem in scoring.problems]
+            self.facts[records.DIGESTS] = {**self.facts.get(records.DIGESTS, {}), results.SCORES: scoring.digest}
         self.lock.check()
         plugins = {str(origin.plugin): f"{origin.distribution} {origin.version}" for origin in self._origins()}
         self.facts |= {"seconds": spent, "plugins": {**self.facts.get("plugins", {}), **plugins}}
-        results.write_json(self.folder / results.RECORD, self.facts)
+        records.write_record(self.folder / results.RECORD, self.facts)
         (self.folder / results.TRAINED).unlink(missing_ok=True)
         remove_journal(self.folder)
         return int(self.facts["failed_scores"])

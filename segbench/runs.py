@@ -17,7 +17,8 @@ from segbench.config import RunConfig
 from segbench.errors import DataInvalid, DataMissing, SegbenchError, UsageError
 from segbench.host import Catalogue, blame
 from segbench.params import make
-from segbench.results import HISTORY, RECORD, SCORES, TRAINED, is_complete, of_decision, read_scores
+from segbench.records import RECORD, check_digest, parsed_record
+from segbench.results import HISTORY, SCORES, TRAINED, is_complete, of_decision, read_scores, readable
 from segbench.types import Case, CaseRef, Choice, LabelMap, Task
 
 if TYPE_CHECKING:
@@ -95,7 +96,9 @@ class StoredRun:
         file = self.folder / HISTORY
         if self.kept.folder is None or not file.is_file():
             return []
-        rows: list[dict[str, Any]] = pq.read_table(file).to_pylist()
+        check_digest(file, "Restore it from a copy, or delete the run's folder and run it again.", self.record)
+        with readable(file):
+            rows: list[dict[str, Any]] = pq.read_table(file).to_pylist()
         return rows
 
     def scores(self) -> Sequence[Mapping[str, Any]]:
@@ -210,25 +213,19 @@ def read_facts(folder: Path) -> dict[str, Any]:
         DataMissing: there is neither.
         DataInvalid: it cannot be read.
     """
-    text = None
+    content = None
     for name in (RECORD, TRAINED, RECORD):  # the record takes the place of the other, perhaps at this moment
         file = folder / name
         try:
-            text = file.read_text(encoding="utf-8")
+            content = file.read_bytes()
             break
         except FileNotFoundError:
             continue
-        except (OSError, ValueError) as error:
+        except OSError as error:
             raise DataInvalid(f"{file} cannot be read: {error}. Delete the folder and run it again.") from error
-    if text is None:
+    if content is None:
         raise DataMissing(f"{folder} holds no finished run ({RECORD}). The command that began it resumes it.")
-    try:
-        facts = json.loads(text)
-    except ValueError as error:
-        raise DataInvalid(f"{file} cannot be read: {error}. Delete the folder and run it again.") from error
-    if not isinstance(facts, dict) or "run_id" not in facts:
-        raise DataInvalid(f"{file}: expected a record with its run_id, found none. Delete the folder and run it again.")
-    return facts
+    return parsed_record(content, file)
 
 
 def relocated(record: Mapping[str, Any], dataset: Mapping[str, Any] | None) -> dict[str, Any]:

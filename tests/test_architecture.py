@@ -19,9 +19,9 @@ from segbench.host import KINDS
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     ("types", "errors"),
-    ("boxes", "failures", "texts"),
+    ("boxes", "digests", "failures", "litter", "texts"),
     ("allocator", "atomic", "locks", "params", "names", "plugin_code", "provenance", "truths", "views", "padding"),
-    ("config", "contracts", "losses"),
+    ("config", "contracts", "losses", "records"),
     ("hookspecs", "results"),
     ("collection",),
     ("host", "files", "ranking"),

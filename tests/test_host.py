@@ -494,7 +494,8 @@ def test_what_the_machine_lacks_is_noted_with_what_was_being_done() -> None:
     with pytest.raises(OSError) as full, blame("someone", "writing"):
         raise OSError(28, "No space left on device", "map.npy")
     assert failure_of(full.value).reason == (
-        "No space left on device (map.npy) while plugin someone was writing. Free some space; the same command resumes."
+        "No space left on device (map.npy) while plugin someone was writing. Free some space there "
+        "or choose a folder on another disk, then give the same command again; what was finished is kept."
     )
 
 

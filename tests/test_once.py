@@ -19,6 +19,7 @@ from segbench.config import RunConfig
 from segbench.errors import DataInvalid, DataMissing, Incompatible
 from segbench.evaluation.folders import evaluate
 from segbench.host import Catalogue, load_catalogue
+from segbench.records import DIGESTS, SEAL, write_record
 from segbench.runner import Outcome, assemble, edited_since, folder_of, predict, settled
 from segbench.training import inference
 from segbench.training.loop import Reporter
@@ -331,7 +332,7 @@ def test_edited_data_are_not_predicted_under_the_old_training(tmp_path: Path, mo
     first = run(asked(toy.configuration(), "dice"), tmp_path)
     record = json.loads((first.folder / "run.json").read_text())
     record["identity"]["code"]["dataset"] = "0" * 12
-    (first.folder / "run.json").write_text(json.dumps(record))
+    write_record(first.folder / "run.json", record)
     with pytest.raises(Incompatible, match="code of the dataset changed since run"):
         predict(first.folder, [Choice("fill_holes")], metrics=[Choice("dice")], catalogue=CATALOGUE)
 
@@ -483,7 +484,7 @@ def test_other_training_cases_are_another_prior(tmp_path: Path) -> None:
 def aged(folder: Path) -> None:
     """Make a run what it was before trainings, predictions and scores were told apart."""
     record = json.loads((folder / "run.json").read_text())
-    for key in ("identity", "variant", "supervision", "decisions", "scores", "problems"):
+    for key in ("identity", "variant", "supervision", "decisions", "scores", "problems", SEAL, DIGESTS):
         record.pop(key, None)
     del record["splits"]["pool"], record["config"]["decision"]
     (folder / "run.json").write_text(json.dumps(record))

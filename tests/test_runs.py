@@ -15,6 +15,7 @@ from segbench import results
 from segbench.errors import DataInvalid, DataMissing, UsageError
 from segbench.evaluation.folders import evaluate
 from segbench.host import Catalogue, load_catalogue
+from segbench.records import write_record
 from segbench.runner import run
 from segbench.runs import StoredRun, find_runs, open_run
 from segbench.types import CaseRef
@@ -101,7 +102,7 @@ def test_data_that_changed_or_went_are_missing(opened: StoredRun, tmp_path: Path
     shutil.copytree(opened.folder, copy)
     record = json.loads((copy / "run.json").read_text())
     record["task"]["revision"] = "2"
-    (copy / "run.json").write_text(json.dumps(record))
+    write_record(copy / "run.json", record)
     with pytest.raises(DataMissing, match="revision 2 of dataset toy; here is 1"):
         open_run(copy, catalogue).case(opened.case_ids[0])
     with pytest.raises(DataMissing, match="has no case 'toy_99' any more"):

@@ -2,13 +2,17 @@
 
 Every sample has two slots in the files. The first write of an epoch goes to the slot that the last checkpoint does not
 point to, later ones to the same slot; ``commit`` flushes and returns which slot holds what. A run that is killed comes
-back to the slots of its last checkpoint, which no later epoch has touched. The files are sparse: a slot that was never
-written takes no room.
+back to the slots of its last checkpoint, which no later epoch has touched, and compares their checksums. The files are
+sparse: a slot that was never written takes no room. They are read as memory maps and written as files, because a memory
+map on a full disk ends the process without a word.
 """
 
 from __future__ import annotations
 
+import io
 import math
+import os
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+from segbench import DataInvalid, writing
 
 NEVER = -1
 """Slot of a sample that was never written."""
@@ -31,11 +37,16 @@ class Store:
     """
 
     def __init__(self, folder: Path, samples: int, fields: Mapping[str, tuple[Sequence[int], type[Any]]]) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.files = {
-            name: _file(folder / f"{name}.maps", (samples, 2, *shape), dtype) for name, (shape, dtype) in fields.items()
-        }
+        self.folder = folder
+        self.files: dict[str, np.memmap[Any, np.dtype[Any]]] = {}
+        self.streams: dict[str, io.FileIO] = {}
+        for name, (shape, dtype) in fields.items():
+            path = folder / f"{name}.maps"
+            with writing(path):
+                folder.mkdir(parents=True, exist_ok=True)
+                self.files[name], self.streams[name] = _file(path, (samples, 2, *shape), dtype)
         self.slots = torch.full((samples,), NEVER, dtype=torch.int8)
+        self.checksums = torch.zeros((samples, len(fields)), dtype=torch.int64)
         self.fresh = torch.zeros(samples, dtype=torch.bool)
 
     def written(self, ids: torch.Tensor) -> torch.Tensor:
@@ -57,27 +68,59 @@ class Store:
             if not self.fresh[sample]:
                 self.slots[sample] = 1 if self.slots[sample] == 0 else 0
                 self.fresh[sample] = True
-            for name, array in arrays.items():
-                self.files[name][sample, int(self.slots[sample])] = array[row]
+            for column, (name, file) in enumerate(self.files.items()):
+                content = np.ascontiguousarray(arrays[name][row], dtype=file.dtype).reshape(-1).view(np.uint8).data
+                self.checksums[sample, column] = zlib.crc32(content)
+                with writing(self._path(name)):
+                    self.streams[name].seek((2 * sample + int(self.slots[sample])) * len(content))
+                    if (written := self.streams[name].write(content)) != len(content):
+                        raise OSError(f"{len(content)} bytes requested and {written} written")
 
-    def commit(self) -> torch.Tensor:
-        """Flush the files and return the slots, int8 ``(samples,)``; from now on they are left alone."""
-        for file in self.files.values():
-            file.flush()
+    def commit(self) -> dict[str, torch.Tensor]:
+        """Flush the files; from now on the slots that hold something are left alone until they are restored.
+
+        Returns:
+            ``slots`` int8 ``(samples,)``, and ``checksums`` int64 ``(samples, fields)``: CRC-32 of what they hold.
+        """
+        for name, stream in self.streams.items():
+            with writing(self._path(name)):
+                os.fsync(stream.fileno())
         self.fresh.fill_(False)
-        return self.slots.clone()
+        return {"slots": self.slots.clone(), "checksums": self.checksums.clone()}
 
-    def restore(self, slots: torch.Tensor) -> None:
-        """Go back to what ``commit`` returned."""
-        self.slots = slots.clone()
+    def restore(self, committed: Mapping[str, torch.Tensor]) -> None:
+        """Go back to what ``commit`` returned; older checkpoints hold no checksums.
+
+        Raises:
+            DataInvalid: the files do not hold it any more.
+        """
+        self.slots = committed["slots"].clone()
         self.fresh.fill_(False)
+        if "checksums" in committed:
+            self.checksums = committed["checksums"].clone()
+            self._check()
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}.maps"
+
+    def _check(self) -> None:
+        for sample in torch.nonzero(self.slots != NEVER).flatten().tolist():
+            for column, (name, file) in enumerate(self.files.items()):
+                if zlib.crc32(file[sample, int(self.slots[sample])]) != int(self.checksums[sample, column]):
+                    raise DataInvalid(
+                        f"{self._path(name)} is damaged: expected what the last checkpoint knows of sample "
+                        f"{sample}, found other numbers. Restore it from a copy, or delete the run's folder "
+                        f"{self.folder.parents[1]} to train anew."
+                    )
 
 
-def _file(path: Path, shape: tuple[int, ...], dtype: type[Any]) -> np.memmap[Any, np.dtype[Any]]:
-    """Open a file of the right size as it is, or make one of zeros."""
+def _file(path: Path, shape: tuple[int, ...], dtype: type[Any]) -> tuple[np.memmap[Any, np.dtype[Any]], io.FileIO]:
+    """Open a file of the right size as it is, or make one of zeros; return it for reading and for writing."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
     fits = path.is_file() and path.stat().st_size == size
-    return np.memmap(path, dtype=dtype, mode="r+" if fits else "w+", shape=shape)
+    stream = io.FileIO(path, "r+" if fits else "w+")
+    stream.truncate(size)
+    return np.memmap(path, dtype=dtype, mode="r", shape=shape), stream
 
 
 def signatures(target: torch.Tensor) -> NDArray[np.int64]:

@@ -178,10 +178,10 @@ class Geometric(Method):
         epoch.log("dr_residual", sums.get("dr_residual", 0.0) / solved)
 
     def state(self) -> Mapping[str, Any]:
-        """Return which slots of the files hold the maps, after flushing them."""
-        return {} if self.store_ is None else {"slots": self.store_.commit()}
+        """Return which slots of the files hold the maps, and their checksums, after flushing them."""
+        return {} if self.store_ is None else self.store_.commit()
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take back what ``state`` returned."""
         if self.store_ is not None:
-            self.store_.restore(state["slots"])
+            self.store_.restore(state)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 
-import torch
-
-from segbench import FinishedRun, LabelMap, Structure, Table
+from segbench import FinishedRun, LabelMap, Structure, Table, load_checkpoint
 from segbench_shape_signature.choice import chosen_structures
 from segbench_shape_signature.fitting import generate
 from segbench_shape_signature.pretraining import PAIRS, Spread, measure
@@ -54,7 +52,7 @@ def _spreads(run: FinishedRun) -> Iterator[tuple[str, Spread]]:
     structures = chosen_structures(run.task, method["structures"], method["most"])
     masks = _held_out(run, structures)
     files = sorted((run.folder / "method").glob("signature-*.pt"))
-    states = {state["name"]: state for state in (torch.load(path, weights_only=True) for path in files)}
+    states = {state["name"]: state for state in map(load_checkpoint, files)}
     for structure in structures:
         if structure.name in states and len(masks[structure.name]):
             signature = restored(states[structure.name], settings)

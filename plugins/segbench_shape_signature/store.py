@@ -9,13 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from segbench import atomically
+from segbench import SegbenchError, load_checkpoint, save_checkpoint
 from segbench_shape_signature.pretraining import Spread, build, pretrain, scaled
 from segbench_shape_signature.settings import Pretraining
 from segbench_shape_signature.signature import SignatureNetwork
@@ -91,7 +90,7 @@ def obtain(
         del _remembered[next(iter(_remembered))]
     for path, there in kept.items():
         if there is None:
-            atomically(path, partial(torch.save, {**state, "name": name}))
+            save_checkpoint(path, {**state, "name": name})
     return restored(state, settings, device)
 
 
@@ -103,7 +102,7 @@ def _key(subjects: Subjects, settings: Pretraining, seed: int, trained: bool) ->
 def _read(path: Path) -> dict[str, Any] | None:
     """Return a kept signature; one that is damaged counts as none, and is written again."""
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state = load_checkpoint(path)
         return {"weights": dict(state["weights"]), "spread": dict(state["spread"])}
-    except Exception:  # torch.load raises whatever the bytes happen to provoke
+    except (SegbenchError, KeyError, TypeError, ValueError):
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,7 +13,8 @@ from segbench.errors import SegbenchError
 from segbench.evaluation.labelling import Structures, task_of
 from segbench.evaluation.layouts import Layout
 from segbench.host import Catalogue
-from segbench.results import RECORD, read_scores, write_json
+from segbench.records import RECORD, read_record, write_record
+from segbench.results import read_scores
 from segbench.scoring.journal import remove
 from segbench.scoring.pairs import CaseProblem
 from segbench.types import Task
@@ -70,7 +70,7 @@ class Finished:
 def finished(folder: Path, dataset: str, found: Layout) -> Finished | None:
     """Return a finished run, or None if there is none, or another try may do better."""
     try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        record = read_record(folder)
         problems = tuple(CaseProblem(**problem) for problem in record["problems"])
         structures: Structures = {name: tuple(values) for name, values in record["structures"]}
         task = task_of(dataset, record["revision"], structures)
@@ -104,6 +104,6 @@ def write(result: EvaluationResult, request: dict[str, Any], *, retry: bool, cat
         "plugins": {origin.plugin: f"{origin.distribution} {origin.version}" for origin in catalogue.origins},
         "machine": platform.platform(),
     }
-    write_json(result.folder / RECORD, record)
+    write_record(result.folder / RECORD, record)
     if not retry:
         remove(result.folder)

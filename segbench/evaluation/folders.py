@@ -31,7 +31,8 @@ from segbench.files.colours import Colour, written
 from segbench.files.images import read_label_map
 from segbench.host import Catalogue, load_catalogue
 from segbench.params import fingerprint, to_json
-from segbench.results import run_folder
+from segbench.records import DIGESTS
+from segbench.results import SCORES, run_folder
 from segbench.scoring.cases import Setting, unsettle
 from segbench.scoring.decisions import chain_of
 from segbench.scoring.geometry import Mode
@@ -213,7 +214,7 @@ def evaluate(
     request |= {"network": network, "arm": arm, "seed": seed, "supervision": supervision}
     request |= {"fold": folds[0] if len(folds) == 1 else folds}
     request |= {"structures": list(structures.items()), "layout": found.words, "scores": scored.known}
-    request["again"] = again
+    request |= {"again": again, DIGESTS: {SCORES: scored.digest}}
     request["metrics"] = _listed(known.metrics if known else [], [described(metric) for metric in chosen])
     request |= {"like": template.run.run_id} if template else {}
     write(result, request, retry=scored.passing, catalogue=catalogue)

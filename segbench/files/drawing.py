@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segbench.atomic import atomically
-from segbench.errors import SegbenchError
 from segbench.files.colours import Colour
 from segbench.files.headers import invalid
 
@@ -30,7 +29,7 @@ def write(path: Path, label_map: LabelMap, colours: Mapping[int, Colour] | None)
 
     Raises:
         DataInvalid: more slices, or other values, than the format can hold.
-        SegbenchError: the file cannot be written; what stood there before is untouched.
+        Unwritable: the file cannot be written; what stood there before is untouched.
     """
     array = label_map.array[None] if label_map.array.ndim == 2 else label_map.array
     pixels = _coloured(path, array, colours) if colours else _grey(path, array)
@@ -38,10 +37,7 @@ def write(path: Path, label_map: LabelMap, colours: Mapping[int, Colour] | None)
     if not stack and len(array) != 1:
         raise invalid(path, "one slice", f"{len(array)} in a label map", "Write .tif or .nii.gz.")
     content = _tiff(pixels, label_map) if stack else _picture(path, pixels[0])
-    try:
-        atomically(path, lambda part: part.write_bytes(content))
-    except OSError as error:
-        raise SegbenchError(f"{path}: expected to write a picture, found: {error.strerror or error}.") from error
+    atomically(path, lambda part: part.write_bytes(content))
 
 
 def _grey(path: Path, array: NDArray[Any]) -> NDArray[Any]:

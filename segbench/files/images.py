@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segbench.atomic import atomically
-from segbench.errors import DataInvalid, SegbenchError
+from segbench.errors import DataInvalid
 from segbench.files import archives, drawing
 from segbench.files.colours import Colour
 from segbench.files.formats import header_of, labels_of, volume_of
@@ -195,7 +195,7 @@ def write_label_map(path: str | Path, label_map: LabelMap, colours: Mapping[int,
 
     Raises:
         DataInvalid: an array that is no label map, or none that the format can hold.
-        SegbenchError: the file cannot be written; what stood there before is untouched.
+        Unwritable: the file cannot be written; what stood there before is untouched.
     """
     import numpy as np
 
@@ -225,7 +225,7 @@ def write_image(
 
     Raises:
         DataInvalid: an array that is no image.
-        SegbenchError: the file cannot be written; what stood there before is untouched.
+        Unwritable: the file cannot be written; what stood there before is untouched.
     """
     import numpy as np
 
@@ -276,10 +276,4 @@ def _write(path: Path, array: NDArray[Any], spacing: tuple[float, ...], affine: 
             else:
                 file.write(head + array.tobytes())
 
-    try:
-        atomically(path, write)
-    except OSError as error:
-        raise SegbenchError(
-            f"{path}: expected to write {array.nbytes:,} bytes, found: {error.strerror or error}. "
-            f"Make room or choose another folder; nothing was changed there."
-        ) from error
+    atomically(path, write)

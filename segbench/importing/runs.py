@@ -15,7 +15,8 @@ from segbench.errors import UsageError, safe_name
 from segbench.importing.measures import Measure
 from segbench.importing.rows import rows_of
 from segbench.importing.tables import Said, read_table
-from segbench.results import RECORD, SCORES, Row, is_complete, run_folder, scores_table, write_json, write_table
+from segbench.records import DIGESTS, RECORD, write_record
+from segbench.results import SCORES, Row, is_complete, run_folder, scores_table, write_scores
 from segbench.types import STATUSES
 
 _LATER = ("decision", "truth", "family", "preference", "build")
@@ -98,13 +99,13 @@ def _write(rows: list[Row], results: Path, file: Path) -> dict[str, Any]:
     run_id = _digest(rows)
     first = rows[0]
     folder = run_folder(results, first.dataset, folder_name(first.method), run_id)
-    new = not is_complete(folder)
+    new = not is_complete(folder) or not (folder / SCORES).is_file()
     if new:
-        write_table(folder / SCORES, scores_table(dataclasses.replace(row, run_id=run_id) for row in rows))
+        digest = write_scores(folder, scores_table(dataclasses.replace(row, run_id=run_id) for row in rows))
         record = {"run_id": run_id, "source": "imported", "file": file.name, "rows": len(rows)}
         record |= {"dataset": first.dataset, "dataset_revision": first.dataset_revision, "method": first.method}
-        record |= {"network": first.network, "seeds": sorted({row.seed for row in rows})}
-        write_json(folder / RECORD, record)
+        record |= {"network": first.network, "seeds": sorted({row.seed for row in rows}), DIGESTS: {SCORES: digest}}
+        write_record(folder / RECORD, record)
     return {
         "dataset": first.dataset,
         "method": first.method,

@@ -12,7 +12,8 @@ from segbench.errors import UsageError, VerificationError
 from segbench.publishing.digests import records_digest, scores_digest
 from segbench.publishing.records import RESCORED, SCORED_HERE, SELF_REPORTED, provenance_of, public_record
 from segbench.publishing.verification import Report
-from segbench.results import RECORD, SCORES, is_complete, read_scores, run_folder, write_json, write_table
+from segbench.records import DIGESTS, RECORD, write_record
+from segbench.results import SCORES, is_complete, read_scores, run_folder, write_scores
 
 _MARKS = "verification"
 
@@ -40,8 +41,8 @@ def add_to_results(report: Report, results: Path) -> Admission:
     about = report.about
     folder = run_folder(results, str(about["dataset"]), str(about["method"]), str(about["run_id"]))
     if not is_complete(folder):
-        write_table(folder / SCORES, report.table)
-        write_json(folder / RECORD, {**report.record, _MARKS: _marks(report, ())})
+        digests = {SCORES: write_scores(folder, report.table)}
+        write_record(folder / RECORD, {**report.record, _MARKS: _marks(report, ()), DIGESTS: digests})
         return Admission(folder, "added")
     known = KeptRun.of(folder).record
     _refuse_another(report, folder, known)
@@ -50,7 +51,7 @@ def add_to_results(report: Report, results: Path) -> Admission:
     marks = _marks(report, old.get(RESCORED) or ())
     if provenance_of(known) == SCORED_HERE or marks == before or not marks[RESCORED]:
         return Admission(folder, "unchanged")
-    write_json(folder / RECORD, {**known, _MARKS: marks})
+    write_record(folder / RECORD, {**known, _MARKS: marks})
     return Admission(folder, "marks raised")
 
 

@@ -30,12 +30,6 @@ _PIECE = 1 << 20
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def write_package(path: Path, texts: Mapping[str, bytes], files: Mapping[str, Path]) -> None:
     """Write an archive whose bytes depend on its contents only.
 

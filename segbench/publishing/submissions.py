@@ -12,8 +12,9 @@ from typing import Any
 
 from segbench.atomic import atomically
 from segbench.collection import KeptRun
+from segbench.digests import sha256_of
 from segbench.errors import DataInvalid, DataMissing, UsageError, safe_name
-from segbench.publishing.packages import FORMAT, MANIFEST, PREDICTIONS, sha256_of, write_package
+from segbench.publishing.packages import FORMAT, MANIFEST, PREDICTIONS, write_package
 from segbench.publishing.records import distinct, public_record
 from segbench.results import RECORD, SCORES, of_decision, write_table
 from segbench.runs import predictions_folder

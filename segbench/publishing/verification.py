@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from segbench.collection import parsed_record
+from segbench.digests import sha256_of
 from segbench.errors import DataInvalid, SegbenchError, UsageError, safe_name
-from segbench.publishing.packages import PREDICTIONS, Package, sha256_of
+from segbench.publishing.packages import PREDICTIONS, Package
 from segbench.publishing.records import RESCORED, SELF_REPORTED, public_record
 from segbench.publishing.rescoring import Difference, Rescored, how_scored, rescore
 from segbench.publishing.submissions import prediction_files
 from segbench.ranking.leaderboard import leaderboard
-from segbench.results import RECORD, SCORES, read_scores
+from segbench.records import RECORD, parsed_record
+from segbench.results import SCORES, read_scores
 
 if TYPE_CHECKING:
     from segbench.host import Catalogue

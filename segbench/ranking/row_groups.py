@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from segbench.errors import DataInvalid
-from segbench.results import SCHEMA, absent, conform, open_scores
+from segbench.results import SCHEMA, absent, conform, open_scores, readable
 
 Codes = int | NDArray[np.int32]
 Stamp = tuple[int, int]
@@ -56,7 +55,7 @@ def read_group(
     file: Path, index: int, columns: Sequence[str], met: dict[str, dict[Hashable, Codes]], kept: bool
 ) -> Piece | None:
     """Return one row group, without ``value`` and ``status`` if they are not to be kept; None of an empty file."""
-    with _readable(file):
+    with readable(file):
         stamp = _stamp(file)
         reader = open_scores(file, [*columns, "value"])
         if not reader.num_row_groups:
@@ -81,7 +80,7 @@ def read_columns(file: Path, index: int, stamp: Stamp, names: list[str]) -> pa.T
     Raises:
         DataInvalid: the file cannot be read, or is not the one that had this stamp.
     """
-    with _readable(file):
+    with readable(file):
         table = _table_of(open_scores(file, names), index, names)
         if _stamp(file) != stamp:
             raise DataInvalid(f"{file} was replaced while it was being read. Run the command again.")
@@ -97,17 +96,6 @@ def _table_of(reader: pq.ParquetFile, index: int, names: list[str]) -> pa.Table:
     """Return some columns of a row group; optional ones that the file lacks are filled in."""
     present = set(reader.schema_arrow.names)
     return conform(reader.read_row_group(index, [name for name in names if name in present]), names)
-
-
-@contextlib.contextmanager
-def _readable(file: Path) -> Iterator[None]:
-    """Turn what goes wrong while a file is read into a sentence."""
-    try:
-        yield
-    except (pa.ArrowException, OSError) as error:
-        raise DataInvalid(
-            f"{file} cannot be read as scores: {error}. Restore it, or delete the run's folder and run it again."
-        ) from error
 
 
 def _keys(

@@ -11,7 +11,7 @@ from segbench.contracts import Dataset
 from segbench.errors import DataInvalid
 from segbench.host import Catalogue
 from segbench.params import fingerprint
-from segbench.results import SCORES, read_scores, write_table
+from segbench.results import SCORES, read_scores, write_scores
 from segbench.scoring.cases import Outcome, Setting
 from segbench.scoring.metrics import prepare_metrics, version_of
 from segbench.scoring.pairs import CaseProblem, Pair
@@ -40,6 +40,7 @@ class Scoring:
         problems: everything about single cases that a reader must know.
         passing: whether the same command may succeed better another time.
         outcomes: of the pairs, by the metrics that were computed now.
+        digest: of ``scores.parquet``, for the record.
     """
 
     table: pa.Table
@@ -48,6 +49,7 @@ class Scoring:
     problems: tuple[CaseProblem, ...] = ()
     passing: bool = False
     outcomes: Sequence[Outcome] = ()
+    digest: str = ""
 
 
 def lacking(
@@ -211,12 +213,12 @@ def add_scores(
     names = tuple(metric.name for metric in setting.metrics)
     rows = rows_of(design, pairs, outcomes, setting.metrics)
     table = _merged(folder / SCORES, rows, design.decision, names) if known else rows
-    write_table(folder / SCORES, table)
+    digest = write_scores(folder, table)
     passing = any(outcome.passing for outcome in outcomes)
     entries = {metric.name: {**stamps[metric.name], "version": version_of(metric)} for metric in setting.metrics}
     mine = {**known.get(design.decision, {}), **entries}
     problems = (*of_all, *_problems(outcomes))
-    return Scoring(table, {**known, design.decision: mine}, names, problems, passing, outcomes)
+    return Scoring(table, {**known, design.decision: mine}, names, problems, passing, outcomes, digest)
 
 
 def _problems(outcomes: Sequence[Outcome]) -> tuple[CaseProblem, ...]:

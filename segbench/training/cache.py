@@ -1,17 +1,14 @@
 """Preprocessed cases as memory-mapped arrays, keyed by content. Written once, read by index ever after.
 
 Preprocessing: resample to the training grid and crop about its centre if the recipe asks for it, then normalise
-intensities per case and channel. Each case is a folder of ``.npy`` files; ``meta.json`` is written last, so its
-presence means complete.
+intensities per case and channel. Each case is a sealed folder of ``.npy`` files and ``meta.json``; its checksums are
+compared whenever a run begins, and what was damaged is made again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,6 +18,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from segbench.atomic import is_intact, write_sealed
 from segbench.config import Recipe
 from segbench.contracts import Dataset, Method
 from segbench.errors import DataInvalid, PluginError, UsageError, safe_name
@@ -29,7 +27,7 @@ from segbench.training.label_grids import label_voxels, resample_by_area
 from segbench.types import UNKNOWN, Case, CaseRef, Geometry, LabelMap, Task
 from segbench.views import Shape
 
-CACHE_VERSION = 4
+CACHE_VERSION = 5
 FOREGROUND_SAMPLES = 500
 _CLIP = (0.5, 99.5)
 
@@ -131,6 +129,7 @@ class Cache:
         recipe: its ``spacing``, ``label_resampling``, ``crop`` and ``normalisation`` are used.
         spacing: training grid in mm, for a dataset that must follow another's; None = as ``settle_spacing`` finds.
         code: digest of the dataset's source where no release stands for it.
+        note: told in a sentence what was damaged and is made again.
     """
 
     def __init__(
@@ -140,7 +139,9 @@ class Cache:
         recipe: Recipe,
         spacing: tuple[float, float, float] | None = None,
         code: str = "",
+        note: Callable[[str], None] = lambda sentence: None,
     ) -> None:
+        self.note = note
         self.dataset, self.task, self.recipe, self.spacing, self.code = dataset, dataset.task, recipe, spacing, code
         self.folder = root / self.task.name
 
@@ -173,11 +174,11 @@ class Cache:
         if labelled and self.recipe.label_resampling != "nearest":
             identity["label_resampling"] = self.recipe.label_resampling
         folder = self.folder / f"{ref.id}-{fingerprint(identity)[:16]}"
-        if not (folder / "meta.json").is_file():
+        if not self._is_usable(folder, f"case {ref.id}"):
             case = self.dataset.load(ref) if labelled or scored else load_bare(self.dataset, ref)
             check_case(case, ref, self.task, labelled=labelled or scored)
             label_dtype = _label_dtype(case if labelled or scored else None, len(self.task.labels))
-            _write_folder(folder, lambda into: self._preprocess(case, into, labelled, label_dtype))
+            write_sealed(folder, lambda into: self._preprocess(case, into, labelled, label_dtype))
         meta = json.loads((folder / "meta.json").read_text())
         return StoredCase(
             ref,
@@ -205,7 +206,7 @@ class Cache:
         """
         key = fingerprint([method.name, method.version, to_json(method, content_only=True), code])[:16]
         folder = case.folder / f"derived-{key}"
-        if not folder.is_dir():
+        if not self._is_usable(folder, f"maps that method {method.name} derived from case {case.ref.id}"):
             maps = dict(method.derive(case.truth()))
 
             def write(into: Path) -> None:
@@ -225,8 +226,15 @@ class Cache:
                         raise PluginError(f"{where} has values that are NaN or infinite; expected finite ones.")
                     np.save(into / f"{name}.npy", volume)
 
-            _write_folder(folder, write)
+            write_sealed(folder, write)
         return key
+
+    def _is_usable(self, folder: Path, what: str) -> bool:
+        """Return whether a cached folder is there and intact; a damaged one is noted."""
+        usable = is_intact(folder)
+        if not usable and folder.exists():
+            self.note(f"The cached {what} was damaged ({folder}); it is made again.")
+        return usable
 
     def _preprocess(self, case: Case, into: Path, labelled: bool, label_dtype: str) -> None:
         image, spacing = case.image, case.spacing
@@ -373,18 +381,3 @@ def _foreground(target: NDArray[np.int16], labels: int) -> NDArray[np.int32]:
         picked.append(own[np.linspace(0, len(own) - 1, min(per_label, len(own))).astype(int)])
     flat = np.concatenate(picked) if picked else np.zeros(0, dtype=int)
     return np.stack(np.unravel_index(flat, target.shape), axis=1).astype(np.int32)
-
-
-def _write_folder(folder: Path, write: Callable[[Path], None]) -> None:
-    """Write a folder in full beside its place, then rename it into place; a rival's identical copy wins."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    into = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder.parent))
-    try:
-        write(into)
-        try:
-            os.rename(into, folder)  # noqa: PTH104 - the atomic rename is the point
-        except OSError:
-            if not folder.is_dir():
-                raise
-    finally:
-        shutil.rmtree(into, ignore_errors=True)

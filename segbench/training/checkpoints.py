@@ -1,8 +1,12 @@
-"""Checkpoints on disk: written atomically, read without executing anything, holding tensors and plain values only."""
+"""Checkpoints on disk: written atomically, read without executing anything, holding tensors and plain values only.
+
+A checkpoint is a ZIP file with a CRC-32 per member, which torch writes and never looks at; here it is looked at.
+"""
 
 from __future__ import annotations
 
 import shutil
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,41 +15,71 @@ import torch
 
 from segbench.atomic import atomically
 from segbench.errors import DataInvalid, PluginError
+from segbench.litter import sweep
+
+LAST, BEST, NETWORK = "last.pt", "best.pt", "network.pt"
+"""Files of a run's folder ``checkpoint``: after the last epoch done, after the best one, and what is scored."""
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
-    """Write a checkpoint atomically: temporary file, fsync, rename."""
-    atomically(path, lambda part: torch.save(dict(state), part))
+    """Write a checkpoint atomically: temporary file, fsync, rename.
+
+    Raises:
+        Unwritable: the disk is full, read-only, over quota, or refuses otherwise.
+    """
+
+    def write(part: Path) -> None:
+        with part.open("wb") as file:  # a file of ours: torch's own hides why it cannot be written
+            torch.save(dict(state), file)
+
+    atomically(path, write)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint; nothing but tensors, numbers, texts and their containers is accepted.
+    """Read a checkpoint that ``save_checkpoint`` wrote; only tensors, numbers, texts and their containers are accepted.
 
     Raises:
         DataInvalid: if it is damaged or holds anything else.
     """
     try:
+        _check_contents(path)
         saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
+        reason = (str(error).splitlines() or [""])[0]
         raise DataInvalid(
-            f"Checkpoint {path}: expected tensors and plain values, found {type(error).__name__}: "
-            f"{str(error).splitlines()[0]}. Delete the run's folder to start it anew."
+            f"Checkpoint {path} is damaged: expected tensors and plain values, found {type(error).__name__}: {reason}. "
+            f"Restore it from a copy, or delete {_what_to_delete(path)}."
         ) from error
     return saved
 
 
+def _check_contents(path: Path) -> None:
+    """Raise an error if a member is not what its CRC-32 says."""
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise zipfile.BadZipFile(f"{damaged} is not what its checksum says")
+
+
+def _what_to_delete(path: Path) -> str:
+    """Say what to delete so that what is lost is made again."""
+    if path.name in (LAST, BEST):
+        return "the folder it is in: the run then starts anew"
+    return "the run's folder to train it anew" if path.name == NETWORK else "it"
+
+
 def keep_network(folder: Path) -> None:
     """Write the scored network of a run as ``checkpoint/network.pt``."""
-    last, best = folder / "checkpoint" / "last.pt", folder / "checkpoint" / "best.pt"
+    last, best = folder / "checkpoint" / LAST, folder / "checkpoint" / BEST
     saved = load_checkpoint(best if best.is_file() else last)
-    save_checkpoint(folder / "checkpoint" / "network.pt", {"network": saved["network"]})
+    save_checkpoint(folder / "checkpoint" / NETWORK, {"network": saved["network"]})
 
 
 def drop_checkpoints(folder: Path) -> None:
     """Remove what only a resumed run would need."""
-    for pattern in ("last.pt", "best.pt", ".*.part"):
-        for path in (folder / "checkpoint").glob(pattern):
-            path.unlink(missing_ok=True)
+    for name in (LAST, BEST):
+        (folder / "checkpoint" / name).unlink(missing_ok=True)
+    sweep(folder / "checkpoint")
     shutil.rmtree(folder / "method" / "scratch", ignore_errors=True)
 
 

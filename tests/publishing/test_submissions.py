@@ -13,14 +13,15 @@ from typer.testing import CliRunner
 
 from segbench import Choice, LabelMap, evaluate, load_catalogue, write_label_map
 from segbench.cli import app
+from segbench.digests import sha256_of
 from segbench.errors import DataInvalid, DataMissing, UsageError, VerificationError
 from segbench.publishing.admission import add_to_results
-from segbench.publishing.packages import Package, sha256_of, write_package
+from segbench.publishing.packages import Package, write_package
 from segbench.publishing.rescoring import how_scored, rescore
 from segbench.publishing.submissions import pack
 from segbench.publishing.verification import verify
 from segbench.ranking.leaderboard import leaderboard
-from segbench.results import read_scores, scores_table, write_table
+from segbench.results import read_scores, scores_table, write_scores
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +92,7 @@ def test_flattered_scores_are_found(scene, catalogue) -> None:
     rows = read_scores(scene["run"]).to_pylist()
     first = next(row for row in rows if row["metric"] == "dice")
     first["value"] += 2e-9
-    write_table(scene["run"] / "scores.parquet", scores_table(rows))
+    write_scores(scene["run"], scores_table(rows))
     pack(scene["run"], scene["out"], scene["predictions"])
     assert verify(scene["out"]).differences == (), "a consistent lie needs the references to be found"
     report = verify(scene["out"], scene["predictions"], scene["references"], catalogue)
@@ -109,7 +110,7 @@ def test_flattered_scores_are_found(scene, catalogue) -> None:
 def test_differences_below_the_tolerance_do_not_count(scene, catalogue) -> None:
     rows = read_scores(scene["run"]).to_pylist()
     rows[0]["value"] += 5e-10
-    write_table(scene["run"] / "scores.parquet", scores_table(rows))
+    write_scores(scene["run"], scores_table(rows))
     pack(scene["run"], scene["out"], scene["predictions"])
     assert verify(scene["out"], scene["predictions"], scene["references"], catalogue).differences == ()
 
@@ -227,7 +228,7 @@ def test_a_run_that_is_there_is_compared_and_its_marks_only_rise(scene, catalogu
     assert "Already there, nothing was written" in answer.stdout
     rows = read_scores(raised.folder).to_pylist()
     rows[0]["value"] += 1e-5
-    write_table(raised.folder / "scores.parquet", scores_table(rows))
+    write_scores(raised.folder, scores_table(rows))
     with pytest.raises(VerificationError, match=r"scores\.parquet are not those"):
         add_to_results(better, shelf)
     answer = CliRunner().invoke(app, ["verify", str(scene["out"]), *again, "--results", str(shelf)])
@@ -346,7 +347,7 @@ def test_a_metric_whose_file_is_not_here_stays_self_reported(scene, catalogue) -
 def test_a_submission_names_every_seed(scene, tmp_path: Path) -> None:
     rows = read_scores(scene["run"]).to_pylist()
     rows += [row | {"seed": 2} for row in rows]
-    write_table(scene["run"] / "scores.parquet", scores_table(rows))
+    write_scores(scene["run"], scores_table(rows))
     packed = pack(scene["run"], scene["out"])
     assert packed.about["seeds"] == [0, 2]
     assert json.loads(members(scene["out"])["submission.json"])["seeds"] == [0, 2]

@@ -24,6 +24,8 @@ from segbench.evaluation.folders import EvaluationResult, evaluate
 from segbench.files.images import write_label_map
 from segbench.host import Catalogue, Entry, Origin, load_catalogue
 from segbench.results import read_scores
+from segbench.scoring.cases import Outcome
+from segbench.scoring.journal import Journal
 from segbench.scoring.metrics import missing_scores, score_case
 from segbench.types import Choice, LabelMap, Score, Task
 
@@ -556,6 +558,25 @@ def test_done_cases_are_not_computed_again(tmp_path: Path) -> None:
     assert again == ["c2", "c3", "c4"]
     whole = run(tmp_path / "other", predicted, truth)
     assert result.table.equals(whole.table) and not journal.exists()
+
+
+def test_a_damaged_journal_is_never_believed(tmp_path: Path) -> None:
+    """Every flip in it: the outcome of a case is as it was written, or the case is computed again."""
+    outcome = Outcome([(0, "1", 1, 0.5, "ok")], (), truth="t", unit="mm")
+    with Journal(tmp_path, 2, "key") as journal:
+        journal.add(0, outcome)
+        journal.add(1, outcome)
+    content = journal.path.read_bytes()
+    known, seen = Journal(tmp_path, 2, "key").done, 0
+    assert list(known) == [0, 1]
+    for bit in range(8 * len(content)):
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        journal.path.write_bytes(flipped)
+        found = Journal(tmp_path, 2, "key").done
+        assert all(found[index] == known[index] for index in found), f"bit {bit}"
+        seen += len(found) < 2
+    assert seen > 0.99 * 8 * len(content)  # the rest ends lines in other ways
 
 
 PLUGIN = """

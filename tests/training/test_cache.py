@@ -87,6 +87,36 @@ def test_a_full_disk_leaves_nothing_half_done(tmp_path: Path, monkeypatch: pytes
     assert cache.store(ref, labelled=True).image.shape[0] == 1
 
 
+@pytest.mark.parametrize("file", ["image.npy", "target.npy", "foreground.npy", "meta.json", "seal.json", "derived"])
+@pytest.mark.parametrize("damage", ["flipped", "zeroed", "cut", "empty", "lost"])
+def test_a_damaged_cache_heals_with_a_note(tmp_path: Path, file: str, damage: str) -> None:
+    notes: list[str] = []
+    cache = cache_of(tmp_path, normalisation="none")
+    cache.note = notes.append
+    ref, method = cache.dataset.refs()[0], CATALOGUE.method(Choice("witness", {"fixed": True}))
+
+    def contents() -> list[Any]:
+        case = cache.store(ref, labelled=True)
+        maps = case.derived(cache.derive(case, method))["copy"]
+        return [np.array(array) for array in (case.image, case.target, case.foreground, maps, case.affine)]
+
+    before = contents()
+    (folder,) = (tmp_path / "cache" / "toy").iterdir()
+    (path,) = folder.glob("derived-*/copy.npy") if file == "derived" else (folder / file,)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.unlink()
+    if damage != "lost":
+        damaged = {"flipped": content, "zeroed": bytes(len(content)), "cut": content[:-9], "empty": b""}[damage]
+        path.write_bytes(damaged)
+    after = contents()
+    assert all(np.array_equal(old, new) for old, new in zip(before, after, strict=True))
+    kind = "maps that method witness derived" if file == "derived" else "case toy_0"
+    assert [note for note in notes if kind in note and "made again" in note] == notes and len(notes) == 1
+    contents()
+    assert len(notes) == 1 and len(list((tmp_path / "cache" / "toy").iterdir())) == 1
+
+
 @pytest.mark.parametrize("spacing", ["2,1.5,0.7", "6,2,2", "median"])
 def test_resampled_cases_and_predictions_on_their_own_grid(tmp_path: Path, spacing: str) -> None:
     cache = cache_of(tmp_path, {"shape": (6, 20, 18)}, spacing=spacing, normalisation="none")
@@ -179,7 +209,7 @@ def test_the_truth_stays_behind_unlooked_at(tmp_path: Path) -> None:
     cases = [Cache(tmp_path / twin.truth, twin, Recipe()).store(ref, labelled=False) for twin in twins]
     assert all(load_bare(twin, ref).truth is None for twin in twins)
     for case in cases:
-        assert {path.name for path in case.folder.iterdir()} == {"image.npy", "meta.json"}
+        assert {path.name for path in case.folder.iterdir()} == {"image.npy", "meta.json", "seal.json"}
         assert (case.folder / "meta.json").read_text() == (cases[0].folder / "meta.json").read_text()
         assert np.array_equal(case.image, cases[0].image)
     other = Cache(tmp_path / "other", twins[0], Recipe(crop=(2, 5, 5)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -403,8 +404,49 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path, damage: str) -> None:
         checkpoint.write_text("import os")
     else:
         save_checkpoint(checkpoint, {"network": {}})
-    with pytest.raises(DataInvalid, match=r"last\.pt.*Delete the run's folder"):
+    with pytest.raises(DataInvalid, match=r"last\.pt.*[Dd]elete the"):
         go(tmp_path, "witness", {"fault": "loss", "fault_at": 4})
+
+
+def test_no_flip_in_a_checkpoint_goes_unseen(tmp_path: Path) -> None:
+    path = tmp_path / "network.pt"
+    state = {"network": {"w": torch.arange(40.0), "b": torch.tensor([1, 2])}, "progress": {"epoch": 3, "best": 0.5}}
+    save_checkpoint(path, state)
+    content, refused = path.read_bytes(), 0
+    for bit in range(0, 8 * len(content), 13):
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        try:
+            found = load_checkpoint(path)
+        except DataInvalid as error:
+            refused += 1
+            assert "network.pt is damaged" in str(error) and "delete the run's folder" in str(error)
+        else:  # padding, times
+            assert found["progress"] == state["progress"]
+            assert all(torch.equal(found["network"][name], tensor) for name, tensor in state["network"].items())
+    assert refused > 100
+
+
+def test_a_disk_that_is_full_at_the_checkpoint(tmp_path: Path) -> None:
+    """torch itself would say "unexpected pos 704 vs 598"."""
+    script = """
+import resource, signal, sys, pathlib, torch
+from segbench.errors import Unwritable
+from segbench.training.checkpoints import save_checkpoint
+path = pathlib.Path(sys.argv[1]) / "last.pt"
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+save_checkpoint(path, {"epoch": 1})
+before = path.read_bytes()
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+try:
+    save_checkpoint(path, {"w": torch.rand(100_000)})
+except Unwritable as error:
+    assert path.read_bytes() == before and [file.name for file in path.parent.iterdir()] == ["last.pt"]
+    sys.exit(str(error))
+"""
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert f"{tmp_path / 'last.pt'} cannot be written: File too large. No file may be this large" in done.stderr
 
 
 def test_a_resumed_run_restores_optimiser_method_and_rate(tmp_path: Path) -> None:

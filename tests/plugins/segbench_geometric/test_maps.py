@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
+from segbench import DataInvalid, SegbenchError
 from segbench_geometric.maps import Store, signatures
 
 FIELDS = {"pair": ((2, 3), np.float32), "start": ((4,), np.float16)}
@@ -53,6 +56,42 @@ def test_a_killed_run_comes_back_to_its_checkpoint(tmp_path: Path) -> None:
             assert held(again, 0) == expected
         checkpoints.append((slots, held(store, 0)))
     assert [expected for _, expected in checkpoints] == [0, 10, 21, 32, 43]
+
+
+def test_damaged_maps_are_named_and_never_resumed_from(tmp_path: Path) -> None:
+    store = Store(tmp_path / "method" / "scratch", 3, FIELDS)
+    store.write(torch.tensor([0, 2]), values(1, 2))
+    committed = store.commit()
+    store.write(torch.tensor([0]), values(9))  # an epoch that a kill ends
+    for name in FIELDS:
+        path = tmp_path / "method" / "scratch" / f"{name}.maps"
+        content = path.read_bytes()
+        for bit in range(8 * len(content)):
+            flipped = bytearray(content)
+            flipped[bit // 8] ^= 1 << bit % 8
+            path.write_bytes(flipped)
+            again = Store(tmp_path / "method" / "scratch", 3, FIELDS)
+            try:
+                again.restore(committed)
+            except DataInvalid as error:
+                assert str(path) in str(error) and str(tmp_path) in str(error)
+            else:  # a slot that the checkpoint does not point to
+                assert held(again, 0) == held(again, 2) == 1 and not again.written(torch.tensor([1]))
+        path.write_bytes(bytes(len(content)))
+        with pytest.raises(DataInvalid, match=f"{name}.maps is damaged"):
+            Store(tmp_path / "method" / "scratch", 3, FIELDS).restore(committed)
+        path.write_bytes(content)
+    again = Store(tmp_path / "method" / "scratch", 3, FIELDS)
+    again.restore({"slots": committed["slots"]})  # an older checkpoint
+    assert held(again, 0) == 1
+
+
+def test_a_full_disk_is_said(tmp_path: Path) -> None:
+    store = Store(tmp_path, 2, FIELDS)
+    store.streams["pair"].close()
+    store.streams["pair"] = io.FileIO("/dev/full", "r+")
+    with pytest.raises(SegbenchError, match=r"pair\.maps cannot be written: No space left"):
+        store.write(torch.tensor([1]), values(3))
 
 
 def test_files_of_another_size_are_not_taken_up(tmp_path: Path) -> None:

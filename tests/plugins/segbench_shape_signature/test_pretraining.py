@@ -152,6 +152,14 @@ def test_other_content_is_trained_anew_and_damage_is_mended(tmp_path):
     store._remembered.clear()
     store.obtain("one", subjects(), SMALL, generate(0), counted, folders=[tmp_path])
     assert len(calls) == 5 and not list(tmp_path.glob(".*.part"))
+    for path in tmp_path.glob("*.pt"):
+        content = bytearray(path.read_bytes())
+        for position in range(len(content) // 4, 3 * len(content) // 4, 97):
+            content[position] ^= 1
+        path.write_bytes(content)
+    store._remembered.clear()
+    store.obtain("one", subjects(), SMALL, generate(0), counted, folders=[tmp_path])
+    assert len(calls) == 6, "flipped bits are seen"
 
 
 def test_training_is_deterministic_and_leaves_the_global_seed_alone():

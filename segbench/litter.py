@@ -1,0 +1,86 @@
+"""Names of unfinished files, which say whose they are, so that what a killed process left is found and swept.
+
+A file that is being written is called ``.<name>.<place>-<process>.<random>.part`` until it is whole. The place is the
+machine and, in a container, its own numbering of processes: only there does a process's number say whether it lives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import platform
+import re
+import secrets
+import shutil
+import time
+from functools import cache
+from pathlib import Path
+
+FOREIGN_AGE = 24 * 3600.0
+"""Seconds after which what another machine, or this one before it was started anew, has not touched is litter."""
+_PART = re.compile(r"\..+\.(?:(?P<place>[0-9a-f]{8})-)?(?P<process>\d+)\.[0-9a-f]{8}\.part")
+_swept: set[Path] = set()
+
+
+@cache
+def place() -> str:
+    """Return eight hexadecimal digits that name where this process's number is unique."""
+    try:
+        kernel = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        words = f"{kernel} {Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:
+        words = platform.node()
+    return hashlib.sha256(words.encode()).hexdigest()[:8]
+
+
+def unfinished(path: Path) -> Path:
+    """Return the name beside ``path`` under which this process writes it."""
+    return path.with_name(f".{path.name}.{place()}-{os.getpid()}.{secrets.token_hex(4)}.part")
+
+
+def sweep(folder: Path) -> None:
+    """Delete the unfinished files and folders that processes which are gone left in a folder; never fails.
+
+    Those of this place go at once, others after ``FOREIGN_AGE``. Nothing of a living process is touched.
+    """
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            match = _PART.fullmatch(entry.name)
+            if match and _is_litter(entry, match["place"], int(match["process"])):
+                _remove(Path(entry.path), entry.is_dir(follow_symlinks=False))
+
+
+def sweep_once(folder: Path) -> None:
+    """Sweep a folder the first time that this process asks for it."""
+    if folder not in _swept:
+        _swept.add(folder)
+        sweep(folder)
+
+
+def _is_litter(entry: os.DirEntry[str], where: str | None, process: int) -> bool:
+    if where == place():
+        return not _lives(process)
+    with contextlib.suppress(OSError):
+        return time.time() - entry.stat(follow_symlinks=False).st_mtime > FOREIGN_AGE
+    return False
+
+
+def _lives(process: int) -> bool:
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(process, 0)  # asks, sends nothing
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # it lives, and is another user's
+        return True
+    return True
+
+
+def _remove(path: Path, is_folder: bool) -> None:
+    if is_folder:
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
