@@ -2,18 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, get_args
 
-from segbench.contracts import Metric
+from segbench.contracts import FinishedRun, Metric
 from segbench.errors import Incompatible, UsageError, safe_name
+from segbench.evaluation.labelling import Labels
+from segbench.evaluation.layouts import Kind
 from segbench.host import Catalogue
+from segbench.params import to_json
+from segbench.scoring.geometry import Mode
 from segbench.types import Choice
 
+OnMissing = Literal["worst", "skip", "fail"]
 Arm = Literal["method", "control", "placebo"]
 Supervision = Literal["", "masks", "descriptors", "semi", "none"]
 
 _USUAL: dict[str, Any] = {"network": "", "arm": "method", "seed": 0, "fold": 0, "supervision": ""}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """All that an evaluation is asked for but where it is written; see ``folders.evaluate``, which has the same names.
+
+    Raises:
+        UsageError: a value that its option does not know.
+    """
+
+    predictions: Path = field(kw_only=False)
+    references: Path | None = field(kw_only=False)
+    name: str
+    dataset: str | None
+    like: FinishedRun | None
+    labels: Labels | None
+    regions: Mapping[str, Sequence[int]] | None
+    ignore_label: int | None
+    metrics: Sequence[str | Choice | Metric] | None
+    on_missing: OnMissing
+    geometry: Mode
+    layout: Kind
+    decision: tuple[Choice, ...] | None
+    one_hot: bool
+    cases: Sequence[str] | None
+    split: str | Path | Mapping[str, Any] | Sequence[Any] | None
+    network: str
+    arm: Arm
+    seed: int
+    fold: int | None
+    supervision: Supervision
+
+    def __post_init__(self) -> None:
+        safe_name(self.name, "method")
+        choices = {"on_missing": OnMissing, "geometry": Mode, "layout": Kind}
+        check_choices(**{option: (getattr(self, option), kind) for option, kind in choices.items()})
+        design_of(**self._design)
+
+    @property
+    def _design(self) -> dict[str, Any]:
+        return {one: getattr(self, one) for one in ("network", "arm", "seed", "fold", "supervision")}
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """What is said of the training behind the predictions, by column; what is as usual is left out."""
+        return design_of(**self._design)
+
+    def again(self) -> dict[str, Any]:
+        """Return what has to be asked to have the same again, as JSON values."""
+        as_they_are = ("labels", "regions", "ignore_label", "on_missing", "geometry", "layout", "one_hot", "cases")
+        asked: dict[str, Any] = {"predictions": _absolute(self.predictions), "references": _absolute(self.references)}
+        asked |= {one: getattr(self, one) for one in as_they_are}
+        asked |= {"split": _absolute(self.split) if isinstance(self.split, str | Path) else self.split, **self._design}
+        asked |= {"like": _absolute(self.like.folder)} if self.like else {}
+        return asked | ({} if self.decision is None else {"decision": [to_json(one) for one in self.decision]})
+
+
+def _absolute(path: str | Path | None) -> str | None:
+    return None if path is None else str(Path(path).expanduser().absolute())
 
 
 def check_choices(**choices: tuple[str, Any]) -> None:

@@ -191,7 +191,7 @@ def test_on_the_command_line(root: Path) -> None:
     for wrong, words in (
         (["--decision", "fill_holes+rank_dice"], "must come first"),
         (["--decision", "nothing"], "nothing"),
-        (["--set", "decision.threshold.value=0.3"], "of which chain"),
+        (["--set", "decision.threshold.value=0.3"], "of which decision"),
         (["--decision", "fill_holes", "--set", "decision.threshold.value=0.3"], "not in the chain"),
     ):
         done = CliRunner().invoke(app, [*command, *wrong])
