@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import platform
 import re
 import secrets
 import shutil
 import time
 from functools import cache
 from pathlib import Path
+
+from segbench.processes import begun, machine
 
 FOREIGN_AGE = 24 * 3600.0
 """Seconds after which what another machine, or this one before it was started anew, has not touched is litter."""
@@ -26,12 +27,7 @@ _swept: set[Path] = set()
 @cache
 def place() -> str:
     """Return eight hexadecimal digits that name where this process's number is unique."""
-    try:
-        kernel = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        words = f"{kernel} {Path('/proc/self/ns/pid').stat().st_ino}"
-    except OSError:
-        words = platform.node()
-    return hashlib.sha256(words.encode()).hexdigest()[:8]
+    return hashlib.sha256(machine().encode()).hexdigest()[:8]
 
 
 def unfinished(path: Path) -> Path:
@@ -60,22 +56,10 @@ def sweep_once(folder: Path) -> None:
 
 def _is_litter(entry: os.DirEntry[str], where: str | None, process: int) -> bool:
     if where == place():
-        return not _lives(process)
+        return not begun(process)
     with contextlib.suppress(OSError):
         return time.time() - entry.stat(follow_symlinks=False).st_mtime > FOREIGN_AGE
     return False
-
-
-def _lives(process: int) -> bool:
-    if os.name != "posix":
-        return True
-    try:
-        os.kill(process, 0)  # asks, sends nothing
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:  # it lives, and is another user's
-        return True
-    return True
 
 
 def _remove(path: Path, is_folder: bool) -> None:

@@ -18,10 +18,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from segbench.errors import Busy, LockLost
+from segbench.processes import begun, machine
 
 BEAT = 10.0
 """Seconds between two signs of life."""
@@ -57,12 +57,12 @@ class Holder:
     @property
     def gone(self) -> bool:
         """Whether the process ran on this machine and has ended."""
-        return self.machine == _machine() and _begun(self.process) != self.begun
+        return self.machine == machine() and begun(self.process) != self.begun
 
     @property
     def near(self) -> bool:
         """Whether the process runs on this machine and is alive, however long it has been silent."""
-        return self.machine == _machine() and not self.gone
+        return self.machine == machine() and not self.gone
 
 
 class Lock:
@@ -240,31 +240,4 @@ def _read(path: Path) -> Holder | None:
 
 def _myself() -> Holder:
     process = os.getpid()
-    return Holder(socket.gethostname(), _machine(), process, _begun(process), time.time(), secrets.token_hex(8))
-
-
-@lru_cache(maxsize=1)
-def _machine() -> str:
-    """Return what tells this running system, and the process table this process is in, from all others."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
-    except OSError:  # no Linux
-        return socket.gethostname()
-
-
-def _begun(process: int) -> str:
-    """Return when a process of this machine began, in the system's own count; "" if there is none."""
-    try:
-        fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-        return "" if fields[0] in "ZX" else fields[19]
-    except (OSError, IndexError):
-        if Path("/proc/self/stat").exists():
-            return ""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return ""
-    except OSError:
-        pass
-    return "alive"
+    return Holder(socket.gethostname(), machine(), process, begun(process), time.time(), secrets.token_hex(8))

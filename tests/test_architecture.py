@@ -18,7 +18,7 @@ from segbench.host import KINDS
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
-    ("types", "errors"),
+    ("types", "errors", "processes"),
     ("boxes", "digests", "failures", "litter", "texts"),
     ("allocator", "atomic", "locks", "params", "names", "plugin_code", "provenance", "truths", "views", "padding"),
     ("config", "contracts", "losses", "records"),

@@ -17,6 +17,7 @@ import pytest
 from segbench import locks
 from segbench.errors import Busy, LockLost
 from segbench.locks import Holder, holder, lock_file, locked
+from segbench.processes import begun, machine
 
 
 @pytest.fixture
@@ -85,13 +86,13 @@ with locked(Path({str(folder)!r})): os._exit(9)"
 
 
 def test_another_process_with_the_same_number_is_not_the_holder(folder: Path) -> None:
-    leave(folder, machine=locks._machine(), process=os.getpid(), begun="1")
+    leave(folder, machine=machine(), process=os.getpid(), begun="1")
     with locked(folder, wait=False):
         pass
 
 
 def test_a_silent_process_of_this_machine_keeps_its_lock(folder: Path) -> None:
-    leave(folder, machine=locks._machine(), process=os.getpid(), begun=locks._begun(os.getpid()), age=1e6)
+    leave(folder, machine=machine(), process=os.getpid(), begun=begun(os.getpid()), age=1e6)
     with pytest.raises(Busy), locked(folder, wait=False):
         pass
 
@@ -124,7 +125,7 @@ def test_a_holder_beats_and_notices_that_it_was_given_up(folder: Path, monkeypat
 
 
 def test_a_takeover_that_was_cut_off_stops_nobody(folder: Path) -> None:
-    dead = leave(folder, machine=locks._machine())
+    dead = leave(folder, machine=machine())
     breaking = lock_file(folder).with_name(f"{lock_file(folder).name}.breaking")
     breaking.write_text(json.dumps(vars(dead)))
     with locked(folder) as lock:
@@ -170,7 +171,7 @@ def test_many_processes_lose_nothing(folder: Path, dead: bool) -> None:
     folder.parent.mkdir(parents=True)
     (folder.parent / "count").write_text("0")
     if dead:
-        leave(folder, machine=locks._machine())
+        leave(folder, machine=machine())
     workers = [multiprocessing.get_context("fork").Process(target=add, args=(folder, 20)) for _ in range(6)]
     for worker in workers:
         worker.start()
