@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from segbench.contracts import Epoch as Epoch
     from segbench.contracts import Figure as Figure
     from segbench.contracts import FinishedRun as FinishedRun
+    from segbench.contracts import LiveRun as LiveRun
     from segbench.contracts import Method as Method
     from segbench.contracts import Metric as Metric
     from segbench.contracts import Network as Network
     from segbench.contracts import Prior as Prior
+    from segbench.contracts import Reporter as Reporter
     from segbench.contracts import SliceNetwork as SliceNetwork
     from segbench.contracts import Stage as Stage
     from segbench.contracts import Step as Step
@@ -113,10 +115,12 @@ _HOME = {
         "Epoch",
         "Figure",
         "FinishedRun",
+        "LiveRun",
         "Method",
         "Metric",
         "Network",
         "Prior",
+        "Reporter",
         "SliceNetwork",
         "Stage",
         "Step",

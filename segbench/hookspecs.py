@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pluggy
 
-from segbench.contracts import Dataset, Decision, Figure, Method, Metric, Network, Prior, Study
+from segbench.contracts import Dataset, Decision, Figure, Method, Metric, Network, Prior, Reporter, Study
 
 GROUP = "segbench"
 """Entry-point group and pluggy project name."""
@@ -58,4 +58,10 @@ def segbench_priors() -> list[type[Prior]]:
 @hookspec
 def segbench_figures() -> list[type[Figure]]:
     """Return figure classes."""
+    raise NotImplementedError
+
+
+@hookspec
+def segbench_reporters() -> list[type[Reporter]]:
+    """Return reporter classes."""
     raise NotImplementedError

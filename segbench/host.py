@@ -17,7 +17,7 @@ from typing import Any, TypeVar, cast
 import pluggy
 
 from segbench import hookspecs, plugin_code
-from segbench.contracts import Dataset, Decision, Figure, Method, Metric, Network, Part, Prior, Study
+from segbench.contracts import Dataset, Decision, Figure, Method, Metric, Network, Part, Prior, Reporter, Study
 from segbench.errors import PluginError, SegbenchError, UnknownName, UsageError, did_you_mean, safe_name
 from segbench.failures import MACHINE, is_out_of_memory, os_words
 from segbench.hookspecs import GROUP
@@ -35,6 +35,7 @@ KINDS: Mapping[str, type[Part]] = {
     "studies": Study,
     "priors": Prior,
     "figures": Figure,
+    "reporters": Reporter,
 }
 """Kind of part -> its contract; the hook of a kind is ``segbench_<kind>``."""
 
@@ -183,6 +184,10 @@ class Catalogue:
     def figure(self, choice: Choice) -> Figure:
         """Construct a figure."""
         return cast("Figure", self.make("figures", choice))
+
+    def reporter(self, choice: Choice) -> Reporter:
+        """Construct a reporter."""
+        return cast("Reporter", self.make("reporters", choice))
 
     def arms(self, method: str) -> Mapping[str, Mapping[str, Any]]:
         """Return the arms of a method besides itself: arm -> the parameters it overrides."""

@@ -9,13 +9,14 @@ from segbench.config import HELD_OUT
 from segbench.errors import UsageError, did_you_mean
 from segbench.files.splits import ROLES, SplitList
 from segbench.scoring.decisions import chain_named
+from segbench.training.live import reporters_of
 from segbench.types import Choice
 
 if TYPE_CHECKING:
     from segbench.config import Recipe, RunConfig
     from segbench.host import Catalogue
 
-PARTS = ("dataset", "unlabelled", "network", "method", "decision", "metric", "recipe", "study")
+PARTS = ("dataset", "unlabelled", "network", "method", "decision", "metric", "recipe", "study", "reporter")
 
 
 def plan_cells(
@@ -106,13 +107,29 @@ def _choice(catalogue: Catalogue, part: str, name: str, parameters: Mapping[str,
 
 def metric_choices(catalogue: Catalogue, names: list[str], parameters: Mapping[str, Any]) -> tuple[Choice, ...]:
     """Return the metrics named; parameters of a metric that is not among them are a mistake."""
+    return _choices(catalogue, "metric", names, parameters)
+
+
+def reporter_choices(catalogue: Catalogue, names: Any, parameters: Mapping[str, Any]) -> tuple[Choice, ...]:
+    """Return the reporters named; parameters of a reporter that is not among them are a mistake.
+
+    Raises:
+        DataMissing: one lacks what it needs.
+    """
+    choices = _choices(catalogue, "reporter", _listed(names), parameters)
+    reporters_of(catalogue, choices)  # which asks them: nothing is trained for a reporter that cannot work
+    return choices
+
+
+def _choices(catalogue: Catalogue, part: str, names: list[str], parameters: Mapping[str, Any]) -> tuple[Choice, ...]:
+    """Return the parts named, several of one kind, whose parameters are given by name."""
     for key, values in parameters.items():
-        catalogue.entry("metrics", key)
+        catalogue.entry(part + "s", key)
         if not isinstance(values, Mapping):
-            raise UsageError(f"--set metric.{key}: expected parameters by name (metric.{key}.KEY=VALUE).")
+            raise UsageError(f"--set {part}.{key}: expected parameters by name ({part}.{key}.KEY=VALUE).")
         if key not in names:
-            raise UsageError(f"--set metric.{key}.…: {key} is not computed here; add --metric {key}.")
-    return tuple(_choice(catalogue, "metric", name, {"metric": parameters.get(name, {})}) for name in names)
+            raise UsageError(f"--set {part}.{key}.…: {key} is not taken here; add --{part} {key}.")
+    return tuple(_choice(catalogue, part, name, {part: parameters.get(name, {})}) for name in names)
 
 
 def _having(catalogue: Catalogue, methods: list[str], arms: list[str], notes: list[str]) -> list[tuple[str, str]]:

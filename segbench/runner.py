@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 from segbench import records, results
 from segbench.assembly import Parts, Sources, assemble, folder_of, settled
 from segbench.config import RunConfig
-from segbench.contracts import FIXED_SAMPLES, UNLABELLED, Method
+from segbench.contracts import FIXED_SAMPLES, UNLABELLED, LiveRun, Method
 from segbench.errors import Incompatible, PluginError
 from segbench.files.images import write_label_map
 from segbench.host import Catalogue, Origin, blame, load_catalogue
 from segbench.locks import Lock, locked
 from segbench.params import to_json
+from segbench.planning import title
 from segbench.preprocessing import Cases, preprocess
 from segbench.provenance import git_commit, versions
 from segbench.runs import config_of, fault_of, known_of, predictions_folder, read_facts, relocated, variant_of
@@ -33,6 +34,7 @@ from segbench.training.sampling import POOL, ROLES
 from segbench.types import LEARNT_NOTHING, CaseRef, Choice
 
 if TYPE_CHECKING:
+    from segbench.training.live import Guarded
     from segbench.training.loop import Plan, Reporter
     from segbench.training.memory import PeakMemory
 
@@ -100,6 +102,7 @@ def run(
     sources: Sources | None = None,
     jobs: int = 1,
     wait: bool = True,
+    reporters: Sequence[Choice] = (),
 ) -> Outcome:
     """Train, predict and score one configuration; whatever is there already is left alone, the rest is done.
 
@@ -111,6 +114,7 @@ def run(
         sources: datasets that are prepared already, if several runs share them.
         jobs: processes that score.
         wait: whether to wait while another process makes the same run.
+        reporters: parts that follow the training, should there be any; results do not depend on them.
 
     Raises:
         Busy: another process makes it, and ``wait`` is False.
@@ -120,7 +124,7 @@ def run(
     config = settled(config, catalogue)
     root = Path(results_root)
     parts = assemble(config, catalogue, root, sources)
-    return _carried_out(config, catalogue, parts, folder_of(config, parts, root), reporter, jobs, wait)
+    return _carried_out(config, catalogue, parts, folder_of(config, parts, root), reporter, jobs, wait, reporters)
 
 
 def predict(
@@ -188,16 +192,18 @@ def _carried_out(
     reporter: Reporter | None,
     jobs: int,
     wait: bool = True,
+    reporters: Sequence[Choice] = (),
 ) -> Outcome:
     """Do what a run lacks, alone in its folder; what another process has done meanwhile is found done."""
+    from segbench.training.live import reporters_of
     from segbench.training.loop import Reporter as Silent
 
-    told = reporter or Silent()
+    told, followers = reporter or Silent(), reporters_of(catalogue, reporters)
     if done := _Run(config, catalogue, parts, folder, told, jobs).finished():
         return done
     waiting = f"Run {folder.name} is being made by {{}}; waiting for it."
     with locked(folder, wait=wait, waiting=lambda holder: told.note(waiting.format(holder))) as lock:
-        return _Run(config, catalogue, parts, folder, told, jobs).carry_out(lock)
+        return _Run(config, catalogue, parts, folder, told, jobs, followers).carry_out(lock)
 
 
 def state_of(folder: Path, parts: Parts, catalogue: Catalogue) -> str:
@@ -268,10 +274,17 @@ class _Run:
     """A run on its way; ``carry_out`` reads as its story."""
 
     def __init__(
-        self, config: RunConfig, catalogue: Catalogue, parts: Parts, folder: Path, reporter: Reporter, jobs: int
+        self,
+        config: RunConfig,
+        catalogue: Catalogue,
+        parts: Parts,
+        folder: Path,
+        reporter: Reporter,
+        jobs: int,
+        followers: Sequence[Guarded] = (),
     ) -> None:
         self.catalogue, self.parts, self.folder, self.reporter = catalogue, parts, folder, reporter
-        self.config, self.jobs = config, jobs
+        self.config, self.jobs, self.followers = config, jobs, followers
         recipe = config.recipe
         if config.smoke:
             recipe = replace(recipe, epochs=SMOKE_EPOCHS, steps_per_epoch=SMOKE_STEPS)
@@ -368,6 +381,7 @@ class _Run:
 
     def _plan(self, cases: Cases, fabric: Any) -> Plan:
         from segbench.training.cache import geometry_of
+        from segbench.training.live import Live
         from segbench.training.loop import Plan
 
         method, config = self.parts.method, self.active
@@ -389,7 +403,13 @@ class _Run:
             self.parts.source.cache / "methods" / shared,
             fabric,
             self.lock.check,
+            Live(self._live_run(), self.followers, self.reporter.note),
         )
+
+    def _live_run(self) -> LiveRun:
+        """Return what reporters are told of the training."""
+        config = self.active
+        return LiveRun(self.folder.name, title(config), self.folder, config.canonical(), config.recipe.epochs, 0)
 
     def _train(self, plan: Plan, cases: Cases, fabric: Any, peak: PeakMemory) -> None:
         """Train, and write down what is known of the training: from here on it is never repeated."""

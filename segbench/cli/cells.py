@@ -17,11 +17,12 @@ from segbench.params import merged, parse_assignments
 if TYPE_CHECKING:
     from segbench.config import RunConfig
     from segbench.host import Catalogue
+    from segbench.types import Choice
 
 COUNTS = {"seed": 0, "seeds": 1, "fold": 0, "folds": 0, "epochs": 1}
 """Options that are whole numbers, and the least they may be."""
 NAMES = ("dataset", "unlabelled", "network", "recipe", "device", "precision")
-LISTS = ("method", "arm", "metric", "decision")
+LISTS = ("method", "arm", "metric", "decision", "reporter")
 OPTIONS = (*NAMES, *LISTS, *COUNTS)
 
 Methods = Annotated[
@@ -62,6 +63,10 @@ Assignments = Annotated[
     typer.Option("--set", help="PART.KEY=VALUE, e.g. dataset.cases=8; see `segbench info`.", show_default=False),
 ]
 Settings = Annotated[Path | None, typer.Option("--config", help="TOML file with the same settings.")]
+Reporters = Annotated[
+    list[str] | None,
+    typer.Option("--reporter", help="Follows the training, such as live curves; repeat.", show_default=False),
+]
 Smoke = Annotated[bool, typer.Option("--smoke", help="A made-up miniature and a few steps: do the parts work?")]
 Threads = Annotated[
     int | None,
@@ -84,7 +89,7 @@ Out = Annotated[
 class Asked:
     """What a command asks for: cells, the parts on offer, where results go, and threads, 0 if nobody said.
 
-    ``notes`` are sentences about methods that were left out; they have been said.
+    ``notes`` are sentences about methods that were left out; they have been said. ``reporters`` follow the trainings.
     """
 
     configs: list[RunConfig]
@@ -93,6 +98,7 @@ class Asked:
     plugins: tuple[Path, ...]
     threads: int = 0
     notes: tuple[str, ...] = ()
+    reporters: tuple[Choice, ...] = ()
 
 
 def asked(
@@ -107,6 +113,7 @@ def asked(
     out: Path | None,
     threads: int | None,
     plugins: list[Path] | None,
+    reporters: list[str] | None = None,
 ) -> Asked:
     """Return the cells that options, or a plan, mean.
 
@@ -114,23 +121,29 @@ def asked(
         given: options by name (see OPTIONS), None where one was not given.
         plan: file of a plan that says what the others would.
         named: cells of the plan, by position or identity; None = all.
-        config, split, smoke, assignments, out, threads, plugins: the options of these names.
+        config, split, smoke, assignments, out, threads, plugins, reporters: the options of these names.
 
     Raises:
         UsageError: they do not go together, or a cell of the plan does not exist.
         SegbenchError: see ``plan_cells`` and ``read_plan``.
     """
+    from segbench.planning import reporter_choices
+
     if plan is None:
         if named:
             raise UsageError("--cell: of which plan? Name its file with --plan.")
         files = tuple(plugins or ())
         catalogue = console.catalogue(list(files))
         notes: list[str] = []
-        configs = _asked_cells(catalogue, config, split, smoke, assignments, given, notes)
+        settings, parameters = _settings(config, {**given, "reporter": reporters or None}, assignments)
+        followers = reporter_choices(catalogue, settings.get("reporter"), parameters.get("reporter", {}))
+        configs = _asked_cells(catalogue, split, smoke, settings, parameters, notes)
         for note in notes:
             console.say(note, style="yellow")
-        return Asked(configs, catalogue, out or Path("results"), files, threads or 0, tuple(notes))
-    others = {**given, "config": config, "split": split, "smoke": smoke or None, "set": assignments}
+        return Asked(configs, catalogue, out or Path("results"), files, threads or 0, tuple(notes), followers)
+    parameters = parse_assignments(assignments or [])
+    of_reporters = parameters.pop("reporter", {})  # which are no part of what is run
+    others = {**given, "config": config, "split": split, "smoke": smoke or None, "set": parameters or None}
     for name, value in others.items():
         if value is not None:
             raise UsageError(f"--{name}: the plan says what is run; leave it out, or make another plan with it.")
@@ -139,26 +152,33 @@ def asked(
     made = read_plan(plan)
     cells = [made.cell(one) for one in named] if named else made.ordered()
     files = (*made.plugins, *(plugins or ()))
-    configs = [cell.config for cell in cells]
-    return Asked(configs, console.catalogue(list(files)), out or made.root, files, threads or made.threads)
+    configs, catalogue = [cell.config for cell in cells], console.catalogue(list(files))
+    followers = reporter_choices(catalogue, reporters, of_reporters)
+    threads = threads or made.threads
+    return Asked(configs, catalogue, out or made.root, files, threads, reporters=followers)
+
+
+def _settings(
+    config: Path | None, given: Mapping[str, Any], assignments: list[str] | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return options and parameters; those given on the command line stand above those of the file."""
+    settings = _read_config(config)
+    settings.update({key: value for key, value in given.items() if value is not None})
+    return settings, merged(settings.pop("set", {}), parse_assignments(assignments or []))
 
 
 def _asked_cells(
     catalogue: Catalogue,
-    config: Path | None,
     split: Path | None,
     smoke: bool,
-    assignments: list[str] | None,
-    given: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    parameters: Mapping[str, Any],
     notes: list[str],
 ) -> list[RunConfig]:
-    """Return the cells that options mean; those given on the command line stand above those of the file."""
+    """Return the cells that options and parameters mean."""
     from segbench.files.splits import read_splits
     from segbench.planning import plan_cells
 
-    settings = _read_config(config)
-    settings.update({key: value for key, value in given.items() if value is not None})
-    parameters = merged(settings.pop("set", {}), parse_assignments(assignments or []))
     splits = read_splits(split) if split is not None else None
     return plan_cells(catalogue, settings, parameters, {"smoke": smoke}, splits, notes)
 

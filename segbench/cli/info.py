@@ -177,7 +177,7 @@ def _print_parameters(part: _Part, parameters: list[tuple[str, str, Any, str]]) 
     from rich.table import Table
 
     one = singular(part.kind)
-    prefix = f"{one}.{part.name}" if part.kind in ("metrics", "decisions") else one
+    prefix = f"{one}.{part.name}" if part.kind in ("metrics", "decisions", "reporters") else one
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(style="cyan", overflow="fold")
     table.add_column(ratio=1)

@@ -13,7 +13,7 @@ from segbench.texts import one_line
 if TYPE_CHECKING:
     from segbench.host import Catalogue, Entry
 
-KINDS = ("datasets", "networks", "methods", "decisions", "metrics", "studies", "priors", "figures")
+KINDS = ("datasets", "networks", "methods", "decisions", "metrics", "studies", "priors", "figures", "reporters")
 """Kinds of parts as they are called in plural."""
 _GAP = " "
 """What separates columns."""

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 @app.command("list")
 def list_command(
     kind: Annotated[
-        str | None, typer.Argument(help="datasets, networks, methods, decisions, metrics, studies, priors or figures.")
+        str | None,
+        typer.Argument(help="datasets, networks, methods, decisions, metrics, studies, priors, figures or reporters."),
     ] = None,
     as_json: console.Json = False,
     plugins: console.Plugins = None,

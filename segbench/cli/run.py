@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from segbench.assembly import Parts
     from segbench.config import RunConfig
     from segbench.runner import Outcome, Sources
+    from segbench.types import Choice
 
 
 @app.command("run")
@@ -49,6 +51,7 @@ def run_command(
     out: cells.Out = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes that score.")] = 1,
     threads: cells.Threads = None,
+    reporter: cells.Reporters = None,
     smoke: cells.Smoke = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and say what would be done.")] = False,
     as_json: console.Json = False,
@@ -67,11 +70,12 @@ def run_command(
         **{"seed": seed, "seeds": seeds, "fold": fold, "folds": folds, "precision": precision},
     }
     others: dict[str, Any] = {"config": config, "split": split, "smoke": smoke, "assignments": assignments, "out": out}
-    asked = cells.asked(given, plan=plan, named=cell, threads=threads, plugins=plugins, **others)
+    others |= {"threads": threads, "plugins": plugins, "reporters": reporter}
+    asked = cells.asked(given, plan=plan, named=cell, **others)
     use_threads(asked.threads)
     sources = Sources(asked.catalogue, asked.root)
     said: list[str] = []
-    do: Any = partial(_dry, said=said) if dry_run else partial(_run, jobs=jobs)
+    do: Any = partial(_dry, said=said) if dry_run else partial(_run, jobs=jobs, reporters=asked.reporters)
     outcomes: list[dict[str, Any]] = []
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         for one in asked.configs:
@@ -130,7 +134,7 @@ def _plan_lines(cell: RunConfig, parts: Parts, folder: Path) -> list[str]:
     return [*lines, f"  metrics  {', '.join(metric.name for metric in parts.metrics)}"]
 
 
-def _run(cell: RunConfig, sources: Sources, as_json: bool, jobs: int) -> dict[str, Any]:
+def _run(cell: RunConfig, sources: Sources, as_json: bool, jobs: int, reporters: Sequence[Choice]) -> dict[str, Any]:
     from segbench.allocator import keep_pages
     from segbench.cli.progress import RichReporter
     from segbench.planning import title
@@ -145,7 +149,12 @@ def _run(cell: RunConfig, sources: Sources, as_json: bool, jobs: int) -> dict[st
         console.say(f"  {note}", wrap=2)
     reporter = RichReporter(console.stderr())
     try:
-        shared: dict[str, Any] = {"catalogue": sources.catalogue, "reporter": reporter, "jobs": jobs}
+        shared: dict[str, Any] = {
+            "catalogue": sources.catalogue,
+            "reporter": reporter,
+            "jobs": jobs,
+            "reporters": reporters,
+        }
         outcome = run(cell, results_root=sources.root, sources=sources, **shared)
     finally:
         reporter.finish()

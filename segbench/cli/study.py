@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from segbench.studies.running import Attempt, Plan
     from segbench.studies.tables import StudyTable
 
-PARTS = ("study", "dataset", "recipe", "metric")
+PARTS = ("study", "dataset", "recipe", "metric", "reporter")
 
 
 @app.command("study")
@@ -45,6 +45,10 @@ def study_command(
     out: Annotated[Path, typer.Option("--out", "--results", help="Folder that holds the results of all runs.")] = Path(
         "results"
     ),
+    reporter: Annotated[
+        list[str] | None,
+        typer.Option("--reporter", help="Follows the trainings, such as live curves; repeat.", show_default=False),
+    ] = None,
     table: Annotated[bool, typer.Option("--table", help="Train nothing; show what is finished.")] = False,
     smoke: Annotated[bool, typer.Option("--smoke", help="Made-up miniatures and a few steps: does it work?")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and say what would be done.")] = False,
@@ -61,11 +65,11 @@ def study_command(
 
     catalogue = console.catalogue(plugins)
     others: dict[str, Any] = {"smoke": smoke, **_machine(device, precision)}
-    plan = _plan(catalogue, name, dataset or [], seeds or 0, only or [], assignments or [], others)
+    plan = _plan(catalogue, name, dataset or [], seeds or 0, only or [], assignments or [], others, reporter or [])
     cells = list(planned(plan, catalogue))
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         sources = Sources(catalogue, out)
-        attempts = _look(cells, sources, say=dry_run) if dry_run or table else _run(cells, sources)
+        attempts = _look(cells, sources, say=dry_run) if dry_run or table else _run(cells, sources, plan)
         found, sheets = _tables(plan, attempts, catalogue, dry_run)
     if markdown is not None and not dry_run:
         from segbench.atomic import atomically
@@ -98,8 +102,10 @@ def _plan(
     only: list[str],
     assignments: list[str],
     others: dict[str, Any],
+    reporters: list[str],
 ) -> Plan:
     from segbench.contracts import Study
+    from segbench.planning import reporter_choices
     from segbench.studies.running import Plan
     from segbench.types import Choice
 
@@ -127,6 +133,7 @@ def _plan(
         parameters.get("recipe", {}),
         metrics,
         others,
+        reporter_choices(catalogue, reporters, parameters.get("reporter", {})),
     )
 
 
@@ -147,7 +154,7 @@ def _look(cells: list[tuple[str, Cell]], sources: Sources, *, say: bool) -> list
     return attempts
 
 
-def _run(cells: list[tuple[str, Cell]], sources: Sources) -> list[Attempt]:
+def _run(cells: list[tuple[str, Cell]], sources: Sources, plan: Plan) -> list[Attempt]:
     """Run cell after cell; what fails is said once, and the next one goes on."""
     from segbench.allocator import keep_pages
     from segbench.cli.progress import RichReporter
@@ -159,7 +166,7 @@ def _run(cells: list[tuple[str, Cell]], sources: Sources) -> list[Attempt]:
         console.say(f"[{number}/{len(cells)}] {_title(dataset, cell)}", style="bold")
         reporter = RichReporter(console.stderr())
         try:
-            one = attempt(dataset, cell, sources, reporter)
+            one = attempt(dataset, cell, sources, reporter, plan.reporters)
         finally:
             reporter.finish()
         if one.state == "failed":

@@ -17,7 +17,8 @@ def checks_for(kind: str) -> list[Check]:
     """Return the checks for a kind of part, each a function whose name says what it checks.
 
     Args:
-        kind: "datasets", "networks", "methods", "decisions", "metrics", "studies", "priors" or "figures".
+        kind: "datasets", "networks", "methods", "decisions", "metrics", "studies", "priors", "figures" or
+            "reporters".
 
     Raises:
         UsageError: if there is no such kind.
@@ -55,6 +56,10 @@ def checks_for(kind: str) -> list[Check]:
         from segbench.conformance import figures
 
         checks += figures.CHECKS
+    elif kind == "reporters":
+        from segbench.conformance import reporters
+
+        checks += reporters.CHECKS
     elif kind == "studies":
         from segbench.conformance import studies
 

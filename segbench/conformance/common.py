@@ -46,7 +46,8 @@ class Subject:
     """The part under examination.
 
     Attributes:
-        kind: "datasets", "networks", "methods", "decisions", "metrics", "studies", "priors" or "figures".
+        kind: "datasets", "networks", "methods", "decisions", "metrics", "studies", "priors", "figures" or
+            "reporters".
         cls: its class.
         catalogue: where it is, with the parts that it may speak of.
         folder: a temporary folder of this examination.

@@ -1,4 +1,4 @@
-"""The contracts a plugin fulfils (five parts of a run; priors, figures, studies), and what they may see of a run."""
+"""The contracts a plugin fulfils (five parts of a run; priors, figures, studies, reporters), and what they may see."""
 
 from segbench.contracts.knowledge import Figure, FinishedRun, Prior
 from segbench.contracts.parts import (
@@ -12,6 +12,7 @@ from segbench.contracts.parts import (
     Part,
     SliceNetwork,
 )
+from segbench.contracts.reporters import LiveRun, Reporter
 from segbench.contracts.stage import Epoch, Stage, Step
 from segbench.contracts.studies import Cell, Study, Table
 
@@ -24,11 +25,13 @@ __all__ = [
     "Epoch",
     "Figure",
     "FinishedRun",
+    "LiveRun",
     "Method",
     "Metric",
     "Network",
     "Part",
     "Prior",
+    "Reporter",
     "SliceNetwork",
     "Stage",
     "Step",

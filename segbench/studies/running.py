@@ -38,6 +38,7 @@ class Plan:
         recipe: overrides of the recipe, the same for all cells.
         metrics: parameters of metrics.
         others: further fields of ``RunConfig`` (device, precision, smoke).
+        reporters: who follows the trainings.
     """
 
     study: Study
@@ -47,6 +48,7 @@ class Plan:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     others: Mapping[str, Any] = field(default_factory=dict)
+    reporters: tuple[Choice, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -154,12 +156,13 @@ def look(dataset: str, cell: Cell, sources: Sources, *, stand_in: bool = False) 
     return Attempt(dataset, cell, state, folder)
 
 
-def attempt(dataset: str, cell: Cell, sources: Sources, reporter: Reporter | None = None) -> Attempt:
+def attempt(
+    dataset: str, cell: Cell, sources: Sources, reporter: Reporter | None = None, reporters: Sequence[Choice] = ()
+) -> Attempt:
     """Run a cell unless it is finished; one that fails says why, so that the others can go on."""
+    told: dict[str, Any] = {"reporter": reporter, "reporters": reporters}
     try:
-        outcome = run(
-            cell.config, catalogue=sources.catalogue, results_root=sources.root, reporter=reporter, sources=sources
-        )
+        outcome = run(cell.config, catalogue=sources.catalogue, results_root=sources.root, sources=sources, **told)
     except Exception as error:
         debugging(error)
         return Attempt(dataset, cell, "failed", reason=failure_of(error).reason)

@@ -26,6 +26,7 @@ from segbench.training.cache import StoredCase
 from segbench.training.checkpoints import check_plain, load_checkpoint, save_checkpoint
 from segbench.training.inference import predict_labels
 from segbench.training.learnt import weights_digest, why_nothing
+from segbench.training.live import Live
 from segbench.training.sampling import seed_of
 from segbench.training.stage import TrainingEpoch, TrainingStage, TrainingStep
 from segbench.types import Batch, Task
@@ -73,6 +74,7 @@ class Plan:
         shared: folder of the method that all runs share.
         fabric: a launched ``lightning_fabric.Fabric``.
         check: called before anything is written; raises if the folder belongs to another process now.
+        live: who follows the training; of no influence on it.
     """
 
     config: RunConfig
@@ -87,6 +89,7 @@ class Plan:
     shared: Path
     fabric: Any
     check: Callable[[], None] = lambda: None
+    live: Live = field(default_factory=Live)
 
 
 @dataclass
@@ -245,6 +248,8 @@ class Engine:
         """Train the remaining epochs."""
         progress = self.progress
         self.reporter.start(self.recipe.epochs, self.samples.steps, progress.epoch)
+        live = self.plan.live
+        live.begin(self.samples.steps, progress.epoch, progress.history)
         try:
             while progress.epoch < self.recipe.epochs and not progress.stopped:
                 begin = time.perf_counter()
@@ -252,13 +257,15 @@ class Engine:
                 progress.epoch += 1
                 progress.stopped = epoch.stopped
                 progress.seconds += time.perf_counter() - begin
-                self._record(epoch)
+                values = self._record(epoch)
                 self.plan.check()
                 self._keep_best(epoch)
                 save_checkpoint(self.checkpoints / "last.pt", self._state())
                 self.reporter.epoch(epoch.index, epoch.train, epoch.val, progress.seconds)
+                live.epoch(epoch.index, progress.step, values)
         finally:
             self.reporter.finish()
+            live.finish()
         if self.recipe.choose == "best" and (self.checkpoints / "best.pt").is_file():
             self.module.load_state_dict(load_checkpoint(self.checkpoints / "best.pt")["network"])
         self.module.eval()
@@ -340,7 +347,8 @@ class Engine:
             scores.append(_mean_dice(predicted[known], truth[known], labels))
         return float(np.mean(scores))
 
-    def _record(self, epoch: TrainingEpoch) -> None:
+    def _record(self, epoch: TrainingEpoch) -> dict[str, float]:
+        """Write an epoch down in the history, and return what was written."""
         rows = {f"train/{name}": value for name, value in epoch.train.items()}
         rows |= {f"val/{name}": value for name, value in epoch.val.items()}
         rows |= {f"method/{name}": value for name, value in epoch.logged.items()}
@@ -350,6 +358,7 @@ class Engine:
             {"epoch": epoch.index, "step": self.progress.step, "name": name, "value": value}
             for name, value in rows.items()
         ]
+        return rows
 
     def _keep_best(self, epoch: TrainingEpoch) -> None:
         dice = epoch.val.get("dice", -1.0)
