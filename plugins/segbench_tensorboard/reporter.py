@@ -53,7 +53,7 @@ class TensorBoard(Reporter):
         for old in place.glob(EVENTS) if place.is_dir() else ():
             old.unlink()
         # A step to purge from makes a TensorBoard that is already watching forget what the old files said.
-        self._writer: Any = SummaryWriter(str(place), purge_step=0)  # type: ignore[no-untyped-call]
+        self._writer: Any = SummaryWriter(str(place), purge_step=0)
         text = json.dumps(run.config, indent=2, default=str)
         self._writer.add_text("configuration", "".join(f"    {line}\n" for line in text.splitlines()))
         for epoch, values in _by_epoch(run.earlier):

@@ -70,8 +70,7 @@ def _states() -> Iterator[Any]:
     import torch
 
     yield random.getstate()
-    name, keys, *rest = np.random.get_state()
-    yield name, keys.tolist(), rest  # type: ignore[union-attr]
+    yield repr(np.random.get_state(legacy=False))
     yield torch.get_rng_state().tolist()
 
 
