@@ -255,3 +255,18 @@ def test_the_rows_of_a_study_are_followed_too(tmp_path: Path) -> None:
     one = attempt("toy", cell, Sources(CATALOGUE, tmp_path), None, [Choice("diary")])
     assert one.state == "done", one.reason
     assert [verb for verb, *_ in Diary.told] == ["begin", *["epoch"] * EPOCHS, "finish"]
+
+
+def test_a_plan_is_followed_by_whoever_runs_it(tmp_path: Path) -> None:
+    plugin = tmp_path / "lines.py"
+    plugin.write_text(PLUGIN)
+    cells = ("--plugin", TOY, "--method", "witness", "--dataset", "toy", "--network", "toy2d", "--smoke")
+    answer = shell("plan", *cells, "--out", tmp_path / "results", "--write", tmp_path / "plan.json")
+    assert answer.exit_code == 0, answer.output
+    told = tmp_path / "told.txt"
+    words = ("--plugin", plugin, "--reporter", "lines", "--set", f"reporter.lines.file={told}")
+    answer = shell("run", "--plan", tmp_path / "plan.json", *words)
+    assert answer.exit_code == 0, answer.output
+    assert len(told.read_text().splitlines()) == 2
+    answer = shell("run", "--plan", tmp_path / "plan.json", *words, "--set", "recipe.epochs=3")
+    assert (answer.exit_code, "the plan says what is run" in answer.output) == (2, True)
