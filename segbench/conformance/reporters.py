@@ -13,9 +13,9 @@ EPOCHS, STEPS = 3, 2
 
 
 def _values(index: int) -> dict[str, float]:
-    values = {"train/ce": 1.0 / (index + 1), "train/prior": math.nan if index == 1 else 0.1, "method/weight": math.inf}
+    values = {"train/term": 1.0 / (index + 1), "train/prior": math.nan if index == 1 else 0.1, "method/weight": math.inf}
     values |= {"learning_rate": 0.01, "seconds": float(index), "skipped": 0.0}
-    return values | ({"val/dice": 0.5} if index == EPOCHS - 1 else {})
+    return values | ({"val/measure": 0.5} if index == EPOCHS - 1 else {})
 
 
 def _run(subject: Subject, first: int = 0) -> LiveRun:
