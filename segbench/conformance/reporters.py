@@ -13,8 +13,8 @@ EPOCHS, STEPS = 3, 2
 
 
 def _values(index: int) -> dict[str, float]:
-    values = {"train/term": 1.0 / (index + 1), "train/prior": math.nan if index == 1 else 0.1, "method/weight": math.inf}
-    values |= {"learning_rate": 0.01, "seconds": float(index), "skipped": 0.0}
+    values = {"train/term": 1.0 / (index + 1), "train/other": math.nan if index == 1 else 0.1}
+    values |= {"method/weight": math.inf, "learning_rate": 0.01, "seconds": float(index), "skipped": 0.0}
     return values | ({"val/measure": 0.5} if index == EPOCHS - 1 else {})
 
 
