@@ -71,6 +71,12 @@ if TYPE_CHECKING:
     from segbench.losses import pixel_terms as pixel_terms
     from segbench.losses import soft_dice as soft_dice
     from segbench.losses import soft_dice_loss as soft_dice_loss
+    from segbench.morphology import dilate as dilate
+    from segbench.morphology import erode as erode
+    from segbench.morphology import line_sums as line_sums
+    from segbench.morphology import near_axes as near_axes
+    from segbench.morphology import opening as opening
+    from segbench.morphology import soft_skeleton as soft_skeleton
     from segbench.names import case_id as case_id
     from segbench.names import first_few as first_few
     from segbench.names import folder_task_name as folder_task_name
@@ -149,6 +155,7 @@ _HOME = {
     "segbench.files.folders": ("FolderDataset", "visible"),
     "segbench.files.images": ("image_header", "read_image", "read_label_map", "write_image", "write_label_map"),
     "segbench.losses": ("cross_entropy", "median_frequency_weights", "pixel_terms", "soft_dice", "soft_dice_loss"),
+    "segbench.morphology": ("dilate", "erode", "line_sums", "near_axes", "opening", "soft_skeleton"),
     "segbench.names": ("case_id", "first_few", "folder_task_name", "patient_of"),
     "segbench.padding": ("of_any_size",),
     "segbench.params": ("parameter",),

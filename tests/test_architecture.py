@@ -21,7 +21,7 @@ LAYERS = (
     ("types", "errors", "processes"),
     ("boxes", "digests", "failures", "litter", "texts"),
     ("allocator", "atomic", "locks", "params", "names", "plugin_code", "provenance", "truths", "views", "padding"),
-    ("config", "contracts", "losses", "records"),
+    ("config", "contracts", "losses", "morphology", "records"),
     ("hookspecs", "results"),
     ("collection",),
     ("host", "files", "ranking"),
