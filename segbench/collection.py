@@ -87,13 +87,14 @@ class KeptRun:
         return rows if columns is None else rows.select(list(columns))
 
 
-def kept_runs(path: Path) -> list[KeptRun]:
+def kept_runs(path: Path, left_out: list[str] | None = None) -> list[KeptRun]:
     """Return the finished runs at or below a path, sorted by place: those in folders, then those on boards.
 
     A run that has a folder here and stands on a board here too is that of the folder, which holds more.
 
     Args:
         path: a results root or a folder in it, a published board or a folder of boards, or a Parquet file of scores.
+        left_out: receives why boards are left out that cannot be used; else the first ends the reading.
 
     Raises:
         DataInvalid: the records of a board cannot be read, or speak of other runs than its scores.
@@ -104,7 +105,14 @@ def kept_runs(path: Path) -> list[KeptRun]:
         return [KeptRun(path, None, False, name, {"run_id": name}, shared) for name in shared.names]
     folders = [KeptRun(folder, folder) for folder in complete_runs(path)]
     here = {run.run_id for run in folders}
-    boards = [run for board in published_boards(path) for run in _of_board(board)]
+    boards: list[KeptRun] = []
+    for board in published_boards(path):
+        try:
+            boards += _of_board(board)
+        except DataInvalid as error:
+            if left_out is None:
+                raise
+            left_out.append(str(error))
     return folders + [run for run in boards if run.run_id not in here]
 
 

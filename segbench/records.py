@@ -15,6 +15,7 @@ from segbench.atomic import atomically
 from segbench.digests import sha256_of
 from segbench.errors import DataInvalid
 from segbench.params import fingerprint
+from segbench.record_schema import check_record
 
 RECORD = "run.json"
 SEAL, DIGESTS = "seal", "digests"
@@ -75,6 +76,7 @@ def parsed_record(content: bytes, where: Path) -> dict[str, Any]:
     record = _unsealed(content, where)
     if not isinstance(record.get("run_id"), str):
         raise DataInvalid(f"{where}: expected the record of a run with its run_id. {_RESTORE}")
+    check_record(record, where, _RESTORE)
     return record
 
 

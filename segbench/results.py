@@ -28,7 +28,7 @@ from segbench.errors import DataInvalid, DataMissing, SegbenchError, safe_name
 from segbench.records import DIGESTS, check_digest, digests_of, read_record, write_record
 from segbench.records import RECORD as RECORD
 from segbench.records import write_json as write_json
-from segbench.types import STATUSES
+from segbench.types import FAMILIES, STATUSES
 
 SCORES = "scores.parquet"
 HISTORY = "history.parquet"
@@ -124,6 +124,16 @@ SCHEMA = pa.schema([pa.field(field.name, _TYPES.get(field.name, _TEXT)) for fiel
 """Columns of ``scores.parquet``, in the order of ``Row``; text is dictionary-encoded (int32 indices)."""
 
 
+_WORDS: Mapping[str, Sequence[str]] = {
+    "status": STATUSES,
+    "better": ("higher", "lower"),
+    "source": SOURCES,
+    "family": ("", *FAMILIES),
+}
+"""Columns of which only some words are possible."""
+_MOST_NAMED = 3
+
+
 def scores_table(rows: Iterable[Row | Mapping[str, Any]]) -> pa.Table:
     """Return rows as a table of ``SCHEMA``.
 
@@ -173,8 +183,7 @@ def _value_and_status(row: Row) -> tuple[float | None, str]:
 
 
 def _check_words(row: Row, index: int) -> None:
-    words = (("status", STATUSES), ("better", ("higher", "lower")), ("source", SOURCES))
-    for name, allowed in words:
+    for name, allowed in _WORDS.items():
         if getattr(row, name) not in allowed:
             expected = ", ".join(allowed)
             raise DataInvalid(f"Scores: row {index}: {name} must be one of {expected}; found {getattr(row, name)!r}.")
@@ -264,13 +273,14 @@ def published_boards(root: Path) -> list[Path]:
     )
 
 
-def read_scores(path: str | Path, columns: Sequence[str] | None = None) -> pa.Table:
+def read_scores(path: str | Path, columns: Sequence[str] | None = None, left_out: list[str] | None = None) -> pa.Table:
     """Read the scores of all finished runs.
 
     Args:
         path: a results root (or a dataset's or method's folder in it), one run's folder, a published board or a folder
             of boards, or a Parquet file.
         columns: names to read, by default all of ``SCHEMA``.
+        left_out: receives why files are left out that cannot be used, if others can; else the first ends the reading.
 
     Returns:
         A table with the columns of ``SCHEMA`` that were asked for, text dictionary-encoded with one dictionary per
@@ -281,7 +291,15 @@ def read_scores(path: str | Path, columns: Sequence[str] | None = None) -> pa.Ta
         DataInvalid: a file cannot be read, or lacks columns.
     """
     names = SCHEMA.names if columns is None else list(columns)
-    tables = [_read_one(file, names) for file in score_files(Path(path))]
+    files = score_files(Path(path))
+    tables: list[pa.Table] = []
+    for number, file in enumerate(files, start=1):
+        try:
+            tables.append(_read_one(file, names))
+        except DataInvalid as error:
+            if left_out is None or (number == len(files) and not tables):
+                raise
+            left_out.append(str(error))
     return (tables[0] if len(tables) == 1 else pa.concat_tables(tables)).unify_dictionaries()
 
 
@@ -295,12 +313,12 @@ def of_decision(table: pa.Table, decision: str = "") -> pa.Table:
 
 
 def score_files(path: Path) -> list[Path]:
-    """Return the Parquet files ``read_scores`` reads for a path; raises DataMissing and DataInvalid as it does."""
+    """Return the Parquet files ``read_scores`` reads for a path, whether they are there or not; raises DataMissing."""
     if path.is_file():
-        return [_scores_of(path.parent)] if path.name == SCORES and is_complete(path.parent) else [path]
+        return [path]
     if not path.is_dir():
         raise DataMissing(f"There are no results at {path}. Write some with `segbench run`, `evaluate` or `import`.")
-    files = [_scores_of(folder) for folder in complete_runs(path)]
+    files = [folder / SCORES for folder in complete_runs(path)]
     files += [board / SCORES for board in published_boards(path)]
     if not files:
         raise DataMissing(_nothing_in(path))
@@ -313,15 +331,20 @@ MEND_SCORES = (
 )
 
 
-def _scores_of(folder: Path) -> Path:
-    file = folder / SCORES
+def vouched(file: Path) -> None:
+    """Check that the file of scores in a run's folder is there and the one its record vouches for.
+
+    Raises:
+        DataInvalid: it is not.
+    """
+    if file.name != SCORES or not is_complete(file.parent):
+        return
     if not file.is_file():
         raise DataInvalid(
-            f"{folder} has {RECORD} but no {SCORES}: the run's results were removed. "
+            f"{file.parent} has {RECORD} but no {SCORES}: the run's results were removed. "
             f"Delete the folder and run it again, or restore the file."
         )
     check_digest(file, MEND_SCORES)
-    return file
 
 
 def _nothing_in(path: Path) -> str:
@@ -341,8 +364,13 @@ def open_scores(file: Path, names: Sequence[str]) -> pq.ParquetFile:
     """Open a file of scores so that its text columns arrive dictionary-encoded.
 
     Raises:
-        DataInvalid: it lacks one of the columns ``names``.
+        DataInvalid: it lacks one of the columns ``names`` or has it twice.
     """
+    if not file.is_file():
+        raise DataInvalid(
+            f"{file.parent} has {RECORD} but no {SCORES}: the run's results were removed. "
+            f"Delete the folder and run it again, or restore the file."
+        )
     reader = pq.ParquetFile(file)
     present = reader.schema_arrow
     _check_columns(file, present, names)
@@ -353,9 +381,12 @@ def open_scores(file: Path, names: Sequence[str]) -> pq.ParquetFile:
 
 def _read_one(file: Path, names: Sequence[str]) -> pa.Table:
     with readable(file):
+        vouched(file)
         reader = open_scores(file, names)
         present = set(reader.schema_arrow.names)
-        return conform(reader.read(columns=[name for name in names if name in present]), names)
+        table = conform(reader.read(columns=[name for name in names if name in present]), names)
+        check_values(file, table)
+        return table
 
 
 @contextlib.contextmanager
@@ -375,12 +406,48 @@ def _check_columns(file: Path, present: pa.Schema, names: Sequence[str]) -> None
     unknown = [name for name in names if name not in SCHEMA.names]
     if unknown:
         raise KeyError(f"read_scores: no such columns: {unknown}")
+    if doubled := sorted({name for name in present.names if present.names.count(name) > 1}):
+        raise DataInvalid(
+            f"{file} is not a table of scores: it has {', '.join(doubled)} more than once. Leave one of each."
+        )
+    for name in names:
+        if name in present.names and pa.types.is_nested(kind := present.field(name).type):
+            raise DataInvalid(f"{file} cannot be read as scores: column {name} holds {kind}, expected plain values.")
     missing = [name for name in names if name not in present.names and name not in _OPTIONAL]
     if missing:
         raise DataInvalid(
             f"{file} is not a table of scores: it lacks {', '.join(missing)} "
             f"(found {', '.join(present.names) or 'no columns'}). A CSV of scores is brought in by `segbench import`."
         )
+
+
+def check_values(file: Path, table: pa.Table, constants: Mapping[str, Any] | None = None) -> None:
+    """Check what a file of scores says, column by column.
+
+    Args:
+        file: named in messages.
+        table: some columns of ``SCHEMA``, as ``conform`` gives them.
+        constants: further columns of which only one value is known.
+
+    Raises:
+        DataInvalid: a value is empty that must not be, or a word does not exist.
+    """
+    empty = [name for name in table.column_names if name not in _NULLABLE and table.column(name).null_count]
+    empty += [name for name, value in (constants or {}).items() if value is None and name not in _NULLABLE]
+    if empty:
+        raise DataInvalid(
+            f"{file} is not a table of scores: {', '.join(empty)} must not be empty, some rows are. Fill them in."
+        )
+    for name, allowed in _WORDS.items():
+        words = {(constants or {})[name]} if name in (constants or {}) else set()
+        if name in table.column_names:
+            words |= {word for chunk in table.column(name).chunks for word in chunk.dictionary.to_pylist()}
+        if strange := sorted(map(str, words - set(allowed))):
+            found = ", ".join(map(repr, strange[:_MOST_NAMED]))
+            raise DataInvalid(
+                f"{file} is not a table of scores: {name} must be one of {', '.join(filter(None, allowed))}; found "
+                f"{found}. Correct them."
+            )
 
 
 def absent(present: Collection[str], names: Iterable[str]) -> dict[str, Any]:

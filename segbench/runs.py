@@ -360,10 +360,14 @@ def find_kept(text: str, results: Path) -> list[KeptRun]:
     wanted = text.strip()
     if len(wanted) < FEWEST_DIGITS or not wanted.isalnum():
         raise DataMissing(f"{text!r} is neither a folder nor the name of a run (its first {FEWEST_DIGITS} digits).")
-    every = [*kept_runs(results), *kept_runs(results / SMOKE)]
+    left_out: list[str] = []
+    every = [*kept_runs(results, left_out), *kept_runs(results / SMOKE, left_out)]
     named = [run for run in every if run.run_id.startswith(wanted)]
     if not named:
-        raise DataMissing(f"No finished run in {results} is called {wanted}...; `segbench leaderboard` lists methods.")
+        others = "".join(f" Not looked at: {reason}" for reason in left_out)
+        raise DataMissing(
+            f"No finished run in {results} is called {wanted}...; `segbench leaderboard` lists methods.{others}"
+        )
     if len({run.run_id for run in named}) > 1:
         raise UsageError(f"Several runs are called {wanted}...: {', '.join(run.run_id for run in named[:5])}.")
     return named[:1]

@@ -19,7 +19,7 @@ from segbench.host import KINDS
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     ("types", "errors", "processes"),
-    ("boxes", "digests", "failures", "litter", "texts"),
+    ("boxes", "digests", "failures", "litter", "record_schema", "texts"),
     ("allocator", "atomic", "locks", "params", "names", "plugin_code", "provenance", "truths", "views", "padding"),
     ("config", "contracts", "losses", "morphology", "records"),
     ("hookspecs", "results"),

@@ -9,7 +9,7 @@ import typer
 
 from segbench.cli import options
 from segbench.cli.application import app
-from segbench.cli.console import Json, Results, print_json, say, stdout
+from segbench.cli.console import Json, Results, name_left_out, print_json, say, stdout
 
 
 @app.command("compare")
@@ -38,8 +38,10 @@ def compare(
     from segbench.ranking.grid import COLUMNS
 
     request = options.request_of(dataset, label, without, missing, cases)
-    found = verdicts.compare(load_chunks(results, COLUMNS), methods, metric, rope, request, alpha, say=say)
+    scores = load_chunks(results, COLUMNS)
+    found = verdicts.compare(scores, methods, metric, rope, request, alpha, say=say)
     if json:
         print_json(comparison_document(found, rope, alpha))
     else:
         draw_comparisons(found, stdout(), rope, alpha)
+    name_left_out(scores.left_out, said=True)

@@ -8,12 +8,13 @@ import math
 import os
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from segbench.errors import EXIT_SOME_FAILED
 from segbench.texts import plain
 
 if TYPE_CHECKING:
@@ -64,6 +65,18 @@ def say(text: str, *, style: str = "", wrap: int | None = None) -> None:
 def width() -> int:
     """Return the width of the terminal in characters: what COLUMNS says, 80 if nobody knows."""
     return shutil.get_terminal_size().columns
+
+
+def name_left_out(reasons: Sequence[str], *, said: bool = False) -> None:
+    """Say on stderr which files were left out, unless that is said; leave with exit code 1 if any was.
+
+    Raises:
+        Exit: some were.
+    """
+    for reason in () if said else reasons:
+        say(f"Left out: {reason}", style="yellow")
+    if reasons:
+        raise typer.Exit(EXIT_SOME_FAILED)
 
 
 def echo(text: str, *, error: bool = False, end: str = "\n") -> None:

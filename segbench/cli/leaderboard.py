@@ -12,7 +12,7 @@ import typer
 
 from segbench.cli import options
 from segbench.cli.application import app
-from segbench.cli.console import Json, Results, echo, print_json, say, stdout
+from segbench.cli.console import Json, Results, echo, name_left_out, print_json, say, stdout
 from segbench.errors import DataMissing, UsageError, VerificationError
 from segbench.names import first_few
 
@@ -145,7 +145,10 @@ def leaderboard(
         schemes=schemes,
         headline=tuple(headline) if headline else None,
     )
-    _show(rank_scores(load_chunks(results, COLUMNS), request), Format.json if json else format, by_label, by_seed)
+    scores = load_chunks(results, COLUMNS)
+    wanted = Format.json if json else format
+    _show(rank_scores(scores, request), wanted, by_label, by_seed)
+    name_left_out(scores.left_out, said=wanted not in (Format.csv, Format.latex))
 
 
 def _publish(

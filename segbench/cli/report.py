@@ -48,5 +48,6 @@ def report_command(
     if as_json:
         files = [str(out / name) for name in built.files]
         console.print_json({"index": str(built.index), "files": files, "notes": list(built.notes)})
-        return
-    console.echo(str(built.index))
+    else:
+        console.echo(str(built.index))
+    console.name_left_out(built.left_out)

@@ -62,19 +62,22 @@ def write_boards(
 
     Raises:
         DataMissing: there is no finished run.
+        DataInvalid: when all else is written, runs of ``results`` cannot be used; or at once, boards of ``root``.
         UnknownName: a dataset or run that does not occur.
         VerificationError: runs that must not be compared; or, when all else is written, results and boards say
             different things of a run, of which the board's were kept.
     """
-    kept = kept_runs(results)
-    if not kept:
+    left_out: list[str] = []
+    kept = kept_runs(results, left_out)
+    if not kept and not left_out:
         raise DataMissing(f"{results} holds no finished run ({RECORD}) to publish. Run `segbench run` first.")
-    here = {name: replace(run, board=None) for name, run in board_runs(kept).items()}
+    here = {name: replace(run, board=None) for name, run in board_runs(kept, left_out).items()}
     there = board_runs(run for folder in published_boards(root) for run in kept_runs(folder))
     _check(without, [run.run_id for run in (*here.values(), *there.values())], "run")
     every, conflicts = together(here, there, existing)
     runs = {run.identity: run for run in every if run.run_id not in without}
     if not runs:
+        _name_left_out(left_out)
         return []
     boards = divisions(chunks_of_table(_table_of(list(runs.values())), COLUMNS))
     _check(datasets, sorted(set().union(*(one.names for one in boards))), "dataset")
@@ -89,7 +92,13 @@ def write_boards(
             f"{root} and {results} contradict each other; the boards' runs were kept, what is new was written. Take "
             f"those here with --existing replace, or leave a run out with --without RUN:\n  " + "\n  ".join(conflicts)
         )
+    _name_left_out(left_out)
     return sorted(written)
+
+
+def _name_left_out(reasons: Sequence[str]) -> None:
+    if reasons:
+        raise DataInvalid("Left out, all others were written:\n  " + "\n  ".join(reasons))
 
 
 def _check(wanted: Sequence[str], known: Sequence[str], what: str) -> None:

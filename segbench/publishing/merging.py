@@ -10,6 +10,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from segbench.collection import KeptRun
+from segbench.errors import DataInvalid
 from segbench.publishing.records import RESCORED, SELF_REPORTED, public_record
 from segbench.ranking.truths import RUN
 from segbench.results import scores_table
@@ -58,13 +59,24 @@ class BoardRun:
         return tuple("" if first[name] is None else first[name] for name in _ORDER)
 
 
-def board_runs(kept: Iterable[KeptRun]) -> dict[tuple[str, ...], BoardRun]:
-    """Return runs by identity, as they are published; those without rows are left out."""
+def board_runs(kept: Iterable[KeptRun], left_out: list[str] | None = None) -> dict[tuple[str, ...], BoardRun]:
+    """Return runs by identity, as they are published; those without rows are left out.
+
+    Args:
+        kept: the runs.
+        left_out: receives why runs are left out that cannot be used; else the first ends the reading.
+    """
     found = {}
     for one in kept:
-        table = one.scores()
+        try:
+            table, record = one.scores(), public_record(one.record)
+        except DataInvalid as error:
+            if left_out is None:
+                raise
+            left_out.append(str(error))
+            continue
         if table.num_rows:
-            run = BoardRun(public_record(one.record), table, one.place if one.board else None)
+            run = BoardRun(record, table, one.place if one.board else None)
             found[run.identity] = run
     return found
 

@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from segbench.errors import DataInvalid
 from segbench.ranking.row_groups import Codes, Piece, Stamp, read_columns, read_group
 from segbench.ranking.vocabulary import Vocabulary, whole, words_of
 from segbench.results import conform, score_files
@@ -159,10 +160,14 @@ def _numbers(file: Path, group: int, stamp: Stamp, names: tuple[str, ...]) -> pa
 
 @dataclass
 class Scores:
-    """Chunks with their common vocabulary: column -> values, whose index is the code."""
+    """Chunks with their common vocabulary: column -> values, whose index is the code.
+
+    ``left_out`` says which files could not be used, and why.
+    """
 
     vocabulary: dict[str, list[Any]]
     chunks: list[Chunk] = field(default_factory=list)
+    left_out: tuple[str, ...] = ()
 
     def word(self, column: str, code: int) -> Any:
         """Return the value behind a code."""
@@ -184,17 +189,18 @@ class Scores:
 
 
 def load_chunks(path: str | Path, columns: Sequence[str]) -> Scores:
-    """Read some columns (and ``value``) of all finished runs.
+    """Read some columns (and ``value``) of all finished runs; a file that cannot be used is left out and named.
 
     Args:
         path: see ``results.read_scores``.
         columns: text, integer or boolean columns of ``results.SCHEMA``.
 
     Raises:
-        DataMissing, DataInvalid: as ``results.read_scores``.
+        DataMissing, DataInvalid: as ``results.read_scores``; the latter if no file can be used.
     """
     vocabulary = Vocabulary(columns)
-    chunks: list[Chunk] = []
+    found: dict[Path, list[Chunk]] = {}
+    faults: dict[Path, DataInvalid] = {}
     todo = deque((file, 0) for file in score_files(Path(path)))
     running: deque[tuple[Path, int, Future[Piece | None]]] = deque()
     rows = 0
@@ -205,15 +211,22 @@ def load_chunks(path: str | Path, columns: Sequence[str]) -> Scores:
                 kept = rows < _KEPT_ROWS
                 running.append((file, index, readers.submit(read_group, file, index, columns, vocabulary.met, kept)))
             file, index, future = running.popleft()
-            piece = future.result()
-            if piece is None:
+            try:
+                piece = future.result()
+            except DataInvalid as error:
+                faults.setdefault(file, error)
+                continue
+            if piece is None or file in faults:
                 continue
             if index == 0:
                 todo.extendleft((file, later) for later in range(piece.groups - 1, 0, -1))
             rows += piece.rows
             if piece.rows:
-                chunks += _by_run(_chunk_of(piece, file, index, vocabulary), vocabulary)
-    return Scores(vocabulary.words(), chunks)
+                found.setdefault(file, []).extend(_by_run(_chunk_of(piece, file, index, vocabulary), vocabulary))
+    chunks = [chunk for file, own in found.items() if file not in faults for chunk in own]
+    if faults and not chunks:
+        raise next(iter(faults.values()))
+    return Scores(vocabulary.words(), chunks, tuple(map(str, faults.values())))
 
 
 def _chunk_of(piece: Piece, file: Path, index: int, vocabulary: Vocabulary) -> Chunk:

@@ -145,13 +145,14 @@ def choose(scores: Scores, request: Request) -> Chosen:
         raise UnknownName("The results hold no value of this combination of datasets, metrics, labels and runs.")
     there = {str(dataset) for (dataset,) in combinations(chosen, ("dataset",))}
     names = {dataset: own for dataset, own in names_by_dataset(taking_part).items() if dataset in there}
+    left_out = tuple(f"Left out: {reason}" for reason in scores.left_out)
     if not request.methods:
-        return Chosen(chosen, names, everyone=chosen)
+        return Chosen(chosen, names, notes=left_out, everyone=chosen)
     methods, notes = resolve(request.methods, names)
     part = only(chosen, methods, names)
     if not part.chunks:
         raise UnknownName(f"No value of this choice is of {', '.join(request.methods)}.")
-    return Chosen(part, names, methods, tuple(notes), chosen)
+    return Chosen(part, names, methods, (*left_out, *notes), chosen)
 
 
 def _of_datasets(chosen: Scores, wanted: Sequence[str], everything: Scores) -> Scores:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from segbench.errors import DataInvalid
-from segbench.results import SCHEMA, absent, conform, open_scores, readable
+from segbench.results import SCHEMA, absent, check_values, conform, open_scores, readable, vouched
 
 Codes = int | NDArray[np.int32]
 Stamp = tuple[int, int]
@@ -56,6 +56,8 @@ def read_group(
 ) -> Piece | None:
     """Return one row group, without ``value`` and ``status`` if they are not to be kept; None of an empty file."""
     with readable(file):
+        if index == 0:
+            vouched(file)
         stamp = _stamp(file)
         reader = open_scores(file, [*columns, "value"])
         if not reader.num_row_groups:
@@ -69,6 +71,7 @@ def read_group(
         known = {name: met[name].get(key) for name, key in keys.items()}
         ready = {name: codes for name, codes in known.items() if codes is not None}
         table = _table_of(reader, index, [name for name in wanted if name not in ready])
+        check_values(file, table, constants)
         return Piece(
             reader.num_row_groups, group.num_rows, constants, ready, table, keys, _bounds(stored["value"]), stamp
         )
@@ -82,6 +85,7 @@ def read_columns(file: Path, index: int, stamp: Stamp, names: list[str]) -> pa.T
     """
     with readable(file):
         table = _table_of(open_scores(file, names), index, names)
+        check_values(file, table)
         if _stamp(file) != stamp:
             raise DataInvalid(f"{file} was replaced while it was being read. Run the command again.")
         return table

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 
 from segbench.collection import kept_runs
-from segbench.errors import SegbenchError
+from segbench.errors import DataInvalid, SegbenchError
 from segbench.host import Catalogue
 from segbench.ranking.entrants import ENTRANT, Names
 from segbench.ranking.truths import RUN
@@ -63,8 +63,11 @@ def gather_runs(
         board_of: run (see ``truths.RUN``) -> the name of its board; others are left out.
     """
     boards: dict[str, Runs] = {}
-    for kept in kept_runs(results):
-        every = kept.scores(_COLUMNS)
+    for kept in kept_runs(results, left_out=[]):  # the board says which
+        try:
+            every = kept.scores(_COLUMNS)
+        except DataInvalid:
+            continue
         for decision in sorted(every.column("decision").unique().to_pylist()):
             table = of_decision(every, decision)
             row = table.slice(0, 1).to_pylist()[0]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from segbench.host import Catalogue
 from segbench.ranking.boards import Leaderboard, Request
-from segbench.ranking.chunks import load_chunks
+from segbench.ranking.chunks import Scores, load_chunks
 from segbench.ranking.comparability import comparable
 from segbench.ranking.grid import COLUMNS
 from segbench.ranking.holdings import board_parts, grid_of
@@ -25,11 +25,12 @@ INDEX = "index.html"
 
 @dataclass(frozen=True)
 class Built:
-    """A site that was built: its first page, all files, and what a reader of the report must know."""
+    """A site that was built: its first page, all files, what a reader of the report must know, and files left out."""
 
     index: Path
     files: tuple[str, ...]
     notes: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
 
 def build_site(
@@ -57,7 +58,8 @@ def build_site(
     """
     from segbench import __version__
 
-    pages = _pages(results, request, catalogue, title, worst)
+    scores = load_chunks(results, COLUMNS)
+    pages = _pages(scores, results, request, catalogue, title, worst)
     several = len(pages) > 1
     sources = sorted({source for page in pages for source in page.grid.sources})
     site = Site(out, {"version": __version__, "sources": f"{', '.join(sources)} results"}, pdf)
@@ -68,11 +70,12 @@ def build_site(
         if several:
             _write_index(pages, site, title)
     notes = dict.fromkeys([*(note for page in pages for note in (*page.runs.notes, *page.notes)), *glyphs])
-    return Built(out / INDEX, tuple(site.files), tuple(notes))
+    return Built(out / INDEX, tuple(site.files), tuple(notes), scores.left_out)
 
 
-def _pages(results: Path, request: Request, catalogue: Catalogue, title: str, worst: int) -> list[BoardPage]:
-    scores = load_chunks(results, COLUMNS)
+def _pages(
+    scores: Scores, results: Path, request: Request, catalogue: Catalogue, title: str, worst: int
+) -> list[BoardPage]:
     leaderboard = rank_scores(scores, request)
     chosen = choose(scores, request)
     parts = board_parts(chosen.scores)
