@@ -19,8 +19,12 @@ from segbench.records import DIGESTS, RECORD, write_record
 from segbench.results import SCORES, Row, is_complete, run_folder, scores_table, write_scores
 from segbench.types import STATUSES
 
-_LATER = ("decision", "truth", "family", "preference", "build")
-"""Columns of rows that the identity of a table does not know, so that tables imported before them keep theirs."""
+_IDENTITY = (
+    *("run_id", "dataset", "dataset_revision", "network", "method", "arm", "seed", "fold", "case_id", "group"),
+    *("label", "label_name", "metric", "metric_version", "unit", "better", "value", "status", "source"),
+    *("synthetic", "supervision", "rater", "variant"),
+)
+"""Columns that the identity of a table is of; later ones are not among them, so that a table keeps its identity."""
 _LONGEST_FOLDER = 80
 _NO_MEASURES: Mapping[str, Measure] = {}
 
@@ -119,9 +123,8 @@ def _write(rows: list[Row], results: Path, file: Path) -> dict[str, Any]:
 def _digest(rows: Iterator[Row] | list[Row]) -> str:
     """Return the identity of a table: the first 12 hex digits of SHA-256 over its rows in order."""
     digest = hashlib.sha256()
-    known = [field.name for field in dataclasses.fields(Row) if field.name not in _LATER]
     for row in rows:
-        plain = [getattr(row, name) for name in known] + ([row.truth] if row.truth else [])
+        plain = [getattr(row, name) for name in _IDENTITY] + ([row.truth] if row.truth else [])
         values = [v if not isinstance(v, float) or math.isfinite(v) else str(v) for v in plain]
         digest.update(json.dumps(values).encode())
     return digest.hexdigest()[:12]
