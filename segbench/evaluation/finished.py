@@ -86,9 +86,9 @@ def finished(folder: Path, dataset: str, found: Layout) -> Finished | None:
 
 def remember(folder: Path, **parts: Any) -> None:
     """Put parts into the record of a finished run; its scores do not depend on them."""
-    record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    record = read_record(folder)
     if any(record.get(name) != value for name, value in parts.items()):
-        write_json(folder / RECORD, {**record, **parts})
+        write_record(folder / RECORD, {**record, **parts})
 
 
 def of_metrics(table: pa.Table, metrics: Sequence[Metric]) -> pa.Table:

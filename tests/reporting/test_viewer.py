@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from segbench.errors import DataMissing
 from segbench.evaluation.folders import evaluate
 from segbench.files.images import write_image, write_label_map
 from segbench.host import load_catalogue
@@ -232,3 +233,17 @@ def test_files_that_changed_or_went_are_said_and_not_shown(tmp_path: Path, folde
     assert any("m1" in note and "its prediction has changed since it was scored" in note for note in made.notes)
     assert "No slices:" in made.index.read_text(encoding="utf-8")
     assert not [name for name in made.files if "-case-" in name]
+
+
+def test_images_may_be_named_later_and_must_be_those_of_the_cases(tmp_path: Path, folder: Path) -> None:
+    arguments = {"name": "m0", "dataset": "d", "labels": STRUCTURES, "metrics": ["dice"], "results": tmp_path / "r"}
+    first = evaluate(folder / "m0", folder / "ref", **arguments)  # type: ignore[arg-type]
+    again = evaluate(folder / "m0", folder / "ref", images=folder / "img", **arguments)  # type: ignore[arg-type]
+    assert again.reused and again.run_id == first.run_id, "pictures are no part of what was scored"
+    made = build_site(tmp_path / "r", tmp_path / "site", Request(bootstrap=0), load_catalogue(), worst=1)
+    assert any(name.endswith("-slices.webp") or name.endswith("-slices.png") for name in made.files)
+    (tmp_path / "none").mkdir()
+    with pytest.raises(DataMissing, match="--images .*expected images named as the cases"):
+        evaluate(folder / "m0", folder / "ref", images=tmp_path / "none", **arguments)  # type: ignore[arg-type]
+    with pytest.raises(DataMissing, match="--images: expected a folder"):
+        evaluate(folder / "m0", folder / "ref", images=tmp_path / "nowhere", **arguments)  # type: ignore[arg-type]
