@@ -243,7 +243,7 @@ def test_images_may_be_named_later_and_must_be_those_of_the_cases(tmp_path: Path
     made = build_site(tmp_path / "r", tmp_path / "site", Request(bootstrap=0), load_catalogue(), worst=1)
     assert any(name.endswith("-slices.webp") or name.endswith("-slices.png") for name in made.files)
     (tmp_path / "none").mkdir()
-    with pytest.raises(DataMissing, match="--images .*expected images named as the cases"):
+    with pytest.raises(DataMissing, match=r"--images .*expected images named as the cases"):
         evaluate(folder / "m0", folder / "ref", images=tmp_path / "none", **arguments)  # type: ignore[arg-type]
     with pytest.raises(DataMissing, match="--images: expected a folder"):
         evaluate(folder / "m0", folder / "ref", images=tmp_path / "nowhere", **arguments)  # type: ignore[arg-type]
