@@ -418,6 +418,7 @@ class _Run:
         from segbench.training.batches import Samples
         from segbench.training.checkpoints import drop_checkpoints, keep_network
         from segbench.training.device import hardware
+        from segbench.training.energy import WHAT
         from segbench.training.loop import train
 
         method, config = self.parts.method, self.active
@@ -473,7 +474,12 @@ class _Run:
             "unlabelled": self._lender(),
             "seconds": dict(self.seconds),
             "peak_memory_bytes": memory,
-            "hardware": {**hardware(fabric.device), "peak_memory": measured},
+            "energy_joules": progress.joules or None,
+            "hardware": {
+                **hardware(fabric.device),
+                "peak_memory": measured,
+                "energy": {name: WHAT[name] for name in progress.joules} or "nothing here tells it",
+            },
             "versions": versions(),
             "git_commit": git_commit(),
             "decisions": {self.parts.chain.text: self.parts.chain.key},

@@ -11,7 +11,17 @@ if TYPE_CHECKING:
 
 KEPT = (
     *("run_id", "source", "dataset", "dataset_revision", "revision", "config", "task", "network", "method"),
-    *("parameters", "splits", "training", "seconds", "peak_memory_bytes", "hardware", "failed_scores", "versions"),
+    *(
+        "parameters",
+        "splits",
+        "training",
+        "seconds",
+        "peak_memory_bytes",
+        "energy_joules",
+        "hardware",
+        "failed_scores",
+        "versions",
+    ),
     *("plugins", "git_commit", "verification", "structures", "metrics", "ignore_label", "geometry", "on_missing"),
     *("name", "layout", "seeds", "rows"),
 )

@@ -24,6 +24,7 @@ from segbench.host import Origin, blame
 from segbench.training.batches import Samples
 from segbench.training.cache import StoredCase
 from segbench.training.checkpoints import check_plain, load_checkpoint, save_checkpoint
+from segbench.training.energy import Energy
 from segbench.training.inference import predict_labels
 from segbench.training.learnt import weights_digest, why_nothing
 from segbench.training.live import Live
@@ -94,7 +95,11 @@ class Plan:
 
 @dataclass
 class Progress:
-    """What changes during training and is saved after every epoch; ``still`` counts steps whose gradient was zero."""
+    """What changes during training and is saved after every epoch.
+
+    ``still`` counts steps whose gradient was zero; ``joules`` is what each counter of energy counted over all epochs,
+    without those that were not there, or could not be read, in some of them.
+    """
 
     epoch: int = 0
     step: int = 0
@@ -105,6 +110,7 @@ class Progress:
     best_epoch: int = -1
     stopped: str = ""
     still: int = 0
+    joules: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -248,12 +254,13 @@ class Engine:
         """Train the remaining epochs."""
         progress = self.progress
         self.reporter.start(self.recipe.epochs, self.samples.steps, progress.epoch)
-        live = self.plan.live
+        live, energy = self.plan.live, Energy(self.samples.device)
         live.begin(self.samples.steps, progress.epoch, progress.history)
         try:
             while progress.epoch < self.recipe.epochs and not progress.stopped:
                 begin = time.perf_counter()
-                epoch = self._epoch(progress.epoch)
+                epoch = self._epoch(progress.epoch, energy)
+                self._count(energy.spent())
                 progress.epoch += 1
                 progress.stopped = epoch.stopped
                 progress.seconds += time.perf_counter() - begin
@@ -283,7 +290,12 @@ class Engine:
     def _call(self, image: torch.Tensor) -> torch.Tensor:
         return _logits(self.plan, self.model, image)
 
-    def _epoch(self, index: int) -> TrainingEpoch:
+    def _count(self, joules: Mapping[str, float]) -> None:
+        """Add what an epoch took; of a counter that does not tell of every epoch nothing is known."""
+        known = self.progress.joules if self.progress.epoch else dict.fromkeys(joules, 0.0)
+        self.progress.joules = {name: known[name] + joules[name] for name in known if name in joules}
+
+    def _epoch(self, index: int, energy: Energy) -> TrainingEpoch:
         torch.manual_seed(seed_of("epoch", self.plan.config.seed, self.plan.config.fold, index))
         self.model.train()
         sums: dict[str, float] = {}
@@ -296,6 +308,7 @@ class Engine:
                     sums[name] = sums.get(name, 0.0) + value
             self.reporter.step(index, number, terms)
             self.progress.step += 1
+            energy.look()
         if skipped:
             self.reporter.note(f"Epoch {index}: {skipped} of {self.samples.steps} steps skipped, loss not finite.")
         done = max(1, self.samples.steps - skipped)
