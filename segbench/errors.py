@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -118,15 +119,13 @@ def unwritable(path: Path, error: BaseException) -> Unwritable | None:
         return error if isinstance(error, Unwritable) else None
     behind: BaseException | None = error
     while behind is not None:
-        if isinstance(behind, OSError) and (advice := disk_advice(behind) or _short(behind)):
-            return Unwritable(f"{path} cannot be written: {behind.strerror or behind}. {advice}")
+        if isinstance(behind, OSError):
+            if behind.errno is None and "written" in str(behind):  # libraries say no more when less was written
+                behind = OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)} ({behind})")
+            if advice := disk_advice(behind):
+                return Unwritable(f"{path} cannot be written: {behind.strerror}. {advice}")
         behind = behind.__cause__ or behind.__context__
     return None
-
-
-def _short(error: OSError) -> str:
-    """Return advice where less was written than asked for, which libraries report without the system's number."""
-    return f"{_DISK[errno.ENOSPC]}, {_AGAIN}." if error.errno is None and "written" in str(error) else ""
 
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@-]{0,127}")
