@@ -34,7 +34,9 @@ def check_digest(file: Path, advice: str, record: Mapping[str, Any] | None = Non
         DataInvalid: it is not the file that was written.
     """
     folder = file.parent
-    accepted = digests_of(_unsealed(_content(folder), folder / RECORD) if record is None else record, file.name)
+    # its seal is not looked at here: whatever else is damaged in the record, the file is what the digest says or is not
+    record = _plain(_content(folder), folder / RECORD) if record is None else record
+    accepted = digests_of(record, file.name)
     if accepted and sha256_of(file) not in accepted:
         raise DataInvalid(
             f"{file} is damaged: expected the contents whose SHA-256 {RECORD} holds ({accepted[0][:12]}...), found "
@@ -72,28 +74,28 @@ def _content(folder: Path) -> bytes:
 
 
 def parsed_record(content: bytes, where: Path) -> dict[str, Any]:
-    """Return a record from its bytes; ``where`` names it in the error. One without a seal is taken as it is."""
-    record = _unsealed(content, where)
+    """Return a record from its bytes; ``where`` names it in errors. Records older than seals are taken as they are."""
+    record = _plain(content, where)
+    seal = record.pop(SEAL, None if DIGESTS in record else "")
+    if seal != "" and seal != _sealed(record):
+        raise DataInvalid(
+            f"{where} is damaged, or was edited: its contents are not those of its seal. {_RESTORE} (If the change is "
+            f'meant, write "{SEAL}": "" in its last line.)'
+        )
     if not isinstance(record.get("run_id"), str):
         raise DataInvalid(f"{where}: expected the record of a run with its run_id. {_RESTORE}")
     check_record(record, where, _RESTORE)
     return record
 
 
-def _unsealed(content: bytes, where: Path) -> dict[str, Any]:
-    """Return the contents of a sealed JSON document without its seal; a document without one is taken as it is."""
+def _plain(content: bytes, where: Path) -> dict[str, Any]:
+    """Return what a record says, its seal among it."""
     try:
         record = json.loads(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise DataInvalid(f"{where} cannot be read as JSON: {error}. {_RESTORE}") from error
     if not isinstance(record, dict):
         raise DataInvalid(f"{where}: expected the record of a run, found a {type(record).__name__}. {_RESTORE}")
-    seal = record.pop(SEAL, None)
-    if seal is not None and seal != _sealed(record):
-        raise DataInvalid(
-            f"{where} is damaged, or was edited: its contents are not those of its seal. {_RESTORE} (If the change is "
-            f'meant, delete the line "{SEAL}".)'
-        )
     return record
 
 

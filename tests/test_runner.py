@@ -374,6 +374,25 @@ def test_a_full_disk_leaves_earlier_results_intact(tmp_path: Path, monkeypatch: 
     assert resumed.fresh and scores(resumed.folder) == scores(whole.folder)
 
 
+def test_damaged_results_are_named_and_made_again_as_it_says(tmp_path: Path) -> None:
+    first = go(tmp_path)
+    before, record = scores(first.folder), record_of(first)
+    assert set(record["digests"]) == {"scores.parquet", "history.parquet"} and len(record["seal"]) == 64
+    file = first.folder / "scores.parquet"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(DataInvalid, match="delete this one file and give its command again"):
+        results.read_scores(tmp_path)
+    file.unlink()
+    again = go(tmp_path)
+    assert again.fresh and not again.trained and again.added and scores(again.folder) == before
+    assert not go(tmp_path).fresh
+    (first.folder / "run.json").write_text((first.folder / "run.json").read_text().replace('"seed": 0', '"seed": 1', 1))
+    with pytest.raises(DataInvalid, match=r"run\.json is damaged, or was edited"):
+        go(tmp_path)
+
+
 # ------------------------------------------------------------------------------------------------ from the command line
 
 COMMAND = (
