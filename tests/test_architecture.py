@@ -142,6 +142,7 @@ OWN_WORDS = {
 OWN_TEXTS = {
     "training/loop.py": {"dice"},  # the measure of the validation, which the host computes itself
     "cli/progress.py": {"dice"},
+    "sweeps/work.py": {"dice"},
     "conformance/training.py": {"dice"},
     "conformance/cases.py": {"val/dice", "train/ce"},  # rows of a history that is made up
 }

@@ -9,7 +9,7 @@ import typer
 
 from segbench.cli import console
 from segbench.errors import EXIT_SOME_FAILED
-from segbench.failures import debugging, failure_of
+from segbench.failures import Failure, debugging, failure_of
 from segbench.names import first_few
 from segbench.types import LEARNT_NOTHING
 
@@ -32,6 +32,13 @@ def failed_row(
     failure = failure_of(error)
     if debugging(error) and failure.unexpected and alone:
         raise error
+    return say_failure(title, about, failure, before, alone=alone)
+
+
+def say_failure(
+    title: str, about: Mapping[str, Any], failure: Failure, before: Sequence[Mapping[str, Any]], *, alone: bool
+) -> dict[str, Any]:
+    """Say why a run failed, and return its row; arguments as for ``failed_row``."""
     known = failure.reason in [row.get("reason") for row in before]
     reason = "For the same reason as before." if known else failure.reason
     console.say(failure.message if alone else f"{title}: {failure.status}. {reason}", style="yellow")

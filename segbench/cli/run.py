@@ -15,10 +15,12 @@ import typer
 from segbench.cli import cells, console
 from segbench.cli.application import app
 from segbench.cli.rows import failed_row, leave
+from segbench.errors import Busy
 from segbench.names import first_few
 
 if TYPE_CHECKING:
     from segbench.assembly import Parts
+    from segbench.cli.cells import Asked
     from segbench.config import RunConfig
     from segbench.runner import Outcome, Sources
     from segbench.types import Choice
@@ -49,9 +51,21 @@ def run_command(
         list[str] | None, typer.Option("--cell", help="Of the plan: position or id; repeat.", show_default=False)
     ] = None,
     out: cells.Out = None,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes that score.")] = 1,
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", min=1, help="Cells at once; of a single cell, processes that score it.")
+    ] = 1,
     threads: cells.Threads = None,
     reporter: cells.Reporters = None,
+    engine: Annotated[
+        str | None, typer.Option("--engine", help="What carries out the cells: local, ray or slurm.  [default: local]")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option("--address", help="Of a running Ray cluster.  [default: one of this machine]")
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", help="KEY=VALUE of the engine's own, e.g. a SLURM partition.", show_default=False),
+    ] = None,
     smoke: cells.Smoke = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and say what would be done.")] = False,
     as_json: console.Json = False,
@@ -60,10 +74,6 @@ def run_command(
     """Train, predict, score and store; what is there already is left alone, what is missing is added, and what was
     interrupted goes on.
     """
-    from segbench.assembly import Sources
-    from segbench.planning import title
-    from segbench.sweeps.threads import use_threads
-
     given = {
         **{"dataset": dataset, "unlabelled": unlabelled, "network": network, "method": method, "arm": arm},
         **{"recipe": recipe, "metric": metric, "decision": decision, "epochs": epochs, "device": device},
@@ -72,30 +82,63 @@ def run_command(
     others: dict[str, Any] = {"config": config, "split": split, "smoke": smoke, "assignments": assignments, "out": out}
     others |= {"threads": threads, "plugins": plugins, "reporters": reporter}
     asked = cells.asked(given, plan=plan, named=cell, **others)
-    use_threads(asked.threads)
-    sources = Sources(asked.catalogue, asked.root)
-    said: list[str] = []
-    do: Any = partial(_dry, said=said) if dry_run else partial(_run, jobs=jobs, reporters=asked.reporters)
-    outcomes: list[dict[str, Any]] = []
+    several = len(asked.configs) > 1 and jobs > 1
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
-        for one in asked.configs:
-            try:
-                outcomes.append(do(one, sources, as_json))
-            except Exception as error:  # whatever goes wrong in a cell is its row: the others go on
-                outcomes.append(failed_row(title(one), _axes(one), error, outcomes, alone=len(asked.configs) == 1))
+        if not dry_run and (several or engine or address or option):
+            outcomes = _together(asked, engine or "local", jobs, address, option or [])
+        else:
+            outcomes = _one_by_one(asked, dry_run, as_json, jobs)
     if as_json:
         console.print_json({"runs": outcomes, "notes": asked.notes})
     leave(outcomes)
 
 
-def _axes(cell: RunConfig) -> dict[str, Any]:
-    return {"method": cell.method.name, "arm": cell.arm, "seed": cell.seed, "fold": cell.fold}
+def _together(asked: Asked, engine: str, jobs: int, address: str | None, options: list[str]) -> list[dict[str, Any]]:
+    """Carry out cells several at a time."""
+    from segbench.assembly import Sources
+    from segbench.cli.sweep import sweep
+    from segbench.sweeps.engine_names import engine_named
+    from segbench.sweeps.plan import look
+    from segbench.sweeps.threads import threads_of
+
+    engine_of = engine_named(engine, jobs, address, options)
+    threads = threads_of(asked.threads, jobs)
+    made = look(asked.configs, Sources(asked.catalogue, asked.root), plugins=asked.plugins, threads=threads)
+    return sweep(made, engine_of, asked.reporters)
 
 
-def _dry(cell: RunConfig, sources: Sources, as_json: bool, said: list[str]) -> dict[str, Any]:
+def _one_by_one(asked: Asked, dry_run: bool, as_json: bool, jobs: int) -> list[dict[str, Any]]:
+    """Carry out cells one after the other; those that another process makes come last."""
+    from segbench.assembly import Sources
+    from segbench.planning import title
+    from segbench.sweeps.threads import use_threads
+    from segbench.sweeps.work import axes
+
+    use_threads(asked.threads)
+    sources = Sources(asked.catalogue, asked.root)
+    said: list[str] = []
+    do: Any = partial(_dry, said=said) if dry_run else partial(_run, jobs=jobs, reporters=asked.reporters)
+    rows: dict[int, dict[str, Any]] = {}
+    alone = len(asked.configs) == 1
+    for patient in (alone, True):
+        for place, one in enumerate(asked.configs):
+            if place in rows:
+                continue
+            try:
+                rows[place] = do(one, sources, as_json, patient)
+            except Busy as busy:
+                console.say(f"  {busy} The other cells come first.", style="dim")
+            except Exception as error:  # whatever goes wrong in a cell is its row: the others go on
+                before = list(rows.values())
+                rows[place] = failed_row(title(one), axes(one), error, before, alone=alone)
+    return [rows[place] for place in sorted(rows)]
+
+
+def _dry(cell: RunConfig, sources: Sources, as_json: bool, wait: bool, said: list[str]) -> dict[str, Any]:
     """Say what a run would do; of ``said``, the lines of the cell before, only what is different now."""
     from segbench.planning import title
     from segbench.runner import assemble, folder_of, state_of
+    from segbench.sweeps.work import axes
 
     parts = assemble(cell, sources.catalogue, sources.root, sources)
     folder = folder_of(cell, parts, sources.root)
@@ -108,7 +151,7 @@ def _dry(cell: RunConfig, sources: Sources, as_json: bool, said: list[str]) -> d
                 console.say(line, wrap=11)
         console.say(f"  folder   {folder}")
         said[:] = lines
-    document = {"run_id": folder.name, "folder": str(folder), **_axes(cell), "status": state}
+    document = {"run_id": folder.name, "folder": str(folder), **axes(cell), "status": state}
     return document | {"config": cell.canonical(), "local": cell.local()}
 
 
@@ -134,11 +177,14 @@ def _plan_lines(cell: RunConfig, parts: Parts, folder: Path) -> list[str]:
     return [*lines, f"  metrics  {', '.join(metric.name for metric in parts.metrics)}"]
 
 
-def _run(cell: RunConfig, sources: Sources, as_json: bool, jobs: int, reporters: Sequence[Choice]) -> dict[str, Any]:
+def _run(
+    cell: RunConfig, sources: Sources, as_json: bool, wait: bool, jobs: int, reporters: Sequence[Choice]
+) -> dict[str, Any]:
     from segbench.allocator import keep_pages
     from segbench.cli.progress import RichReporter
     from segbench.planning import title
     from segbench.runner import run
+    from segbench.sweeps.work import axes, row_of
     from segbench.training.sampling import split_words
 
     keep_pages()
@@ -149,17 +195,13 @@ def _run(cell: RunConfig, sources: Sources, as_json: bool, jobs: int, reporters:
         console.say(f"  {note}", wrap=2)
     reporter = RichReporter(console.stderr())
     try:
-        shared: dict[str, Any] = {
-            "catalogue": sources.catalogue,
-            "reporter": reporter,
-            "jobs": jobs,
-            "reporters": reporters,
-        }
+        shared: dict[str, Any] = {"catalogue": sources.catalogue, "reporter": reporter, "reporters": reporters}
+        shared |= {"jobs": jobs, "wait": wait}
         outcome = run(cell, results_root=sources.root, sources=sources, **shared)
     finally:
         reporter.finish()
     tell(outcome, as_json)
-    return {**_axes(cell), **document(outcome)}
+    return {**axes(cell), **row_of(outcome)}
 
 
 def tell(outcome: Outcome, as_json: bool) -> None:
@@ -175,21 +217,6 @@ def tell(outcome: Outcome, as_json: bool) -> None:
         console.say(f"{outcome.failed} scores failed: {first_few(outcome.reasons, 3)}", style="yellow")
     if not as_json:
         _summary(outcome)
-
-
-def document(outcome: Outcome) -> dict[str, Any]:
-    """Return what was done, for ``--json``."""
-    return {
-        "run_id": outcome.run_id,
-        "folder": str(outcome.folder),
-        "status": outcome.status,
-        "reason": outcome.fault,
-        "trained": outcome.trained,
-        "predicted": outcome.predicted,
-        "scored": list(outcome.added),
-        "failed_scores": outcome.failed,
-        "seconds": outcome.seconds,
-    }
 
 
 def _summary(outcome: Outcome) -> None:

@@ -94,9 +94,10 @@ def predict_command(
     """
     from segbench.allocator import keep_pages
     from segbench.cli.progress import RichReporter
-    from segbench.cli.run import document, tell
+    from segbench.cli.run import tell
     from segbench.runner import predict
     from segbench.scoring.decisions import chain_named
+    from segbench.sweeps.work import row_of
 
     catalogue = console.catalogue(plugins)
     nested = parse_assignments(assignments or [])
@@ -118,7 +119,7 @@ def predict_command(
         finally:
             reporter.finish()
         tell(outcome, as_json)
-        done.append(document(outcome))
+        done.append(row_of(outcome))
     if as_json:
         console.print_json({"runs": done})
     leave(done)

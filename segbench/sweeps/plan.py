@@ -44,6 +44,7 @@ class PlannedCell:
         state: one of STATES, when the plan was looked at.
         reason: why it is incompatible or failed, or who is running it; else "".
         after: ids of cells that train a helper this one would otherwise train again.
+        exit_code: of a command that ends with this reason; not part of a file.
     """
 
     config: RunConfig
@@ -52,11 +53,17 @@ class PlannedCell:
     state: str = ""
     reason: str = ""
     after: tuple[str, ...] = ()
+    exit_code: int = 0
 
     @property
     def open(self) -> bool:
         """Whether there is something to do."""
         return self.state != FINISHED and self.state not in IMPOSSIBLE
+
+    @property
+    def key(self) -> str:
+        """What tells the cell from the others of its plan."""
+        return self.id or fingerprint(to_json(self.config))
 
     @property
     def title(self) -> str:
@@ -151,11 +158,10 @@ def look(configs: Iterable[RunConfig], sources: Sources, *, plugins: Sequence[Pa
     leaders: dict[str, str] = {}
     for config in configs:
         cell, common = _look(config, sources)
-        key = cell.id or fingerprint(to_json(config))
         leader = leaders.setdefault(common, cell.id) if common else ""
         if leader not in ("", cell.id):
             cell = replace(cell, after=(leader,))
-        cells.setdefault(key, cell)
+        cells.setdefault(cell.key, cell)
     return Plan(tuple(cells.values()), sources.root, tuple(plugins), threads)
 
 
@@ -169,7 +175,7 @@ def _look(config: RunConfig, sources: Sources) -> tuple[PlannedCell, str]:
     except Exception as error:  # whatever is wrong with a cell is its row
         debugging(error)
         failure = failure_of(error)
-        return PlannedCell(config, state=failure.status, reason=failure.reason), ""
+        return PlannedCell(config, state=failure.status, reason=failure.reason, exit_code=failure.exit_code), ""
     by = holder(folder) if state != FINISHED else None
     state, reason = (state, "") if by is None else (RUNNING, f"by {by}")
     return PlannedCell(config, folder.name, folder, state, reason), _common(config, parts, sources.catalogue)

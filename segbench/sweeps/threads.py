@@ -18,11 +18,16 @@ def threads_of(threads: int, jobs: int) -> int:
     return max(1, torch.get_num_threads() // jobs)
 
 
+def thread_variables(threads: int) -> dict[str, str]:
+    """Return the environment variables that tell the libraries below torch how many threads to use."""
+    return {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+
+
 def use_threads(threads: int) -> None:
     """Let torch, and whatever this process starts, use so many threads; 0 leaves everything as it is."""
     if not threads:
         return
     import torch
 
-    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
+    os.environ.update(thread_variables(threads))
     torch.set_num_threads(threads)
