@@ -137,6 +137,8 @@ def board_records(board: Path) -> list[dict[str, Any]]:
         DataInvalid: the file is not there or cannot be read.
     """
     file = board / RUNS
+    if not file.is_file():
+        raise DataInvalid(f"{file} cannot be read: expected a file, found none. Restore it, or write the board again.")
     try:
         lines = file.read_bytes().splitlines()
     except OSError as error:

@@ -256,7 +256,7 @@ def complete_runs(root: Path) -> list[Path]:
         root: a results root, or a dataset's, method's or run's folder in it.
     """
     patterns = ("", "*/", "*/*/", "*/*/*/")
-    return sorted(record.parent for pattern in patterns for record in root.glob(pattern + RECORD))
+    return sorted(found.parent for pattern in patterns for found in root.glob(pattern + RECORD) if found.is_file())
 
 
 def published_boards(root: Path) -> list[Path]:
@@ -265,7 +265,7 @@ def published_boards(root: Path) -> list[Path]:
     Args:
         root: a board, or a folder of boards. A folder ``NAME@REVISION`` with scores is one though its records are gone.
     """
-    found = [file.parent for pattern in ("", "*/") for file in root.glob(pattern + SCORES)]
+    found = [file.parent for pattern in ("", "*/") for file in root.glob(pattern + SCORES) if file.is_file()]
     return sorted(
         folder
         for folder in found
@@ -377,6 +377,16 @@ def open_scores(file: Path, names: Sequence[str]) -> pq.ParquetFile:
     texts = [name for name in names if name in present.names and SCHEMA.field(name).type == _TEXT]
     plain = [name for name in texts if not pa.types.is_dictionary(present.field(name).type)]
     return pq.ParquetFile(file, read_dictionary=plain) if plain else reader
+
+
+def rows_in(file: Path) -> int:
+    """Return how many rows a file of scores says it has, without reading them.
+
+    Raises:
+        DataInvalid: it cannot be read.
+    """
+    with readable(file):
+        return int(pq.read_metadata(file).num_rows)
 
 
 def _read_one(file: Path, names: Sequence[str]) -> pa.Table:

@@ -162,3 +162,31 @@ def test_doubled_columns_and_files_that_are_none_are_named(tmp_path: Path) -> No
     shown = cli("leaderboard", "--results", str(results))
     assert shown.exit_code == 1 and "but no scores.parquet" in shown.stdout
     assert cli("leaderboard", "--results", str(bad / SCORES)).exit_code == 3
+
+
+def test_pipes_are_not_waited_for(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    run(results, "one")
+    record = run(results, "bad") / RECORD
+    record.unlink()
+    os.mkfifo(record)
+    assert cli("leaderboard", "--results", str(results)).exit_code == 0  # without a record it is not finished
+    board = tmp_path / "boards" / "d@1"
+    write_table(board / SCORES, read_scores(results / "d/one/one000000"))
+    os.mkfifo(board / "runs.jsonl")
+    assert cli("leaderboard", "--results", str(board)).exit_code == 0  # scores are all that it reads
+    site = cli("report", "--results", str(board), "--out", str(tmp_path / "site"), "--bootstrap", "0")
+    assert site.exit_code == 1 and f"Left out: {board / 'runs.jsonl'} cannot be read" in site.stderr
+    written = cli("leaderboard", "--write", str(tmp_path / "again"), "--results", str(board.parent))
+    assert written.exit_code == 3 and "runs.jsonl cannot be read" in written.stderr
+
+
+def test_images_that_are_pipes_are_refused(tmp_path: Path) -> None:
+    from segbench.files.filenames import content_hash
+    from segbench.files.images import read_label_map
+
+    for name in ("c.nii.gz", "c.png", "c.npz", "c.nrrd"):
+        os.mkfifo(tmp_path / name)
+        with pytest.raises(DataInvalid, match="expected an image file, found a pipe, a socket or a device"):
+            read_label_map(tmp_path / name)
+        assert content_hash(tmp_path / name) == "unreadable"

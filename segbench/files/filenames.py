@@ -180,6 +180,8 @@ def content_hash(path: Path) -> str:
     digest = hashlib.sha256()
     try:
         for file in dict.fromkeys((path, voxel_file(path) or path)):
+            if not file.is_file():  # nobody may write to a pipe
+                return "unreadable"
             with file.open("rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
     except OSError:

@@ -55,7 +55,9 @@ def invalid(path: Path, expected: str, found: str, remedy: str) -> DataInvalid:
 
 @contextlib.contextmanager
 def guarded(path: Path) -> Iterator[None]:
-    """Turn whatever a parser throws at a bad file into ``DataMissing`` or ``DataInvalid``."""
+    """Turn whatever a parser throws at a bad file into ``DataMissing`` or ``DataInvalid``; pipes are not waited for."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise invalid(path, "an image file", "a pipe, a socket or a device", "Name a regular file.")
     try:
         yield
     except SegbenchError:

@@ -25,6 +25,11 @@ LARGEST_TEXT = 64 << 20
 """Bytes of a record or manifest at most."""
 LARGEST_UNPACKED = 1 << 35
 """Bytes of all members together at most; predictions of more are handed over beside the submission."""
+MOST_UNFOLDED, FREE = 20, 16 << 20
+"""All members together may be this many times as large as the file, and this many bytes more: scores and predictions
+are stored as they are, so that only what was made to fill a disk unfolds further."""
+MOST_ROWS = 5_000_000
+"""Rows of scores at most: Parquet folds a constant column to nothing."""
 MOST_MEMBERS = 200_000
 _PIECE = 1 << 20
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -36,7 +41,7 @@ def write_package(path: Path, texts: Mapping[str, bytes], files: Mapping[str, Pa
     Args:
         path: where; not atomic, use ``atomically``.
         texts: member -> its bytes.
-        files: member -> the file it is copied from.
+        files: member -> the file it is copied from, uncompressed.
     """
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive:
         for name, content in sorted(texts.items()):
@@ -47,6 +52,11 @@ def write_package(path: Path, texts: Mapping[str, bytes], files: Mapping[str, Pa
             with source.open("rb") as stream, archive.open(info, "w") as target:
                 while piece := stream.read(_PIECE):
                     target.write(piece)
+
+
+def _most_unpacked(path: Path) -> int:
+    """Return how many bytes the members of an archive may have together."""
+    return min(LARGEST_UNPACKED, MOST_UNFOLDED * path.stat().st_size + FREE)
 
 
 def _info(name: str) -> zipfile.ZipInfo:
@@ -65,6 +75,8 @@ class Package:
     """
 
     def __init__(self, path: Path) -> None:
+        if path.exists() and not path.is_file():
+            raise DataInvalid(f"{path}: expected a file of `segbench submit`, found a folder, a pipe or a device.")
         if not path.is_file():
             raise DataMissing(f"There is no submission at {path}. `segbench submit RUN` writes one.")
         try:
@@ -101,8 +113,8 @@ class Package:
             check_size(self.path, info.file_size, max(1, info.compress_size), info.compress_type != zipfile.ZIP_STORED)
             found[info.filename] = info
         total = sum(info.file_size for info in found.values())
-        if total > LARGEST_UNPACKED:
-            raise self.invalid(f"at most {LARGEST_UNPACKED:,} bytes when unpacked", f"{total:,}")
+        if total > (most := _most_unpacked(self.path)):
+            raise self.invalid(f"at most {most:,} bytes when unpacked", f"{total:,}")
         for name in (MANIFEST, RECORD, SCORES):
             if name not in found:
                 raise self.invalid(f"a member {name}", "none")

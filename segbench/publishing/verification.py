@@ -18,13 +18,13 @@ import pyarrow as pa
 
 from segbench.digests import sha256_of
 from segbench.errors import DataInvalid, SegbenchError, UsageError, safe_name
-from segbench.publishing.packages import PREDICTIONS, Package
+from segbench.publishing.packages import MOST_ROWS, PREDICTIONS, Package
 from segbench.publishing.records import RESCORED, SELF_REPORTED, public_record
 from segbench.publishing.rescoring import Difference, Rescored, how_scored, rescore
 from segbench.publishing.submissions import prediction_files
 from segbench.ranking.leaderboard import leaderboard
 from segbench.records import RECORD, parsed_record
-from segbench.results import SCORES, read_scores
+from segbench.results import SCORES, read_scores, rows_in
 
 if TYPE_CHECKING:
     from segbench.host import Catalogue
@@ -127,10 +127,14 @@ def _with(report: Report, again: Rescored) -> Report:
 def _scores(package: Package, room: Path) -> pa.Table:
     package.unpack(SCORES, room / SCORES)
     try:
-        return read_scores(room / SCORES)
+        rows = rows_in(room / SCORES)
+        table = read_scores(room / SCORES) if rows <= MOST_ROWS else None
     except DataInvalid as error:
         reason = str(error.__cause__ or error).replace(str(room / SCORES), "a file that")
         raise package.invalid(f"a table of scores in {SCORES}", reason) from error
+    if table is None:
+        raise package.invalid(f"at most {MOST_ROWS:,} rows in {SCORES}", f"{rows:,}")
+    return table
 
 
 @contextmanager

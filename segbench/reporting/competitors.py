@@ -52,7 +52,11 @@ class Cost:
 
 
 def gather_runs(
-    results: Path, catalogue: Catalogue, names: Mapping[str, Names], board_of: Mapping[tuple[str, ...], str]
+    results: Path,
+    catalogue: Catalogue,
+    names: Mapping[str, Names],
+    board_of: Mapping[tuple[str, ...], str],
+    left_out: list[str],
 ) -> Mapping[str, Runs]:
     """Return board -> runs; of those in a bare file of scores nothing else is known.
 
@@ -61,12 +65,13 @@ def gather_runs(
         catalogue: for the datasets behind the runs.
         names: dataset -> entrant -> competitor; others are left out.
         board_of: run (see ``truths.RUN``) -> the name of its board; others are left out.
+        left_out: receives why the records of boards could not be used.
     """
     boards: dict[str, Runs] = {}
-    for kept in kept_runs(results, left_out=[]):  # the board says which
+    for kept in kept_runs(results, left_out):
         try:
             every = kept.scores(_COLUMNS)
-        except DataInvalid:
+        except DataInvalid:  # the board says which
             continue
         for decision in sorted(every.column("decision").unique().to_pylist()):
             table = of_decision(every, decision)

@@ -59,7 +59,8 @@ def build_site(
     from segbench import __version__
 
     scores = load_chunks(results, COLUMNS)
-    pages = _pages(scores, results, request, catalogue, title, worst)
+    left_out: list[str] = []
+    pages = _pages(scores, results, request, catalogue, title, worst, left_out)
     several = len(pages) > 1
     sources = sorted({source for page in pages for source in page.grid.sources})
     site = Site(out, {"version": __version__, "sources": f"{', '.join(sources)} results"}, pdf)
@@ -70,17 +71,23 @@ def build_site(
         if several:
             _write_index(pages, site, title)
     notes = dict.fromkeys([*(note for page in pages for note in (*page.runs.notes, *page.notes)), *glyphs])
-    return Built(out / INDEX, tuple(site.files), tuple(notes), scores.left_out)
+    return Built(out / INDEX, tuple(site.files), tuple(notes), (*scores.left_out, *left_out))
 
 
 def _pages(
-    scores: Scores, results: Path, request: Request, catalogue: Catalogue, title: str, worst: int
+    scores: Scores,
+    results: Path,
+    request: Request,
+    catalogue: Catalogue,
+    title: str,
+    worst: int,
+    left_out: list[str],
 ) -> list[BoardPage]:
     leaderboard = rank_scores(scores, request)
     chosen = choose(scores, request)
     parts = board_parts(chosen.scores)
     board_of = {run: division.name for division, _ in parts for run in division.runs}
-    runs = gather_runs(results, catalogue, chosen.names, board_of)
+    runs = gather_runs(results, catalogue, chosen.names, board_of, left_out)
     odd = gather_statuses(results, chosen.names, board_of)
     pages = []
     for number, (board, (division, part)) in enumerate(zip(leaderboard.boards, parts, strict=True)):

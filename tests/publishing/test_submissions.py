@@ -351,3 +351,74 @@ def test_a_submission_names_every_seed(scene, tmp_path: Path) -> None:
     packed = pack(scene["run"], scene["out"])
     assert packed.about["seeds"] == [0, 2]
     assert json.loads(members(scene["out"])["submission.json"])["seeds"] == [0, 2]
+
+
+def test_a_small_submission_never_writes_much(scene, tmp_path: Path, monkeypatch) -> None:
+    pack(scene["run"], scene["out"], scene["predictions"])
+    kept = members(scene["out"])
+    bomb = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in kept.items():
+            archive.writestr(name, content)
+        for number in range(8):
+            archive.writestr(f"predictions/c{number}.nii", bytes(8 << 20))
+    assert bomb.stat().st_size < 100_000
+    room = tmp_path / "room"
+    room.mkdir()
+    monkeypatch.setenv("TMPDIR", str(room))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    with pytest.raises(DataInvalid, match=r"at most [\d,]+ bytes when unpacked, found 67,"):
+        verify(bomb)
+    assert not list(room.rglob("*.nii"))
+    (scene["predictions"] / "c3.nii").write_bytes(bytes(40 << 20))  # whatever a run has may be handed over
+    packed = pack(scene["run"], tmp_path / "large.zip", scene["predictions"], enclose=True)
+    assert verify(packed.path).differences == ()
+
+
+def test_a_table_that_unfolds_is_refused_before_it_is_read(scene, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("segbench.publishing.verification.MOST_ROWS", 3)
+    pack(scene["run"], scene["out"], scene["predictions"])
+    with pytest.raises(DataInvalid, match=r"at most 3 rows in scores.parquet, found 4"):
+        verify(scene["out"])
+
+
+def test_records_and_tables_of_strangers_are_refused_on_verifying(scene, tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pack(scene["run"], scene["out"], scene["predictions"])
+    record = json.loads(members(scene["out"])["run.json"])
+    strange: list[tuple[dict[str, Any], str]] = [({"config": {"recipe": 5}}, "config.recipe")]
+    for part, words in [*strange, ({"peak_memory_bytes": "x"}, "peak_memory_bytes")]:
+        changed = repacked(scene, tmp_path, **{"run.json": json.dumps(record | part).encode()})
+        answer = CliRunner().invoke(app, ["verify", str(changed), "--results", str(tmp_path / "board")])
+        assert answer.exit_code == 3 and words in answer.stderr, answer.output
+    table = read_scores(scene["run"])
+    for column, value in (("status", "great"), ("source", "hacked"), ("method", None)):
+        index = table.schema.get_field_index(column)
+        other = table.set_column(index, column, pa.array([value] * table.num_rows, pa.string()))
+        pq.write_table(other, tmp_path / "odd.parquet")
+        changed = repacked(scene, tmp_path, **{"scores.parquet": (tmp_path / "odd.parquet").read_bytes()})
+        answer = CliRunner().invoke(app, ["verify", str(changed), "--results", str(tmp_path / "board")])
+        assert answer.exit_code == 3 and f"{column} must" in answer.stderr, answer.output
+        assert str(tmp_path / "odd") not in answer.stderr and "segbench-verify-" not in answer.stderr
+    assert not (tmp_path / "board").exists()
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device", "folder"])
+def test_a_submission_that_is_no_file_is_refused_without_waiting(tmp_path: Path, kind: str) -> None:
+    import os
+    import socket
+
+    place = tmp_path / "x.zip"
+    if kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "socket":
+        server = socket.socket(socket.AF_UNIX)
+        server.bind(os.path.relpath(place))
+    elif kind == "device":
+        place = Path("/dev/zero")
+    else:
+        place.mkdir()
+    answer = CliRunner().invoke(app, ["verify", str(place)])
+    assert answer.exit_code == 3 and "found a folder, a pipe or a device" in answer.stderr
