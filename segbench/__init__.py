@@ -71,6 +71,12 @@ if TYPE_CHECKING:
     from segbench.losses import pixel_terms as pixel_terms
     from segbench.losses import soft_dice as soft_dice
     from segbench.losses import soft_dice_loss as soft_dice_loss
+    from segbench.maps import centre_offsets as centre_offsets
+    from segbench.maps import components as components
+    from segbench.maps import distance_to_skeleton as distance_to_skeleton
+    from segbench.maps import signed_distance as signed_distance
+    from segbench.maps import signed_distances as signed_distances
+    from segbench.maps import voronoi as voronoi
     from segbench.morphology import dilate as dilate
     from segbench.morphology import erode as erode
     from segbench.morphology import line_sums as line_sums
@@ -86,6 +92,7 @@ if TYPE_CHECKING:
     from segbench.results import read_scores as read_scores
     from segbench.runner import predict as predict
     from segbench.runner import run as run
+    from segbench.skeletons import skeleton as skeleton
     from segbench.training.checkpoints import load_checkpoint as load_checkpoint
     from segbench.training.checkpoints import save_checkpoint as save_checkpoint
     from segbench.types import UNKNOWN as UNKNOWN
@@ -155,6 +162,14 @@ _HOME = {
     "segbench.files.folders": ("FolderDataset", "visible"),
     "segbench.files.images": ("image_header", "read_image", "read_label_map", "write_image", "write_label_map"),
     "segbench.losses": ("cross_entropy", "median_frequency_weights", "pixel_terms", "soft_dice", "soft_dice_loss"),
+    "segbench.maps": (
+        "centre_offsets",
+        "components",
+        "distance_to_skeleton",
+        "signed_distance",
+        "signed_distances",
+        "voronoi",
+    ),
     "segbench.morphology": ("dilate", "erode", "line_sums", "near_axes", "opening", "soft_skeleton"),
     "segbench.names": ("case_id", "first_few", "folder_task_name", "patient_of"),
     "segbench.padding": ("of_any_size",),
@@ -162,6 +177,7 @@ _HOME = {
     "segbench.results": ("read_scores",),
     "segbench.runner": ("predict", "run"),
     "segbench.training.checkpoints": ("load_checkpoint", "save_checkpoint"),
+    "segbench.skeletons": ("skeleton",),
     "segbench.types": (
         "UNKNOWN",
         "WHOLE",

@@ -19,9 +19,9 @@ from segbench.host import KINDS
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     ("types", "errors", "processes"),
-    ("boxes", "digests", "failures", "litter", "record_schema", "texts"),
-    ("allocator", "atomic", "locks", "params", "names", "plugin_code", "provenance", "truths", "views", "padding"),
-    ("config", "contracts", "losses", "morphology", "records"),
+    ("boxes", "digests", "failures", "litter", "padding", "record_schema", "skeletons", "texts"),
+    ("allocator", "atomic", "locks", "params", "names", "plugin_code", "provenance", "truths", "views"),
+    ("config", "contracts", "losses", "maps", "morphology", "records"),
     ("hookspecs", "results"),
     ("collection",),
     ("host", "files", "ranking"),

@@ -267,7 +267,7 @@ class CentrelineDice(MaskMetric):
     2 · a · b / (a + b) with a = |S(P)∩T| / |S(P)| and b = |S(T)∩P| / |S(T)|, S the skeleton by scikit-image's
     ``skeletonize`` (Zhang 1984 in 2D, Lee 1994 in 3D), as in the authors' evaluation. Skeletons ignore the spacing.
     Empty masks: both empty 1, one empty 0. Needs scikit-image. Differences: scikit-image erases 3D components and
-    branches of even width; those are thinned anew (see ``segbench_overlap.skeletons``), so that every component has a
+    branches of even width; those are thinned anew (see ``segbench.skeleton``), so that every component has a
     skeleton. The paper's training loss and MONAI's ``SoftclDiceLoss`` use soft skeletons by pooling, which differ.
     """
 
@@ -283,7 +283,7 @@ class CentrelineDice(MaskMetric):
         Raises:
             PluginError: if scikit-image is not installed.
         """
-        from segbench_overlap.skeletons import skeleton
+        from segbench import skeleton
 
         skeletons = skeleton(predicted), skeleton(truth)
         precision = ratio(int((skeletons[0] & truth).sum()), int(skeletons[0].sum()), 0.0)

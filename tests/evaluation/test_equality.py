@@ -168,5 +168,5 @@ def test_the_doctor_notices_skeletons_that_were_erased(monkeypatch: pytest.Monke
     metric = CATALOGUE.metric(Choice("cldice"))
     (bars,) = [peer for peer in metric.peers() if "bars" in peer.name]
     assert compare(metric, bars, mask_pairs(48)).verdict == "agrees"
-    monkeypatch.setattr("segbench_overlap.skeletons.skeleton", lambda mask: morphology.skeletonize(mask) > 0)
+    monkeypatch.setattr("segbench.skeleton", lambda mask: morphology.skeletonize(mask) > 0)
     assert compare(metric, bars, mask_pairs(48)).verdict == "DIFFERS"

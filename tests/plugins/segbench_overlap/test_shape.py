@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as arrays
 from scipy import ndimage
 
 from segbench import LabelMap, Metric, PluginError, Structure, Task, UsageError
+from segbench.skeletons import skeleton, thinned
 from segbench_overlap.masks import betti_numbers, count_components, euler_characteristic, inner_band, joint_masks
 from segbench_overlap.shape import (
     BettiOne,
@@ -22,7 +23,6 @@ from segbench_overlap.shape import (
     CentroidDistance,
     Components,
 )
-from segbench_overlap.skeletons import skeleton, thinned
 
 TASK = Task("test", "1", ("background", "organ"))
 

@@ -43,8 +43,8 @@ def skeleton(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         morphology: Any = importlib.import_module("skimage.morphology")
     except ImportError as error:
         raise PluginError(
-            f"metric cldice needs scikit-image, which could not be imported ({error}). Install it with: "
-            "pip install scikit-image; or leave cldice out."
+            f"skeletons need scikit-image, which could not be imported ({error}). Install it with: "
+            "pip install scikit-image; or leave out what needs them."
         ) from error
     from scipy import ndimage
 
