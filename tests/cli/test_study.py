@@ -60,7 +60,7 @@ def test_rows_columns_roles_and_published_values_are_printed(finished: tuple[Pat
     for words in ("dice ↑", "volume_error mL ↓", "[0.910 ± 0.020]", "toy@1: comparisons", "no evidence", "toy@1, a"):
         assert words in text, words
     assert "Not the study's own protocol: recipe.epochs=1" in text
-    assert "Below 6 cases no test can tell anything." in " ".join(text.split())
+    assert "Below 6 patients no test can tell anything." in " ".join(text.split())
     assert "a remark" in text, "the study's own table"
     assert max(map(len, text.splitlines())) <= 100
     markdown = (finished[0].parent / "t.md").read_text()
