@@ -113,8 +113,11 @@ def _one_by_one(asked: Asked, dry_run: bool, as_json: bool, jobs: int) -> list[d
     from segbench.planning import title
     from segbench.sweeps.threads import use_threads
     from segbench.sweeps.work import axes
+    from segbench.training.device import resolved
 
     use_threads(asked.threads)
+    if len(wanted := {(one.device, one.precision) for one in asked.configs}) == 1:
+        resolved(*wanted.pop())  # a device that is not there is no cell's fault, and is said once
     sources = Sources(asked.catalogue, asked.root)
     said: list[str] = []
     do: Any = partial(_dry, said=said) if dry_run else partial(_run, jobs=jobs, reporters=asked.reporters)

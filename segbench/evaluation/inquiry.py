@@ -21,6 +21,7 @@ from segbench.files.colours import written
 from segbench.host import Catalogue
 from segbench.params import fingerprint
 from segbench.scoring.decisions import Chain, chain_of
+from segbench.scoring.pairs import CaseProblem
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ def inquire(asked: Asked, catalogue: Catalogue, jobs: int) -> Inquiry:
     chain = None if asked.decision is None else chain_of(asked.decision, catalogue)
     found = with_probabilities(found, chain) if chain else found
     named_by = _names(asked, found, template)
+    found = _without_nameless(found, named_by) if named_by else found
     scope = scope_of(asked.labels, asked.regions, asked.ignore_label, found, template, named_by)
     found = replace(found, words=f"{found.words}; named by {named_by.words}") if named_by else found
     layers = values_of_layers(scope, found, asked.labels, template)
@@ -138,6 +140,19 @@ def _names(asked: Asked, found: Layout, template: Template | None) -> OwnNames |
     if asked.references is None or template or told or (asked.labels is None and asked.regions):
         return None
     return names_beside(found.pairs, asked.references)
+
+
+def _without_nameless(found: Layout, named_by: OwnNames) -> Layout:
+    """Return the layout with the cases as failed whose files name nothing where all others are told apart by names."""
+    pairs, problems = [], []
+    for pair in found.pairs:
+        files = [path for path in (pair.truth, pair.predicted) if path in named_by.nameless]
+        if files and not pair.fault:
+            fault = f"{files[0].name} names no segments, and the values of the others are told by names alone"
+            problems.append(CaseProblem(pair.case, "failed", fault, pair.rater))
+            pair = replace(pair, fault=fault)
+        pairs.append(pair)
+    return replace(found, pairs=tuple(pairs), problems=(*found.problems, *problems))
 
 
 def _without_missing(found: Layout, on_missing: str) -> Layout:

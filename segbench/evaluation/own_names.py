@@ -24,11 +24,13 @@ class OwnNames:
         words: who says so.
         by_name: whether files number their segments each in its own way, so that they are told apart by name alone and
             the values here are no file's.
+        nameless: files that then name nothing, so that nobody knows what their values are.
     """
 
     names: Names
     words: str
     by_name: bool = False
+    nameless: frozenset[Path] = frozenset()
 
     def structure_names(self) -> dict[int, str]:
         """Return value -> name, where one name has one value and no number could be meant by it."""
@@ -54,15 +56,19 @@ def names_beside(pairs: Sequence[Pair], references: Path) -> OwnNames | None:
     """
     files = {pair.truth for pair in pairs if not (pair.truth_layers or pair.fault or pair.ref)}
     predicted = {pair.predicted for pair in pairs if pair.predicted and not pair.predicted_layers}
-    return names_of_all(files, predicted) or _table(references)
+    return names_of_all(files, predicted, some_without=True) or _table(references)
 
 
-def names_of_all(files: Collection[Path], others: Collection[Path] = ()) -> OwnNames | None:
+def names_of_all(
+    files: Collection[Path], others: Collection[Path] = (), *, some_without: bool = False
+) -> OwnNames | None:
     """Return the names that files give their segments, None if none does.
 
     Args:
         files: label maps.
         others: whose values must be told by the names as well.
+        some_without: let single files name nothing, such as damaged ones, as long as others of their side name
+            something; they are ``nameless``.
 
     Raises:
         UsageError: if files number the same names differently and others have no names to go by.
@@ -74,15 +80,18 @@ def names_of_all(files: Collection[Path], others: Collection[Path] = ()) -> OwnN
     names = common_names(held)
     plain = {plain_name(name): values for name, values in names.items()}
     by_name = any(plain[plain_name(name)] != values for one in held for name, values in one.items())
+    nameless: frozenset[Path] = frozenset()
     if by_name:
-        without = [path.name for path, one in (own | dict(_read(sorted(others)))).items() if not one]
-        if without:
+        sides = [side for side in (own, dict(_read(sorted(others)))) if side]
+        without = [path for side in sides for path, one in side.items() if not one]
+        if without and not (some_without and all(any(side.values()) for side in sides)):
             raise UsageError(
                 f"labels: expected one value per name, found files that number {first_few(names)} each in its own way "
-                f"(or let them overlap) and {len(without)} without names, such as {without[0]}. Say which value is "
-                f"which there: --labels {next(iter(names))}=VALUE,..."
+                f"(or let them overlap) and {len(without)} without names, such as {without[0].name}. Say which value "
+                f"is which there: --labels {next(iter(names))}=VALUE,..."
             )
-    return OwnNames(names, "the files themselves", by_name)
+        nameless = frozenset(without)
+    return OwnNames(names, "the files themselves", by_name, nameless)
 
 
 def _read(paths: Iterable[Path]) -> Iterable[tuple[Path, Names]]:

@@ -129,5 +129,9 @@ def test_files_that_number_names_differently(tmp_path: Path) -> None:
         assert row["value"] == pytest.approx(wanted)
     assert {row["label_name"] for row in result.table.to_pylist()} == {"hippocampus", "amygdala"}
     write_label_map(tmp_path / "p" / "b.nii.gz", LabelMap(PREDICTED.astype(np.uint8), (1.0, 1.0, 1.0)))
-    with pytest.raises(UsageError, match=r"1 without names, such as b\.nii\.gz"):
+    one = scored(tmp_path)
+    assert {row["case_id"]: row["status"] for row in one.table.to_pylist()} == {"a": "ok", "b": "failed"}
+    assert any(problem.case == "b" and "names no segments" in problem.what for problem in one.problems)
+    write_label_map(tmp_path / "p" / "a.nii.gz", LabelMap(PREDICTED.astype(np.uint8), (1.0, 1.0, 1.0)))
+    with pytest.raises(UsageError, match=r"2 without names, such as a\.nii\.gz"):
         scored(tmp_path)
