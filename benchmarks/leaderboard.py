@@ -115,9 +115,15 @@ def bootstrap_seconds() -> dict[str, float]:
     k, c, q = (axis.ravel() for axis in np.meshgrid(np.arange(20), np.arange(300), np.arange(3), indexing="ij"))
     value = np.random.default_rng(0).random(k.size)
     codes: dict[str, int | np.ndarray] = dict.fromkeys(COLUMNS, 0)
-    codes |= {"method": k.astype(np.int32), "case_id": c.astype(np.int32), "metric": q.astype(np.int32)}
+    codes |= {
+        "method": k.astype(np.int32),
+        "case_id": c.astype(np.int32),
+        "group": c.astype(np.int32),
+        "metric": q.astype(np.int32),
+    }
     words = {name: ["x"] for name in COLUMNS} | {"better": ["higher"], "status": ["ok"], "synthetic": [False]}
     words |= {"method": [f"m{i:02d}" for i in range(20)], "case_id": [f"c{i:03d}" for i in range(300)]}
+    words["group"] = words["case_id"]
     words |= {
         "metric": ["p", "q", "r"],
         "arm": ["method"],

@@ -77,6 +77,12 @@ def evaluate(
     supervision: Annotated[
         str, typer.Option("--supervision", help="What was learnt from: masks, descriptors, semi or none.")
     ] = "",
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            "--images", help="Folder of images, CASE.* or CASE_0000.*: `segbench report` draws the cases on them."
+        ),
+    ] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes; one case in memory each.")] = 1,
     by_case: Annotated[Path | None, typer.Option("--by-case", help="Also write all scores as CSV.")] = None,
     json: Json = False,
@@ -129,6 +135,7 @@ def evaluate(
             seed=seed,
             fold=fold,
             supervision=supervision,  # type: ignore[arg-type]
+            images=images,
             jobs=jobs,
             results=results,
             catalogue=offered,

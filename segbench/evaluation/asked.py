@@ -52,6 +52,7 @@ class Asked:
     seed: int
     fold: int | None
     supervision: Supervision
+    images: Path | None = None
 
     def __post_init__(self) -> None:
         safe_name(self.name, "method")
@@ -74,6 +75,7 @@ class Asked:
         asked: dict[str, Any] = {"predictions": _absolute(self.predictions), "references": _absolute(self.references)}
         asked |= {one: getattr(self, one) for one in as_they_are}
         asked |= {"split": _absolute(self.split) if isinstance(self.split, str | Path) else self.split, **self._design}
+        asked |= {"images": _absolute(self.images)} if self.images is not None else {}
         asked |= {"like": _absolute(self.like.folder)} if self.like else {}
         return asked | ({} if self.decision is None else {"decision": [to_json(one) for one in self.decision]})
 

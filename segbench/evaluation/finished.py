@@ -84,6 +84,13 @@ def finished(folder: Path, dataset: str, found: Layout) -> Finished | None:
     return Finished(result, scores, metrics)
 
 
+def remember(folder: Path, **parts: Any) -> None:
+    """Put parts into the record of a finished run; its scores do not depend on them."""
+    record = read_record(folder)
+    if any(record.get(name) != value for name, value in parts.items()):
+        write_record(folder / RECORD, {**record, **parts})
+
+
 def of_metrics(table: pa.Table, metrics: Sequence[Metric]) -> pa.Table:
     """Return the rows of some metrics."""
     import pyarrow as pa

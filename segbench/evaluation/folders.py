@@ -16,13 +16,14 @@ from segbench.contracts import FinishedRun, Metric
 from segbench.errors import UsageError
 from segbench.evaluation.asked import Arm, Asked, OnMissing, Supervision
 from segbench.evaluation.finished import EvaluationResult as EvaluationResult
-from segbench.evaluation.finished import Finished, finished, of_metrics, write
+from segbench.evaluation.finished import Finished, finished, of_metrics, remember, write
 from segbench.evaluation.identity import described
 from segbench.evaluation.inquiry import Inquiry, inquire
 from segbench.evaluation.labelling import Labels
 from segbench.evaluation.layouts import Kind
 from segbench.evaluation.likeness import departures
 from segbench.evaluation.measured import Measured, measured
+from segbench.evaluation.reopening import CLASSES, FILES, files_of
 from segbench.host import Catalogue, load_catalogue
 from segbench.records import DIGESTS
 from segbench.results import SCORES, run_folder
@@ -58,6 +59,7 @@ def evaluate(
     seed: int = 0,
     fold: int | None = None,
     supervision: Supervision = "",
+    images: str | Path | None = None,
     jobs: int = 1,
     results: str | Path = "results",
     catalogue: Catalogue | None = None,
@@ -92,6 +94,8 @@ def evaluate(
             trained runs; ``arm`` is "method", "control" or "placebo", ``supervision`` "masks", "descriptors", "semi",
             "none" or "" if it is not known. Of nnU-Net's results ``fold`` takes the one; without it each row carries
             the fold of its folder.
+        images: folder of images behind the references, ``CASE.*`` or ``CASE_0000.*``; pictures of the cases show them,
+            nothing else depends on them.
         jobs: number of processes; each holds one case in memory.
         results: root of the results folder.
         catalogue: where metrics come from; by default everything installed.
@@ -129,6 +133,7 @@ def evaluate(
         seed=seed,
         fold=fold,
         supervision=supervision,
+        images=None if images is None else Path(images).expanduser(),
     )
     catalogue = load_catalogue() if catalogue is None else catalogue
     inquiry = inquire(asked, catalogue, jobs)
@@ -136,6 +141,8 @@ def evaluate(
     known = finished(folder, inquiry.dataset, inquiry.found)
     todo = lacking(known.scores if known else {}, inquiry.decided_by, inquiry.metrics, catalogue, inquiry.lesson)
     if known and not todo:
+        if images is not None:
+            remember(folder, again=asked.again())
         table = of_metrics(known.result.table, inquiry.metrics)
         return replace(known.result, table=table, seconds=time.monotonic() - begun)
     what = measured(inquiry, todo, jobs)
@@ -156,10 +163,6 @@ def evaluate(
     )
     write(result, _record(inquiry, what, scored, known), retry=scored.passing, catalogue=catalogue)
     return result
-
-
-def _choice(one: Choice | Mapping[str, Any]) -> Choice:
-    return one if isinstance(one, Choice) else Choice(**one)
 
 
 def _scored(
@@ -211,9 +214,12 @@ def _record(inquiry: Inquiry, what: Measured, scored: Scoring, known: Finished |
         "layout": inquiry.found.words,
         "scores": scored.known,
         "again": asked.again(),
+        FILES: files_of(inquiry.found.pairs),
         DIGESTS: {SCORES: scored.digest},
         "metrics": _listed(known.metrics if known else [], described_now),
     }
+    deciding = what.setting.deciding
+    record |= {CLASSES: list(deciding.classes.labels)} if deciding else {}
     return record | ({"like": inquiry.template.run.run_id} if inquiry.template else {})
 
 

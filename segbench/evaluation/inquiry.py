@@ -15,6 +15,7 @@ from segbench.evaluation.layouts import Layout, find_pairs
 from segbench.evaluation.likeness import Template, grouped, restricted, template_of
 from segbench.evaluation.own_names import OwnNames, names_beside
 from segbench.evaluation.owntruths import of_dataset
+from segbench.evaluation.reopening import without_image
 from segbench.evaluation.scope import Scope, dataset_name, metrics_of, scope_of, values_of_layers
 from segbench.evaluation.selection import selected, selection_of
 from segbench.files.colours import written
@@ -89,6 +90,7 @@ def inquire(asked: Asked, catalogue: Catalogue, jobs: int) -> Inquiry:
     dataset = dataset_name(asked.dataset, template)
     metrics, notes = metrics_of(asked.metrics, template, catalogue)
     found = _without_missing(_pairs(asked, template), asked.on_missing)
+    notes = [*notes, *(without_image(asked.images, found.pairs) if asked.images is not None else [])]
     found = replace(found, problems=(*notes, *found.problems))
     chain = None if asked.decision is None else chain_of(asked.decision, catalogue)
     found = with_probabilities(found, chain) if chain else found

@@ -170,8 +170,10 @@ class _Counter:
         r = self.repetition_of[mixed(chunk, _REPETITION, self.scores)]
         where, worth = self._gaps(chunk, k, layout.place)
         known = np.nan_to_num(worth)
-        value = chunk.value.copy()
-        value[where] = known
+        value = chunk.value
+        if where.size:
+            value = value.copy()
+            value[where] = known
         self.repeats.add(self.seed_of[r], k, self._cells(layout), value, where[np.isnan(worth)])
         if layout.unique and is_one_run(k, r):
             self.pages.add_run(int(k), int(r), layout, chunk.value, where, known)

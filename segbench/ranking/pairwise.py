@@ -157,6 +157,7 @@ class Pairwise:
         else:
             per_case = differences(self.values[both, i], self.values[both, j], self.direction, None)
             d = self._rounded(means_of(per_case, self.patients[both]))
+            d[np.isnan(d)] = 0.0  # infinitely better in one scan and infinitely worse in another of the same patient
         trainings = self._trainings(i, j, d, both) if self.of_trainings else None
         return Evidence(d, int(both.sum()), (self.seeds[i], self.seeds[j]), trainings)
 
@@ -200,9 +201,9 @@ class Pairwise:
         ranked, mean = signed_ranks(d), d.mean(axis=1)
         better, worse = ranked.p("better"), ranked.p("worse")
         if self.of_trainings:
-            held = np.array([self.spread.held(a, b) for a, b in zip(i.tolist(), j.tolist(), strict=True)])
+            first, second = self.spread.held(i, j)
             seeds = np.array(self.seeds)
-            of_seeds = held[:, 0] / seeds[i] + held[:, 1] / seeds[j]
+            of_seeds = first / seeds[i] + second / seeds[j]
             known = np.isfinite(of_seeds)
             of_patients = (d.var(axis=1, ddof=1) / self.size, self.size - 1.0)
             other = one_sided(mean, [of_patients, (np.where(known, of_seeds, 0.0), self.spread.df)])

@@ -69,9 +69,9 @@ def means_of(values: ArrayLike, patients: ArrayLike) -> Floats:
         return array[np.argsort(numbers, kind="stable")]
     gaps = np.isnan(array)
     total, known = np.zeros((size, *array.shape[1:])), np.zeros((size, *array.shape[1:]))
-    np.add.at(total, numbers, np.where(gaps, 0.0, array))
-    np.add.at(known, numbers, ~gaps)
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):  # infinities of both signs have no mean
+        np.add.at(total, numbers, np.where(gaps, 0.0, array))
+        np.add.at(known, numbers, ~gaps)
         return np.asarray(total / known, dtype=float)
 
 

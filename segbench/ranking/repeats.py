@@ -6,7 +6,7 @@ Small boards keep every measure; large ones the sum over a metric's labels, so t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -31,6 +31,7 @@ class Repeats:
     total: Floats
     rows: NDArray[np.int32]
     undefined: NDArray[np.int32]
+    _last: tuple[Any, NDArray[np.int32]] = field(default=(None, np.zeros(0, dtype=np.int32)), init=False, repr=False)
 
     @classmethod
     def empty(cls, seeds: int, competitors: int, cases: int, metrics: Sequence[str]) -> Repeats:
@@ -72,9 +73,17 @@ class Repeats:
             where = (np.asarray(seed) * K + competitor) * (n * C) + cells
         total, rows, undefined = views
         total += np.bincount(where, weights=value, minlength=total.size)
-        rows += np.bincount(where, minlength=rows.size).astype(np.int32)
+        rows += self._counts(where, rows.size)
         if without.size:
             undefined += np.bincount(where[without], minlength=undefined.size).astype(np.int32)
+
+    def _counts(self, where: NDArray[np.intp], size: int) -> NDArray[np.int32]:
+        """Return how often each place occurs; runs have the same ones."""
+        known, counts = self._last
+        if known is not where:
+            counts = np.bincount(where, minlength=size).astype(np.int32)
+            self._last = (where, counts)
+        return counts
 
     def restrict(self, measures: NDArray[np.intp], cases: NDArray[np.bool_]) -> Repeats:
         """Return those of some measures (indices) and cases (mask)."""
@@ -91,9 +100,8 @@ class Repeats:
         gone = np.zeros(self.total.shape[2:], dtype=bool)
         for t, c in zip(*np.nonzero(places), strict=True):
             gone[c, self.column[t]] = True
-        return replace(
-            self, **{name: np.where(gone, 0, getattr(self, name)) for name in ("total", "rows", "undefined")}
-        )
+        kept = (np.where(gone, 0, getattr(self, name)) for name in ("total", "rows", "undefined"))
+        return Repeats(self.column, *kept)
 
     def completed(self, absent: NDArray[np.bool_], nothing: NDArray[np.bool_]) -> Repeats:
         """Return those with a value without number for every one that lacks.

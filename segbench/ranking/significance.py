@@ -121,19 +121,21 @@ def signed_ranks(d: ArrayLike) -> SignedRank:
     """
     values = np.asarray(d, dtype=float)
     P, n = values.shape
-    order = np.argsort(np.abs(values), axis=1, kind="stable")
+    order = np.argsort(np.abs(values), axis=1)
     signed = np.take_along_axis(values, order, axis=1)
     size = np.abs(signed)
+    zeros = (size == 0).sum(axis=1)
+    rank: Floats = np.broadcast_to(np.arange(1.0, n + 1), (P, n)) - zeros[:, None]
+    count = (n - zeros).astype(float)
+    variance = count * (count + 1) * (2 * count + 1) / 24
     starts = np.ones((P, n), dtype=bool)
     starts[:, 1:] = size[:, 1:] != size[:, :-1]
-    zeros = (size == 0).sum(axis=1)
-    group = np.cumsum(starts.ravel()) - 1  # groups of equal sizes, over all samples
-    members = np.bincount(group) if group.size else np.zeros(0)
-    place = np.broadcast_to(np.arange(1.0, n + 1), (P, n)) - zeros[:, None]
-    rank = (np.bincount(group, place.ravel()) / members)[group].reshape(P, n) if group.size else place
-    cubes = ((members**2 - 1.0)[group].reshape(P, n) if group.size else place) * (size > 0)  # over a group: t^3 - t
-    count = (n - zeros).astype(float)
-    variance = count * (count + 1) * (2 * count + 1) / 24 - cubes.sum(axis=1) / 48
+    if not starts.all():
+        group = np.cumsum(starts.ravel()) - 1  # groups of equal sizes, over all samples
+        members = np.bincount(group)
+        cubes = (members**2 - 1.0)[group].reshape(P, n) * (size > 0)  # over a group: t^3 - t
+        rank = (np.bincount(group, rank.ravel()) / members)[group].reshape(P, n)
+        variance = variance - cubes.sum(axis=1) / 48
     return SignedRank(np.where(signed > 0, rank, 0.0).sum(axis=1), count, variance)
 
 

@@ -45,11 +45,11 @@ class Spread:
         """Whether some method has several seeds, so that other trainings can be spoken of."""
         return self.df > 0
 
-    def held(self, i: int, j: int) -> tuple[float, float]:
-        """Return the variances that two methods are held to."""
-        pair = self.own[[i, j]]
+    def held(self, i: ArrayLike, j: ArrayLike) -> tuple[Floats, Floats]:
+        """Return the variances that the first and the second methods of pairs are held to ``(...)``."""
+        pair = self.own[np.array([i, j])]
         own = np.fmax(pair, self.pooled)
-        first, second = np.where(np.isnan(pair), own.max(), own).tolist()
+        first, second = np.where(np.isnan(pair), own.max(axis=0), own)
         return first, second
 
 
@@ -151,7 +151,7 @@ class Trainings:
     """
 
     d: Floats
-    held: tuple[float, float]
+    held: tuple[Floats, Floats]
     df: int
     ranked: bool = False
 

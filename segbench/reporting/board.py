@@ -19,12 +19,14 @@ from segbench.reporting.competitors import Cost, Runs, costs
 from segbench.reporting.contests import show_contest
 from segbench.reporting.evidence import MetricEvidence, accuracy, gather_evidence
 from segbench.reporting.files import Site, part_of_name
+from segbench.reporting.material import gather_material, keeps_label_maps
 from segbench.reporting.pages import number, render
 from segbench.reporting.parts import draw_parts
 from segbench.reporting.slices import draw_case, worst_cases
 from segbench.reporting.statuses import Place as Spot
 from segbench.reporting.svg import colour, numbered
 from segbench.reporting.values import values_script
+from segbench.reporting.viewer import stack_of, write_viewer
 from segbench.showing.tables import Sheet, board_sheet
 
 
@@ -137,7 +139,7 @@ def write_board(page: BoardPage, site: Site, home: bool) -> None:
                 {"name": one.metric, "unit": one.unit, "direction": one.direction, "file": file}
                 for one, file in zip(evidence, addresses, strict=True)
             ],
-            "pictures": {one["case"]: one["file"] for one in slices},
+            "pictures": {one["case"]: f"worst-{place}" for place, one in enumerate(slices, 1)},
         },
     }
     site.write_page(page.file, render("board.html", {**site.shared, **context}))
@@ -231,19 +233,25 @@ def _cost_sheet(found: list[Cost]) -> Sheet:
 
 
 def _worst(page: BoardPage, main: MetricEvidence, site: Site) -> list[dict[str, Any]]:
-    shown = []
-    for worst in worst_cases(main, page.grid.cases, page.methods, page.worst) if page.runs.of else ():
-        drawn = draw_case(worst, page.runs, page.methods, page.notes)
-        if drawn is None:
+    """Write the pictures of the worst cases of which there are label maps."""
+    shown: list[dict[str, Any]] = []
+    kept = any(map(keeps_label_maps, page.runs.every))
+    for worst in worst_cases(main, page.grid.cases, page.methods, page.worst) if kept else ():
+        material = gather_material(worst.case, page.runs, page.methods, page.notes)
+        if material is None:
             continue
-        file = site.write_figure(f"{page.slug}-case", drawn)
-        methods = ", ".join(numbered(page.methods)[page.methods.index(name)] for name in worst.worst_of)
-        shown.append({"case": worst.case, "methods": methods, "metric": main.metric, "file": file} | site.about(file))
+        stack = stack_of(material)
+        file = site.write_figure(f"{page.slug}-case", draw_case(material, stack, worst, page.methods))
+        name = f"{page.slug}-case-{len(shown)}"
+        script = write_viewer(name, material, stack, worst.worst_of, worst.values, page.methods, site)
+        methods = ", ".join(numbered(page.methods)[page.methods.index(method)] for method in worst.worst_of)
+        about = {"case": worst.case, "methods": methods, "metric": main.metric, "file": file}
+        shown.append({**about, "name": name, "script": script, **site.about(file)})
     return shown
 
 
 def _why_no_slices(page: BoardPage) -> str:
-    if not page.runs.of:
+    if not any(map(keeps_label_maps, page.runs.every)):
         return "these results are scores only, without runs that keep images and predictions."
     reasons = list(dict.fromkeys(note for note in page.notes if ", case " in note))
     return reasons[0] if reasons else "no run keeps predictions of these cases together with their images."

@@ -29,6 +29,7 @@ def _environment() -> jinja2.Environment:
     )
     # The page's own style and script, not data: they come from this folder.
     environment.globals["css"] = Markup((_HERE / "report.css").read_text(encoding="utf-8"))
+    environment.globals["viewer"] = Markup((_HERE / "viewer.js").read_text(encoding="utf-8"))
     environment.globals["js"] = Markup((_HERE / "report.js").read_text(encoding="utf-8"))
     return environment
 

@@ -60,10 +60,14 @@
 
   // ---- values arrive as scripts beside the page, which works from a file as from a server: single precision without
   // its lowest byte, as three byte planes, deflated, in base64; NaN is no value
-  async function unpacked(text) {
+  async function inflated(text) {
     const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-    const planes = new Uint8Array(await new Response(stream).arrayBuffer());
+    return new Uint8Array(await new Response(stream).arrayBuffer());
+  }
+
+  async function unpacked(text) {
+    const planes = await inflated(text);
     const count = planes.length / 3;
     const whole = new Uint8Array(4 * count);
     for (let plane = 0; plane < 3; plane++)
@@ -74,6 +78,8 @@
   const arrived = new Map();
   const waiting = new Map();
   window.segbench = {
+    element,
+    inflated,
     async receive(index, document) {
       const { resolve, reject } = waiting.get(index);
       try {
@@ -144,6 +150,7 @@
   structure.addEventListener("change", () => go({ structure: structure.value }));
   window.addEventListener("hashchange", () => { if (/metric=|case=|structure=/.test(location.hash)) show(); });
   let current = -1;
+  let drawn = null;
 
   async function show() {
     const { metric, case: chosen, given } = state();
@@ -166,39 +173,63 @@
       listCases(values);
     }
     structure.value = values.labels.includes(given.get("structure")) ? given.get("structure") : structure.options[0].value;
-    strip(values, values.labels.length > 1 ? values.labels.indexOf(structure.value) : -1);
+    const label = values.labels.length > 1 ? values.labels.indexOf(structure.value) : -1;
+    if (!drawn || drawn[0] !== values || drawn[1] !== label) strip(values, label);
     if (chosen >= 0) openCase(chosen, metric, values);
     else if (dialog.open) dialog.close();
   }
 
-  // ---- one row per case, one column per method
+  // ---- one row per case, one column per method; only the first rows are elements of the page
+  const MOST = 50;
+  let listed = { rows: [], column: 0, descending: false, most: MOST };
+
   function listCases(values) {
-    const head = find("#cases thead tr");
-    head.replaceChildren(element("th", { class: "left", scope: "col" }, "case"));
-    head.append(...heads());
-    head.append(element("th", { scope: "col" }, "not ok"));
     const odd = new Map();
     for (const place of values.status.keys()) {
       const c = Math.floor(place / K) % board.cases.length;
       odd.set(c, (odd.get(c) || 0) + 1);
     }
-    const rows = board.cases.map((name, c) => {
-      const open = element("button", { class: "link", type: "button", click: () => go({ case: name }) }, name);
-      const row = element("tr", {}, element("td", { class: "left", "data-value": name }, open));
-      for (let k = 0; k < K; k++) row.append(element("td", {}, shown(values.mean[c * K + k])));
-      row.append(element("td", {}, String(odd.get(c) || 0)));
-      return row;
+    const rows = board.cases.map((name, c) => [name, ...values.mean.subarray(c * K, c * K + K), odd.get(c) || 0]);
+    listed = { rows, column: 0, descending: false, most: MOST };
+    const texts = [["case"], ...methods.map((name, k) => [dot(k), board.short[k]]), ["not ok"]];
+    const made = texts.map((text, column) => {
+      const press = () => {
+        listed.descending = listed.column === column && !listed.descending;
+        listed.column = column;
+        fill();
+      };
+      const button = element("button", { type: "button", title: "Sort by this column", click: press }, ...text);
+      const more = column > 0 && column <= K ? { title: methods[column - 1] } : { class: column ? "" : "left" };
+      return element("th", { scope: "col", ...more }, button);
     });
-    find("#cases tbody").replaceChildren(...rows);
-    sortable(document.getElementById("cases"));
-    filter();
+    find("#cases thead tr").replaceChildren(...made);
+    fill();
   }
 
-  function filter() {
+  function fill() {
     const wanted = search.value.toLowerCase();
-    all("#cases tbody tr").forEach((row) => { row.hidden = !row.cells[0].textContent.toLowerCase().includes(wanted); });
+    const { rows, column, descending, most } = listed;
+    const empty = (row) => Number.isNaN(row[column]);
+    const kept = rows.filter((row) => row[0].toLowerCase().includes(wanted));
+    kept.sort((a, b) => {
+      if (empty(a) || empty(b)) return empty(a) - empty(b);
+      return descending ? compare(b[column], a[column]) : compare(a[column], b[column]);
+    });
+    all("#cases thead th").forEach((head, place) => {
+      if (place === column) head.setAttribute("aria-sort", descending ? "descending" : "ascending");
+      else head.removeAttribute("aria-sort");
+    });
+    const made = kept.slice(0, most).map((row) => {
+      const open = element("button", { class: "link", type: "button", click: () => go({ case: row[0] }) }, row[0]);
+      const cells = row.slice(1, K + 1).map((value) => element("td", {}, shown(value)));
+      return element("tr", {}, element("td", { class: "left" }, open), ...cells, element("td", {}, String(row[K + 1])));
+    });
+    find("#cases tbody").replaceChildren(...made);
+    find("#more").hidden = kept.length <= most;
+    find("#more").textContent = `Show all ${kept.length} cases`;
   }
-  search.addEventListener("input", filter);
+  search.addEventListener("input", fill);
+  find("#more").addEventListener("click", () => { listed.most = Infinity; fill(); });
 
   // ---- one case: structures by methods, statuses beside the values or instead of them
   function openCase(c, metric, values) {
@@ -226,7 +257,13 @@
     sortable(table);
     find("#case-values").replaceChildren(table);
     const picture = board.pictures[board.cases[c]];
-    find("#case-picture").replaceChildren(...(picture ? [element("a", { href: picture }, "slices of this case")] : []));
+    const follow = (event) => {
+      event.preventDefault();
+      dialog.close();
+      location.hash = picture;
+    };
+    const link = () => element("a", { href: "#" + picture, click: follow }, "slices of this case");
+    find("#case-picture").replaceChildren(...(picture ? [link()] : []));
     if (!dialog.open) dialog.showModal();
   }
   find("#case-metric").addEventListener("change", (event) => go({ metric: board.metrics[event.target.value].name }));
@@ -263,13 +300,14 @@
     return found;
   }
 
-  let drawn = null;
   function strip(values, label) {
+    if (!drawn || drawn[0] !== values || drawn[1] !== label) cursor = null;
     drawn = [values, label];
     const size = board.cases.length * K;
     const data = label < 0 ? values.mean : values.values.subarray(label * size, (label + 1) * size);
     const finite = data.filter(Number.isFinite);
     canvas.replaceChildren();
+    points = methods.map(() => []);
     const width = Math.max(280, canvas.clientWidth);
     const height = K * ROW + 34;
     canvas.setAttribute("viewBox", `0 0 ${width} ${height}`);
@@ -299,29 +337,73 @@
       const [first, median, third] = [0.25, 0.5, 0.75].map((share) => quantile(sorted, share));
       const tint = { fill: board.colours[k], "fill-opacity": 0.16, stroke: board.colours[k] };
       draw("rect", { x: x(first), y: y - 9, width: Math.max(1, x(third) - x(first)), height: 18, rx: 2, ...tint });
-      for (const [value, c] of own) {
+      const radius = own.length > 100 ? 2 : 3.2;
+      const dots = [];
+      for (const [value, c] of own.sort((a, b) => a[0] - b[0])) {
         const away = ((c * 2654435761) % 1000) / 1000 - 0.5;  // the same case lies on the same height everywhere
-        const point = { cx: x(value), cy: y + 14 * away, r: own.length > 100 ? 2 : 3.2, fill: board.colours[k], "fill-opacity": 0.7 };
-        if (!Number.isFinite(value)) Object.assign(point, { "fill-opacity": 0, stroke: board.colours[k] });  // off the scale
-        const made = draw("circle", point);
-        made.dataset.c = c;
-        made.dataset.tip = `${board.cases[c]}: ${shown(value)}`;
+        const point = { x: x(value), y: y + 14 * away, c, text: `${board.cases[c]}: ${shown(value)}` };
+        points[k].push(point);
+        if (Number.isFinite(value)) dots.push(`M${point.x.toFixed(1)} ${point.y.toFixed(1)}h0`);
+        else draw("circle", { cx: point.x, cy: point.y, r: radius, class: "off", stroke: board.colours[k] });  // off the scale
       }
+      draw("path", { class: "dots", d: dots.join(""), stroke: board.colours[k], "stroke-width": 2 * radius });
       draw("line", { x1: x(median), x2: x(median), y1: y - 11, y2: y + 11, stroke: "var(--ink)", "stroke-width": 2 });
     }
   }
+
+  // ---- a point is found by the pointer, or by the arrow keys: along a method by value, up and down between methods
+  let points = [];
+  let cursor = null;
+
+  function nearest(event) {
+    const box = canvas.getBoundingClientRect();
+    const [x, y] = [event.clientX - box.left, event.clientY - box.top];
+    let best = null, least = 36;
+    for (const point of points.flat()) {
+      const far = (point.x - x) ** 2 + (point.y - y) ** 2;
+      if (far < least) [best, least] = [point, far];
+    }
+    return best;
+  }
+
+  function tell(point, x, y) {
+    tip.hidden = !point;
+    canvas.style.cursor = point ? "pointer" : "";
+    if (!point) return;
+    tip.textContent = point.text;
+    tip.style.left = `${Math.min(x + 12, innerWidth - 200)}px`;
+    tip.style.top = `${y + 14}px`;
+  }
+
   canvas.addEventListener("pointermove", (event) => {
-    const text = event.target.dataset ? event.target.dataset.tip : "";
-    tip.hidden = !text;
-    if (!text) return;
-    tip.textContent = text;
-    tip.style.left = `${Math.min(event.clientX + 12, innerWidth - 200)}px`;
-    tip.style.top = `${event.clientY + 14}px`;
+    const name = event.target.dataset.tip;
+    tell(name ? { text: name } : nearest(event), event.clientX, event.clientY);
   });
-  canvas.addEventListener("pointerleave", () => { tip.hidden = true; });
+  canvas.addEventListener("pointerleave", () => tell(null));
   canvas.addEventListener("click", (event) => {
-    if (event.target.dataset && event.target.dataset.c) go({ case: board.cases[event.target.dataset.c] });
+    const point = nearest(event);
+    if (point) go({ case: board.cases[point.c] });
   });
+  canvas.addEventListener("blur", () => { tell(null); cursor = null; find(".cursor", canvas)?.remove(); });
+  canvas.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
+    if (event.key === "Enter" && cursor) {
+      event.preventDefault();  // or it would press the button that the dialog focuses
+      go({ case: board.cases[points[cursor.k][cursor.i].c] });
+    }
+    if (!step) return;
+    event.preventDefault();
+    const k = cursor ? Math.min(K - 1, Math.max(0, cursor.k + step[0])) : points.findIndex((own) => own.length);
+    if (k < 0 || !points[k].length) return;
+    const i = cursor ? Math.min(points[k].length - 1, Math.max(0, cursor.i + step[1])) : 0;
+    cursor = { k, i };
+    const point = points[k][i];
+    find(".cursor", canvas)?.remove();
+    draw("circle", { class: "cursor", cx: point.x, cy: point.y, r: 6 });
+    const box = canvas.getBoundingClientRect();
+    tell({ text: `${board.short[k]}, ${point.text}` }, box.left + point.x, box.top + point.y);
+  });
+  all("[data-case]").forEach((button) => button.addEventListener("click", () => go({ case: button.dataset.case })));
   let redraw = 0;
   new ResizeObserver(() => {
     cancelAnimationFrame(redraw);

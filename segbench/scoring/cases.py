@@ -92,27 +92,19 @@ def score_pair(pair: Pair, setting: Setting) -> Outcome:
     known, overlaps = Outcome(), _no_overlaps(setting)
     try:
         reference = read_reference(pair, setting, overlaps)
-        truth, known = reference.labels, _known(reference, overlaps)
-        other = read_prediction(pair, setting, reference.read, overlaps)
-        notes = [
-            *(f"reference {note}" for note in reference.read.notes),
-            *(f"prediction {note}" for note in other.notes),
-        ]
-        asked = overlaps.task(setting.task)
-        other, truth, task, matched = (other, truth, asked, ()) if setting.codes else by_names(other, truth, asked)
-        known = replace(known, values=_present(truth, task, setting.task)) if matched else known
-        other, truth, customs = in_one_custom(other, truth, setting.known, setting.ignore)
-        known = _with_values(known, truth) if customs else known
-        if setting.deciding is not None and pair.probabilities is None:
-            other = refined(other, setting.deciding)
-        other, truth, placed = on_common_box(other, truth)
-        aligned = align(other, truth, setting.geometry)
-        predicted = _without_ignored(aligned.predicted, truth) if known.left_out else aligned.predicted
-        problems = _strange_values(pair, predicted, truth, reference, known, setting, overlaps) if task is asked else []
-        notes += [*matched, *customs, placed and f"prediction: {placed}", aligned.note]
-        problems += [CaseProblem(pair.case, "note", note, pair.rater) for note in notes if note]
+        known = _known(reference, overlaps)
+        read = read_pair(pair, setting, reference, overlaps)
+        truth, task = read.truth, read.task
+        known = replace(known, values=_present(truth, task, setting.task)) if read.matched else known
+        known = _with_values(known, truth) if read.customs else known
+        predicted, truth, placed = on_one_grid(read, pair, setting)
+        predicted = _without_ignored(predicted, truth) if known.left_out else predicted
+        asked = task is read.asked
+        problems = _strange_values(pair, predicted, truth, reference, known, setting, overlaps) if asked else []
+        notes = (*read.notes, *read.matched, *read.customs, *placed)
+        problems += [CaseProblem(pair.case, "note", note, pair.rater) for note in notes]
         reasons: dict[str, str] = {}
-        predicted, truth = (_positions(labels, setting.codes, len(task.labels)) for labels in (predicted, truth))
+        predicted, truth = (positions(labels, setting.codes, len(task.labels)) for labels in (predicted, truth))
         scores = score_case(predicted, truth, task, setting.metrics, reasons)
     except SegbenchError as error:
         return failed(pair, setting, str(error), known=known)
@@ -122,6 +114,63 @@ def score_pair(pair: Pair, setting: Setting) -> Outcome:
         return failed(pair, setting, f"unexpected {type(error).__name__}: {error}", known=known)
     problems += [CaseProblem(pair.case, "failed", why, pair.rater, metric) for metric, why in reasons.items()]
     return replace(known, scores=_plain(scores, setting), problems=tuple(problems))
+
+
+@dataclass(frozen=True)
+class Read:
+    """A pair as it was read, in the same values on both sides.
+
+    Attributes:
+        predicted, truth: each on its own grid.
+        asked: the task, structures that overlap included.
+        task: the same in the values of these maps.
+        notes: how they were read; matched: which segments were matched by name; customs: which masks were 255 inside.
+    """
+
+    predicted: LabelMap
+    truth: LabelMap
+    asked: Task
+    task: Task
+    notes: tuple[str, ...]
+    matched: tuple[str, ...]
+    customs: tuple[str, ...]
+
+
+def read_pair(pair: Pair, setting: Setting, reference: Reference, overlaps: Overlaps) -> Read:
+    """Read the prediction of a case, or decide it, and bring both sides to the same values."""
+    other = read_prediction(pair, setting, reference.read, overlaps)
+    notes = (
+        *(f"reference {note}" for note in reference.read.notes),
+        *(f"prediction {note}" for note in other.notes),
+    )
+    truth, asked = reference.labels, overlaps.task(setting.task)
+    other, truth, task, matched = (other, truth, asked, ()) if setting.codes else by_names(other, truth, asked)
+    other, truth, customs = in_one_custom(other, truth, setting.known, setting.ignore)
+    return Read(other, truth, asked, task, notes, tuple(matched), customs)
+
+
+def on_one_grid(read: Read, pair: Pair, setting: Setting) -> tuple[LabelMap, LabelMap, tuple[str, ...]]:
+    """Return prediction and reference on the grid of the reference, refined if asked for, and what was done."""
+    other = read.predicted
+    if setting.deciding is not None and pair.probabilities is None:
+        other = refined(other, setting.deciding)
+    other, truth, placed = on_common_box(other, read.truth)
+    aligned = align(other, truth, setting.geometry)
+    return aligned.predicted, truth, tuple(filter(None, (placed and f"prediction: {placed}", aligned.note)))
+
+
+def as_scored(pair: Pair, setting: Setting) -> tuple[LabelMap, LabelMap, Task]:
+    """Return the prediction and the reference of a case just as they are scored, and the task in their values.
+
+    Raises:
+        DataMissing, DataInvalid: whatever makes the scoring of the case fail.
+    """
+    overlaps = _no_overlaps(setting)
+    reference = read_reference(pair, setting, overlaps)
+    read = read_pair(pair, setting, reference, overlaps)
+    predicted, truth, _ = on_one_grid(read, pair, setting)
+    count = len(read.task.labels)
+    return positions(predicted, setting.codes, count), positions(truth, setting.codes, count), read.task
 
 
 def _not_predicted(pair: Pair, setting: Setting) -> Outcome:
@@ -183,7 +232,7 @@ def in_range(labels: LabelMap, count: int) -> LabelMap:
     return labels.with_array(np.where(labels.array < count, labels.array, 0))
 
 
-def _positions(labels: LabelMap, codes: tuple[int, ...], count: int) -> LabelMap:
+def positions(labels: LabelMap, codes: tuple[int, ...], count: int) -> LabelMap:
     """Return values as positions among a task's labels; what is none of them is background."""
     if not codes:
         return in_range(labels, count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -56,8 +57,8 @@ def test_the_cases_are_listed_and_no_console_message_appears(browser, built, tmp
     page = visit(browser, built, tmp_path)
     cases = table(page, "case")
     assert [row[0] for row in cases[1:]] == [f"case_{c:02d}" for c in range(8)]
-    points = [attributes for tag, attributes in page.tags if tag == "circle" and "data-c" in attributes]
-    assert len(points) == 8 * len(METHODS)
+    points = [attributes["d"] or "" for tag, attributes in page.tags if attributes.get("class") == "dots"]
+    assert [path.count("M") for path in points] == [8] * len(METHODS)
     assert not [attributes for tag, attributes in page.tags if tag == "dialog" and "open" in attributes]
 
 
@@ -120,9 +121,11 @@ def test_infinity_is_shown_and_drawn_at_the_edge(browser, tmp_path) -> None:
     assert table(page, "case")[1][k] == "inf"
     opened = [found for found in page.tables if found[0] and found[0][0] == "structure"][-1]
     assert (opened[1][0], opened[1][k]) == ("left", "inf")
-    points = [attributes for tag, attributes in page.tags if tag == "circle" and "data-c" in attributes]
-    (edge,) = [one for one in points if one["data-tip"] == "case_00: inf"]
-    assert float(edge["cx"] or "nan") == max(float(one["cx"] or "nan") for one in points)
+    (edge,) = [attributes for _, attributes in page.tags if attributes.get("class") == "off"]
+    paths = [attributes["d"] or "" for _, attributes in page.tags if attributes.get("class") == "dots"]
+    finite = [float(x) for path in paths for x in re.findall(r"M([\d.]+)", path)]
+    assert len(finite) == 15
+    assert float(edge["cx"] or "nan") == pytest.approx(max(finite), abs=0.1)
     assert all("NaN" not in str(value) for _, attributes in page.tags for value in attributes.values())
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,13 @@ from matplotlib.figure import Figure
 from segbench.errors import DataMissing
 from segbench.reporting.competitors import Runs, costs
 from segbench.reporting.evidence import MetricEvidence
-from segbench.reporting.slices import Hanging, draw_case, worst_cases
+from segbench.reporting.hanging import Hanging
+from segbench.reporting.material import UNKNOWN, Material, gather_material
+from segbench.reporting.slices import draw_case, worst_cases
 from segbench.reporting.svg import INK, PALETTE, drawing, inline_svg, numbered, short
 from segbench.reporting.training import curves
-from segbench.types import Case, LabelMap
+from segbench.reporting.viewer import MOST_SIDE, MOST_SLICES, stack_of
+from segbench.types import Case, LabelMap, Task
 
 
 def evidence(per_case: Any, direction: int = 1) -> MetricEvidence:
@@ -34,6 +36,19 @@ class FakeRun:
     record: dict[str, Any] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
     run_id: str = "fake"
+    decision: str = ""
+    task: Task = Task("toy", "1", ("background", "left"))  # noqa: RUF009  # frozen
+
+    def __post_init__(self) -> None:
+        self.record = {"config": {}} | self.record
+
+    @property
+    def kept(self) -> Any:
+        return self
+
+    @property
+    def case_ids(self) -> list[str]:
+        return ["x"]
 
     def case(self, case_id: str) -> Case:
         if case_id not in self.volumes:
@@ -65,20 +80,68 @@ def test_worst_cases_are_each_methods_lowest() -> None:
     assert [(one.case, one.worst_of) for one in distances] == [("y", ("a",))]
 
 
+def kept(folder: Path) -> FakeRun:
+    run = FakeRun(folder, {"x": volume()})
+    (run.folder / "predictions").mkdir(parents=True)
+    (run.folder / "predictions" / "x.nii.gz").touch()
+    return run
+
+
 def test_a_case_is_drawn_for_every_method_that_kept_it(tmp_path) -> None:
-    kept = FakeRun(tmp_path / "a", {"x": volume()})
-    (kept.folder / "predictions").mkdir(parents=True)
-    (kept.folder / "predictions" / "x.nii.gz").touch()
-    runs = Runs({"a": [kept], "b": [FakeRun(tmp_path / "b")]})  # type: ignore[dict-item]
+    run = kept(tmp_path / "a")
+    runs = Runs({"a": [run], "b": [FakeRun(tmp_path / "b")]})  # type: ignore[dict-item, list-item]
     worst = worst_cases(evidence([[0.5, 0.6]]), ["x"], "ab", 1)[0]
     notes: list[str] = []
-    drawn = draw_case(worst, runs, ["a", "b"], notes)
-    assert drawn is not None
+    material = gather_material("x", runs, ["a", "b"], notes)
+    assert material is not None
+    drawn = draw_case(material, stack_of(material), worst, ["a", "b"])
     assert [axes.get_title().splitlines()[0] for axes in drawn.axes] == ["truth, slice 1", "1 a"]
-    assert not notes
-    kept.volumes.clear()
-    assert draw_case(worst, runs, ["a", "b"], notes) is None
-    assert "no case x any more" in notes[0]
+    assert notes == ["b, case x: the run keeps no prediction of it."]
+    run.volumes.clear()
+    assert gather_material("x", runs, ["a", "b"], notes) is None
+    assert "no case x any more" in notes[1]
+
+
+def test_voxels_are_coded_by_the_structures_they_belong_to(tmp_path) -> None:
+    """Runs may number structures differently, and regions overlap; what the truth does not know stays unknown."""
+    one, other = kept(tmp_path / "a"), kept(tmp_path / "b")
+    truth = one.volumes["x"].truth
+    assert truth is not None
+    truth.array[0, 0, 0] = -1
+    other.task = Task("toy", "1", ("background", "shell"), regions={"left": (1,), "both": (1, 2)})
+    runs = Runs({"a": [one], "b": [other]})  # type: ignore[list-item]
+    material = gather_material("x", runs, ["a", "b"], [])
+    assert material is not None
+    assert material.structures == ("left", "both")
+    codes = {name: set(np.unique(codes)) for name, codes in material.predictions.items()}
+    assert [material.combinations[code] for code in sorted(codes["a"] - {UNKNOWN})] == [(), (0,)]
+    assert [material.combinations[code] for code in sorted(codes["b"] - {UNKNOWN})] == [(), (0, 1)]
+    assert material.truth[0, 0, 0] == UNKNOWN
+    assert material.wrong[0, 0, 0] == 0, "where nothing is known nobody errs"
+
+
+def test_what_is_shown_of_a_large_volume_is_bounded_and_said() -> None:
+    truth = np.zeros((200, 700, 40), np.uint8)
+    truth[20:180, 10:690, 10:20] = 1
+    predicted = truth.copy()
+    predicted[133, 100:300] = 0
+    material = Material("x", ("left",), ((), (0,)), truth, {"a": predicted}, None, (1.0, 1.0, 1.0), None)
+    stack = stack_of(material)
+    assert len(stack.indices) <= MOST_SLICES
+    assert stack.indices[stack.start] == 133, "the worst slice is never left out"
+    shown = stack.of(truth)
+    assert shown.shape[0] == len(stack.indices)
+    assert max(shown.shape[1:]) <= MOST_SIDE
+    assert stack.spacing == (4.0, 3.0, 3.0)
+    assert stack.left_out == "42 of 200 slices: one in 4, and the worst; one pixel in 3 of each side"
+
+
+def test_a_case_without_labels_and_a_single_picture_are_whole() -> None:
+    empty = np.zeros((1, 9, 7), np.uint8)
+    material = Material("x", ("left",), ((), (0,)), empty, {"a": empty}, None, (1.0, 2.0, 1.0), None)
+    stack = stack_of(material)
+    assert stack.of(empty).shape == (1, 9, 7)
+    assert stack.left_out == ""
 
 
 @pytest.mark.parametrize("flip", [(1, 1, 1), (-1, 1, 1), (1, -1, -1), (-1, -1, 1)])
@@ -90,7 +153,7 @@ def test_slices_hang_as_radiologists_hang_them(flip, order) -> None:
     for axis, world in enumerate(order):  # the array's axes run along these axes of RAS+
         direction[world, axis] = flip[axis] * (2.0 if axis == 0 else 1.0)
     shape = (1, 5, 6)
-    hang = Hanging.of(SimpleNamespace(affine=direction, spacing=(2.0, 1.0, 1.0)), 0)  # type: ignore[arg-type]
+    hang = Hanging.of((2.0, 1.0, 1.0), direction, 0)
     index = np.indices(shape).reshape(3, -1)
     world = (direction[:3, :3] @ index).reshape(3, *shape)
     right, anterior = hang(world[0, 0]), hang(world[1, 0])
