@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +15,7 @@ from segbench.config import RunConfig
 from segbench.contracts import UNLABELLED, Dataset, Method, Metric, Network
 from segbench.errors import Incompatible, SegbenchError
 from segbench.host import Catalogue, Origin, blame
+from segbench.litter import leave, room
 from segbench.params import fingerprint, has_parameter
 from segbench.scoring.decisions import Chain, chain_of
 from segbench.training.sampling import ROLES, Splits, split_cases
@@ -81,9 +80,9 @@ class Sources:
         with blame(origin, f"preparing dataset {choice.name}"):
             cache = self.root / ".cache"
             if smoke:
-                forge = Path(tempfile.mkdtemp(prefix="segbench-smoke-"))
+                forge = room("smoke")
                 dataset, cache = dataset.forge(forge), forge / ".cache"
-                weakref.finalize(dataset, shutil.rmtree, forge, ignore_errors=True)
+                weakref.finalize(dataset, leave, forge)
             dataset.prepare(self.root / ".data")
             code = self.catalogue.code("datasets", choice.name)
             return Source(dataset, dataset.task, tuple(dataset.refs()), dataset.folds(), cache, origin, code)

@@ -12,7 +12,9 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 import time
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -52,6 +54,35 @@ def sweep_once(folder: Path) -> None:
     if folder not in _swept:
         _swept.add(folder)
         sweep(folder)
+
+
+def room(purpose: str) -> Path:
+    """Return a new folder for temporary files, and sweep those of dead processes; whoever asked for it leaves it.
+
+    Args:
+        purpose: its last name; the folder around it, which ``leave`` deletes, says whose it is.
+    """
+    place_of_all = Path(tempfile.gettempdir())
+    sweep_once(place_of_all)
+    folder = unfinished(place_of_all / "segbench") / purpose
+    folder.parent.mkdir(mode=0o700)
+    folder.mkdir()
+    return folder
+
+
+def leave(folder: Path) -> None:
+    """Delete a folder that ``room`` returned."""
+    shutil.rmtree(folder.parent, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def temporary(purpose: str) -> Iterator[Path]:
+    """Make a folder for temporary files for the length of a block; see ``room``."""
+    folder = room(purpose)
+    try:
+        yield folder
+    finally:
+        leave(folder)
 
 
 def _is_litter(entry: os.DirEntry[str], where: str | None, process: int) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from segbench.errors import DataInvalid, DataMissing, UsageError
 from segbench.evaluation.asked import chosen_metrics
 from segbench.evaluation.layouts import Kind, find_pairs
 from segbench.host import Catalogue, blame
+from segbench.litter import temporary
 from segbench.training.sampling import split_cases
 from segbench.types import Case, CaseRef, Choice, Task
 
@@ -104,8 +104,8 @@ def _cases(dataset: Dataset, refs: Sequence[CaseRef], task: Task, progress: Prog
 
 def write_prior(prior: Prior, path: Path, catalogue: Catalogue) -> None:
     """Write a prior so that its file appears whole or not at all."""
-    with tempfile.TemporaryDirectory(prefix="segbench-prior-") as folder:
-        draft = Path(folder) / path.name  # the ending may decide on the format
+    with temporary("prior") as folder:
+        draft = folder / path.name  # the ending may decide on the format
         with blame(catalogue.entry("priors", prior.name).origin, f"writing {path}"):
             prior.write(draft)
         if not draft.is_file():

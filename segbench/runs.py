@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +14,7 @@ from segbench.collection import KeptRun, kept_runs
 from segbench.config import RunConfig
 from segbench.errors import DataInvalid, DataMissing, SegbenchError, UsageError
 from segbench.host import Catalogue, blame
+from segbench.litter import leave, room
 from segbench.params import make
 from segbench.records import RECORD, check_digest, parsed_record
 from segbench.results import HISTORY, SCORES, TRAINED, is_complete, of_decision, read_scores, readable
@@ -182,9 +181,9 @@ class StoredRun:
         dataset = self.catalogue.dataset(Choice(chosen["name"], chosen["parameters"], local.get("dataset", {})))
         with blame(self.catalogue.entry("datasets", chosen["name"]).origin, f"preparing dataset {chosen['name']}"):
             if config["smoke"]:
-                forge = Path(tempfile.mkdtemp(prefix="segbench-smoke-"))
+                forge = room("smoke")
                 dataset = dataset.forge(forge)
-                weakref.finalize(dataset, shutil.rmtree, forge, ignore_errors=True)
+                weakref.finalize(dataset, leave, forge)
             dataset.prepare(self.folder.parents[3 if config["smoke"] else 2] / ".data")
             revision = dataset.task.revision
         if revision != self.task.revision and not config["smoke"]:

@@ -13,7 +13,7 @@ import pytest
 from segbench import litter
 from segbench.atomic import atomically, is_intact, write_sealed, writing
 from segbench.errors import EXIT_DATA, DataMissing, SegbenchError, Unwritable
-from segbench.litter import place, sweep, unfinished
+from segbench.litter import leave, place, room, sweep, temporary, unfinished
 
 
 def names(folder: Path) -> list[str]:
@@ -63,6 +63,20 @@ def test_whoever_writes_into_a_folder_sweeps_it(tmp_path: Path, monkeypatch: pyt
     (tmp_path / f".x.{place()}-{gone()}.00000000.part").write_bytes(b"")
     atomically(tmp_path / "x", lambda part: part.write_bytes(b"whole"))
     assert names(tmp_path) == ["x"]
+
+
+def test_temporary_folders_go_with_their_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(litter, "_swept", set())
+    left = tmp_path / f".segbench.{place()}-{gone()}.00000000.part" / "smoke"
+    left.mkdir(parents=True)
+    with temporary("voxels") as folder:
+        (folder / "voxels.npy").write_bytes(b"")
+        assert folder.name == "voxels" and names(tmp_path) == [folder.parent.name]
+    kept = room("smoke")
+    assert names(tmp_path) == [kept.parent.name]
+    leave(kept)
+    assert names(tmp_path) == []
 
 
 def test_a_name_says_whose_it_is() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any
 from segbench.contracts import Part
 from segbench.errors import SegbenchError, UsageError, safe_name
 from segbench.host import Catalogue
+from segbench.litter import temporary
 from segbench.params import describe, make, to_json
 
 
@@ -76,8 +76,8 @@ def expect(holds: bool, otherwise: str) -> None:
 
 def run_checks(subject: Subject, checks: Iterable[Check]) -> list[CheckResult]:
     """Run checks on a part in a temporary folder; each gives a result, whatever the part does."""
-    with tempfile.TemporaryDirectory(prefix="segbench-check-") as folder:
-        subject.folder = Path(folder)
+    with temporary("check") as folder:
+        subject.folder = folder
         return [_run(check, subject) for check in checks]
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,7 @@ from segbench.files.headers import (
     invalid,
     shape_of,
 )
+from segbench.litter import temporary
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,9 +62,9 @@ def read(path: Path, *, voxels: bool = True) -> tuple[Header, NDArray[Any]]:
         raise invalid(path, "a format that is readable here", found, "pip install SimpleITK, or convert to .nii.gz.")
     if not path.is_file():
         raise IsADirectoryError(path) if path.is_dir() else FileNotFoundError(path)
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary("voxels") as folder:
         try:
-            content = CHILD.ask({"image": str(path.absolute()), "folder": folder, "voxels": voxels}, PATIENCE)
+            content = CHILD.ask({"image": str(path.absolute()), "folder": str(folder), "voxels": voxels}, PATIENCE)
         except Stalled as error:
             raise invalid(path, "an answer in time", f"none after {PATIENCE} seconds", REPLACE) from error
         except Died as error:
@@ -77,7 +77,7 @@ def read(path: Path, *, voxels: bool = True) -> tuple[Header, NDArray[Any]]:
             affine=np.array(content["affine"]),
             dtype=np.dtype(content["dtype"]),
         )
-        return header, np.load(Path(folder) / "voxels.npy", allow_pickle=False) if voxels else np.empty(0)
+        return header, np.load(folder / "voxels.npy", allow_pickle=False) if voxels else np.empty(0)
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:

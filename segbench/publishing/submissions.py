@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +13,7 @@ from segbench.atomic import atomically
 from segbench.collection import KeptRun
 from segbench.digests import sha256_of
 from segbench.errors import DataInvalid, DataMissing, UsageError, safe_name
+from segbench.litter import temporary
 from segbench.publishing.packages import FORMAT, MANIFEST, PREDICTIONS, write_package
 from segbench.publishing.records import distinct, public_record
 from segbench.results import RECORD, SCORES, of_decision, write_table
@@ -67,10 +67,10 @@ def pack(
     files = _predictions(run, predictions, decision)
     if enclose and not files:
         raise UsageError(f"{run.place} keeps no predictions to enclose: say where they are with --predictions DIR.")
-    with tempfile.TemporaryDirectory(prefix="segbench-submit-") as room:
+    with temporary("submit") as room:
         scores = run.place / SCORES
         if run.folder is None or table.num_rows < every.num_rows:
-            scores = Path(room) / SCORES
+            scores = room / SCORES
             write_table(scores, table)
         return _packed(about, _json(public_record(run.record)), scores, files, out, enclose)
 

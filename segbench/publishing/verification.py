@@ -7,7 +7,6 @@ and the report says so.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ import pyarrow as pa
 
 from segbench.digests import sha256_of
 from segbench.errors import DataInvalid, SegbenchError, UsageError, safe_name
+from segbench.litter import temporary
 from segbench.publishing.packages import MOST_ROWS, PREDICTIONS, Package
 from segbench.publishing.records import RESCORED, SELF_REPORTED, public_record
 from segbench.publishing.rescoring import Difference, Rescored, how_scored, rescore
@@ -87,8 +87,7 @@ def verify(
     """
     from segbench.host import load_catalogue
 
-    with tempfile.TemporaryDirectory(prefix="segbench-verify-") as scratch, Package(submission) as package:
-        room = Path(scratch)
+    with temporary("verify") as room, Package(submission) as package:
         table, record = _scores(package, room), parsed_record(package.text(RECORD), submission / RECORD)
         how = how_scored(record, submission)
         differences = [*_hash_differences(package), *_identity_differences(package, table, record)]
