@@ -147,7 +147,7 @@ def leaderboard(
     )
     scores = load_chunks(results, COLUMNS)
     wanted = Format.json if json else format
-    _show(rank_scores(scores, request), wanted, by_label, by_seed)
+    _show(rank_scores(scores, request), wanted, by_label, by_seed, results)
     name_left_out(scores.left_out, said=wanted not in (Format.csv, Format.latex))
 
 
@@ -187,12 +187,16 @@ def _check(folder: Path, json: bool) -> None:
         )
 
 
-def _show(board: Leaderboard, wanted: Format, by_label: bool, by_seed: bool) -> None:
+def _show(board: Leaderboard, wanted: Format, by_label: bool, by_seed: bool, results: Path) -> None:
+    from segbench.costs import records_in
     from segbench.showing import exports, terminal
+    from segbench.showing.tables import costs_of
 
     if wanted is Format.json:
         print_json(exports.document(board))
     elif wanted is Format.table:
-        terminal.draw_tables(board, stdout(), by_label, by_seed)
+        terminal.draw_tables(board, stdout(), by_label, by_seed, costs_of(board, records_in(results)))
+    elif wanted is Format.md:
+        echo(exports.markdown(board, by_label, by_seed, costs_of(board, records_in(results))), end="")
     else:
         echo(exports.WRITERS[wanted.value](board, by_label, by_seed), end="")

@@ -8,9 +8,10 @@ import numpy as np
 
 from segbench.ranking.boards import Board, Entry, Place, Request, SeedStanding, Standing, TaskBoard
 from segbench.ranking.chunks import Scores
-from segbench.ranking.entrants import Names
+from segbench.ranking.effects import effects_of
+from segbench.ranking.entrants import ENTRANT, Names
 from segbench.ranking.facts import Facts, facts_of, tasks_by
-from segbench.ranking.grid import Grid
+from segbench.ranking.grid import Grid, combinations
 from segbench.ranking.grouping import attainable_notes, groups_of, smallest_adjusted_p
 from segbench.ranking.identical import identical_groups
 from segbench.ranking.pairwise import ALPHA, STRICTER, Family
@@ -46,6 +47,8 @@ def board_of(item: Ranked, scores: Scores, names: Names, request: Request, famil
     others, taus = agreement(item, request)
     alike = identical_groups(scores, names, grid)
     places, firm = firm_places(grid.competitors, item.mean_rank, item.resampled)
+    order = [place.method for place in places]
+    units = {measure.metric: measure.unit for measure in grid.measures}
     return Board(
         dataset=grid.dataset,
         revision=grid.revision,
@@ -54,7 +57,7 @@ def board_of(item: Ranked, scores: Scores, names: Names, request: Request, famil
         patients=count(grid.patients),
         labels=tuple(sorted({measure.label for measure in grid.measures})),
         metrics={m.metric: m for m in sorted(grid.measures, key=lambda m: m.metric not in item.headline)},
-        entries=_entries(item, places, facts, views, groups_of(found.values(), [place.method for place in places])),
+        entries=_entries(item, places, facts, views, groups_of(found.values(), order), _runs_of(scores, names)),
         tasks=_tasks(item, facts, views, request, family),
         notes=(
             *(one.sentence for one in alike),
@@ -70,6 +73,7 @@ def board_of(item: Ranked, scores: Scores, names: Names, request: Request, famil
         seeds=len(views),
         stability=firm,
         identical=alike,
+        effects=effects_of(found, units, names, order, alike),
         pairs=found,
     )
 
@@ -99,7 +103,12 @@ def _patients(grid: Grid) -> list[int]:
 
 
 def _entries(
-    item: Ranked, places: Sequence[Place], facts: Facts, views: list[SeedView], groups: dict[str, str]
+    item: Ranked,
+    places: Sequence[Place],
+    facts: Facts,
+    views: list[SeedView],
+    groups: dict[str, str],
+    runs: dict[str, tuple[str, ...]],
 ) -> tuple[Entry, ...]:
     grid = item.grid
     by_seed = _places_by_seed(views)
@@ -110,8 +119,17 @@ def _entries(
         summaries = {metric: column[k] for metric, column in facts.columns.items()}
         seeds = tuple(by_seed.get(place.method, ()))
         own = spreads.get(place.method, {})
-        entries.append(Entry(place, grid.seeds[k], int(facts.missed[k]), summaries, groups[place.method], seeds, own))
+        counts = (grid.seeds[k], int(facts.missed[k]))
+        entries.append(Entry(place, *counts, summaries, groups[place.method], seeds, own, runs[place.method]))
     return tuple(entries)
+
+
+def _runs_of(scores: Scores, names: Names) -> dict[str, tuple[str, ...]]:
+    """Return competitor -> its runs."""
+    found: dict[str, set[str]] = {}
+    for run, *key in combinations(scores, ("run_id", *ENTRANT)):
+        found.setdefault(names[tuple(key)], set()).add(str(run))
+    return {name: tuple(sorted(runs)) for name, runs in found.items()}
 
 
 def _places_by_seed(views: list[SeedView]) -> dict[str, list[tuple[int, Place]]]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from segbench.ranking.bootstrap import Stability
+    from segbench.ranking.effects import PriorEffect
     from segbench.ranking.pairwise import Pairwise
 
 
@@ -150,6 +151,7 @@ class Entry:
         group: letters; methods that share one cannot be told apart. "" = not tested.
         by_seed: ``(seed, place)`` if only that seed is looked at.
         seed_sd: metric -> sd over seeds of the mean of all its values; empty with one seed.
+        runs: behind it, sorted.
     """
 
     place: Place
@@ -159,6 +161,7 @@ class Entry:
     group: str = ""
     by_seed: tuple[tuple[int, Place], ...] = ()
     seed_sd: dict[str, float] = field(default_factory=dict)
+    runs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -202,6 +205,7 @@ class Board:
         seeds: number of seeds whose boards were looked at one by one, 0 = none.
         stability: of the order when patients are drawn again, methods as in ``entries``; None without a bootstrap.
         identical: methods whose values are all the same.
+        effects: of each prior against its control and placebo, or of each method against the first.
     """
 
     dataset: str
@@ -222,6 +226,12 @@ class Board:
     seeds: int = 0
     stability: Stability | None = field(default=None, compare=False)
     identical: tuple[Identical, ...] = ()
+    effects: tuple[PriorEffect, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """``dataset@revision``."""
+        return f"{self.dataset}@{self.revision}"
 
     @property
     def structures(self) -> tuple[str, ...]:

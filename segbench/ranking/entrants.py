@@ -19,7 +19,7 @@ ENTRANT = ("method", "network", "arm", "variant", "build")
 Key = tuple[str, ...]
 """Values of ``ENTRANT``."""
 Names = Mapping[Key, str]
-_PLAIN = ("method", "", None)
+PLAIN_ARMS = ("method", "", None)
 """Arms that a name does not speak of."""
 
 
@@ -68,7 +68,7 @@ def _alike(keys: Sequence[Key], heads: Mapping[Key, str], rests: Mapping[Key, li
 
 
 def _armed(arm: str | None) -> str:
-    return "" if arm in _PLAIN else f":{arm}"
+    return "" if arm in PLAIN_ARMS else f":{arm}"
 
 
 def builds_note(names: Names) -> str:

@@ -9,13 +9,14 @@ from typing import Any
 
 from markupsafe import Markup
 
+from segbench.costs import Cost
 from segbench.host import Catalogue
 from segbench.ranking.boards import Board, Leaderboard, Place, TaskBoard
 from segbench.ranking.bootstrap import Stability
 from segbench.ranking.grid import Grid
 from segbench.ranking.robustness import mean_over_cases
 from segbench.reporting import charts, figures, training
-from segbench.reporting.competitors import Cost, Runs, costs
+from segbench.reporting.competitors import Runs, costs
 from segbench.reporting.contests import show_contest
 from segbench.reporting.evidence import MetricEvidence, accuracy, gather_evidence
 from segbench.reporting.files import Site, part_of_name

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import fmean
 
 from segbench.collection import kept_runs
+from segbench.costs import Cost, cost_of
 from segbench.errors import DataInvalid, SegbenchError
 from segbench.host import Catalogue
 from segbench.ranking.entrants import ENTRANT, Names
 from segbench.ranking.truths import RUN
 from segbench.results import of_decision
-from segbench.runs import StoredRun, open_run, seconds_of
+from segbench.runs import StoredRun, open_run
 
 _COLUMNS = (*dict.fromkeys((*RUN, *ENTRANT)), "seed", "decision")
 
@@ -38,17 +38,6 @@ class Runs:
     def every(self) -> list[StoredRun]:
         """All runs, by competitor."""
         return [run for runs in self.of.values() for run in runs]
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Means over the runs of one competitor; None where no run recorded it."""
-
-    method: str
-    runs: int
-    seconds: float | None
-    memory: float | None
-    parameters: float | None
 
 
 def gather_runs(
@@ -97,17 +86,5 @@ def gather_runs(
 
 def costs(runs: Runs, methods: Sequence[str]) -> list[Cost]:
     """Return what the training of each method cost; methods of which nothing is known are left out."""
-    found = []
-    for method in methods:
-        records = [run.record for run in runs.of.get(method, ())]
-        spent = [seconds_of(one) for one in records]
-        seconds = [one.get("prepare", 0.0) + one["train"] for one in spent if "train" in one]
-        memory = [float(one["peak_memory_bytes"]) for one in records if one.get("peak_memory_bytes")]
-        parameters = [float(one["parameters"]) for one in records if isinstance(one.get("parameters"), int)]
-        if seconds or memory or parameters:
-            found.append(Cost(method, len(records), _mean(seconds), _mean(memory), _mean(parameters)))
-    return found
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return fmean(values) if values else None
+    found = (cost_of(method, [run.record for run in runs.of.get(method, ())]) for method in methods)
+    return [one for one in found if one.known]

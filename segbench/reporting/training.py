@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from segbench.reporting.competitors import Cost, Runs
+from segbench.costs import Cost
+from segbench.reporting.competitors import Runs
 from segbench.reporting.svg import INK, colour, drawing, short
 
 if TYPE_CHECKING:

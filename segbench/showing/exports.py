@@ -10,17 +10,25 @@ from typing import Any
 
 from segbench.ranking.boards import Board, Entry, Leaderboard, Place, Standing, TaskBoard
 from segbench.ranking.robustness import spread
-from segbench.showing.tables import firmness_notes, sheets
+from segbench.showing.first import first_place, priors_lead
+from segbench.showing.notes import firmness_notes
+from segbench.showing.tables import Costs, Sheet, sheets
 from segbench.texts import csv_cell, one_line
 
 
-def markdown(leaderboard: Leaderboard, by_label: bool = False, by_seed: bool = False) -> str:
+def markdown(
+    leaderboard: Leaderboard, by_label: bool = False, by_seed: bool = False, costs: Costs | None = None
+) -> str:
     """Return the tables in GitHub's Markdown."""
-    blocks = []
-    for sheet in sheets(leaderboard, by_label, by_seed=by_seed):
-        table = markdown_table(sheet.header, sheet.rows, sheet.left, sheet.bold)
-        blocks.append("\n\n".join([f"### {_escaped(sheet.title)}", table, *map(_escaped, sheet.notes)]))
+    blocks = [markdown_sheet(sheet) for sheet in sheets(leaderboard, by_label, by_seed=by_seed, costs=costs)]
     return "\n\n".join([*blocks, *map(_escaped, leaderboard.notes)]) + "\n"
+
+
+def markdown_sheet(sheet: Sheet, heading: str = "###") -> str:
+    """Return a table with its title, its lead and its notes."""
+    table = markdown_table(sheet.header, sheet.rows, sheet.left, sheet.bold, sheet.code)
+    lead = [f"**{_escaped(sheet.lead)}**"] if sheet.lead else []
+    return "\n\n".join([f"{heading} {_escaped(sheet.title)}", *lead, table, *map(_escaped, sheet.notes)])
 
 
 def markdown_table(
@@ -28,11 +36,23 @@ def markdown_table(
     rows: Sequence[Sequence[str]],
     left: Collection[int] = (),
     bold: Collection[tuple[int, int]] = (),
+    code: Collection[int] = (),
 ) -> str:
-    """Return one table; ``left`` are the columns aligned to the left, ``bold`` the places of the best values."""
+    """Return one table.
+
+    Args:
+        header, rows: its texts.
+        left: columns aligned to the left.
+        bold: places of the best values.
+        code: columns whose characters are of one width.
+    """
+
+    def cell(text: str, i: int, j: int) -> str:
+        return f"`{text}`" if j in code else _bold(_escaped(text), (i, j) in bold, "**{}**")
+
     rule = ["---" if index in left else "---:" for index in range(len(header))]
-    lines = [[_escaped(cell) for cell in header], rule]
-    lines += [[_bold(_escaped(c), (i, j) in bold, "**{}**") for j, c in enumerate(r)] for i, r in enumerate(rows)]
+    lines = [[_escaped(text) for text in header], rule]
+    lines += [[cell(text, i, j) for j, text in enumerate(row)] for i, row in enumerate(rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
@@ -56,6 +76,8 @@ def latex(leaderboard: Leaderboard, by_label: bool = False, by_seed: bool = Fals
 
     blocks = []
     for sheet in sheets(leaderboard, by_label, by_seed=by_seed):
+        for column in sorted(sheet.code, reverse=True):
+            sheet = sheet.without(column)  # drawn with characters that a printed table lacks
         align = "".join("l" if index in sheet.left else "r" for index in range(len(sheet.header)))
         body = [
             [_bold(escape(c), (i, j) in sheet.bold, r"\textbf{{{}}}") for j, c in enumerate(r)]
@@ -64,7 +86,7 @@ def latex(leaderboard: Leaderboard, by_label: bool = False, by_seed: bool = Fals
         lines = [
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{escape(sheet.title)}. {escape(' '.join(sheet.notes))}}}",
+            rf"\caption{{{escape(sheet.title)}. {escape(' '.join(filter(None, [sheet.lead, *sheet.notes])))}}}",
         ]
         lines += [
             rf"\begin{{tabular}}{{{align}}}",
@@ -152,6 +174,8 @@ def document(leaderboard: Leaderboard) -> dict[str, Any]:
                       "tau": [{"schemes": [a, b], "tau"}],
                       "policies": [{"policy", "survives", "tau", "number", "rows": [place]}],
                       "winner_survives": true, false or null, "identical": [{"methods", "cases", "never_acted"}],
+                      "effects": [{"method", "against", "role", "metric", "unit", "difference", "interval", "finding"}],
+                      "in_words": {"priors": sentences, "first": sentence},
                       "notes": [sentence]}],
          "notes":   [sentence]}
 
@@ -219,6 +243,8 @@ def _board_document(board: Board) -> dict[str, Any]:
         "headline": list(board.headline),
         "rows": [_entry_document(entry) for entry in board.entries],
         "identical": [dataclasses.asdict(one) for one in board.identical],
+        "effects": [dataclasses.asdict(one) for one in board.effects],
+        "in_words": {"priors": priors_lead(board), "first": first_place(board)},
         "notes": [*firmness_notes(board), *board.notes],
         "schemes": [
             {"scheme": a.scheme, "tau": a.tau, "rows": [_place_document(place) for place in a.places]}

@@ -3,56 +3,61 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
+from segbench.costs import Cost, costs_by_method
 from segbench.ranking.boards import Board, Leaderboard, Place, Summary
-from segbench.ranking.robustness import firsts
 from segbench.ranking.schemes import rank_aggregates
+from segbench.showing.first import cost_sheet, effect_sheet, first_place, has_arms, priors_lead
+from segbench.showing.notes import detail_notes, hidden_note, letter_notes, several, small, value_notes
+from segbench.showing.sheet import BARE as BARE
+from segbench.showing.sheet import FULL as FULL
+from segbench.showing.sheet import SHORT as SHORT
+from segbench.showing.sheet import Sheet as Sheet
 from segbench.texts import one_line
+from segbench.types import WHOLE
 
-FULL, SHORT, BARE = 0, 1, 2
-"""How much a metric's cell says: mean ± sd (m undefined, n %), mean ± sd (n %), or mean (n %)."""
+Costs = Mapping[str, Mapping[str, Cost]]
+"""Board (``dataset@revision``) -> method -> cost."""
 
 
-@dataclass
-class Sheet:
-    """A table before it is drawn.
-
-    Attributes:
-        title: what it shows.
-        header: column heads; rows: their cells.
-        left: columns aligned to the left; the others hold numbers.
-        bold: ``(row, column)`` of the best values.
-        notes: sentences below the table.
-    """
-
-    title: str
-    header: list[str]
-    rows: list[list[str]]
-    left: set[int] = field(default_factory=lambda: {1})
-    bold: set[tuple[int, int]] = field(default_factory=set)
-    notes: list[str] = field(default_factory=list)
+def costs_of(leaderboard: Leaderboard, records: Mapping[str, Mapping[str, Any]]) -> Costs:
+    """Return what the trainings behind every board cost, given run -> record."""
+    return {
+        board.name: costs_by_method({entry.place.method: entry.runs for entry in board.entries}, records)
+        for board in leaderboard.boards
+    }
 
 
 def sheets(
-    board: Leaderboard, by_label: bool = False, level: int = FULL, most: int | None = None, by_seed: bool = False
+    board: Leaderboard,
+    by_label: bool = False,
+    level: int = FULL,
+    most: int | None = None,
+    by_seed: bool = False,
+    *,
+    costs: Costs | None = None,
+    hints: bool = True,
 ) -> list[Sheet]:
-    """Return the tables of a leaderboard.
+    """Return the tables of a leaderboard, for a first reader first; as many for every level.
 
     Args:
         board: what to show.
-        by_label: one table per label instead of one per dataset.
+        by_label: one table per label instead of those of a dataset.
         level: FULL, SHORT or BARE cells.
         most: number of metric columns at most, None = all; a note names the others.
         by_seed: also a table of what each seed alone would say, where there are several.
+        costs: what trainings cost, if that is known.
+        hints: whether notes name the options of the command line.
     """
     result = []
     for each in board.boards:
         if by_label:
-            result += [label_sheet(board, each, label, level, most) for label in each.labels]
+            result += [label_sheet(board, each, label, level, most, hints) for label in each.labels]
         else:
-            result.append(board_sheet(board, each, level, most))
+            result += board_sheets(board, each, level, most, (costs or {}).get(each.name), hints)
         if by_seed and each.seeds:
             result.append(seed_sheet(each, level, most))
     if len(board.boards) > 1 and board.overall:
@@ -60,16 +65,40 @@ def sheets(
     return [_plain(sheet) for sheet in result]
 
 
+def board_sheets(
+    leaderboard: Leaderboard,
+    board: Board,
+    level: int = FULL,
+    most: int | None = None,
+    costs: Mapping[str, Cost] | None = None,
+    hints: bool = True,
+) -> list[Sheet]:
+    """Return the tables of a dataset: effects of priors, the order, cost, further metrics; arguments as ``sheets``.
+
+    Without controls and placebos the effects are those of methods against the first, and follow the order.
+    """
+    effects = effect_sheet(board, level)
+    order = board_sheet(leaderboard, board, level, most, hints=hints)
+    others = [metric for metric in board.metrics if metric not in board.headline]
+    further = further_sheet(leaderboard, board, others, level, most, hints) if others else None
+    (further or order).notes += [*detail_notes(board, hints), *board.notes]
+    tables = [effects, order] if has_arms(board) else [order, effects]
+    return [one for one in (*tables, cost_sheet(board, costs or {}), further) if one is not None]
+
+
 def _plain(sheet: Sheet) -> Sheet:
     """Return a sheet whose texts are on one line and hold nothing that steers a terminal, before they are measured."""
     header, notes = list(map(one_line, sheet.header)), list(map(one_line, sheet.notes))
     rows = [list(map(one_line, row)) for row in sheet.rows]
-    return replace(sheet, title=one_line(sheet.title), header=header, rows=rows, notes=notes)
+    title, lead = one_line(sheet.title), one_line(sheet.lead)
+    return replace(sheet, title=title, header=header, rows=rows, notes=notes, lead=lead)
 
 
-def board_sheet(leaderboard: Leaderboard, board: Board, level: int = FULL, most: int | None = None) -> Sheet:
-    """Return the compact table of a dataset: one row per method, each metric averaged over labels."""
-    shown = list(board.metrics)[:most]
+def board_sheet(
+    leaderboard: Leaderboard, board: Board, level: int = FULL, most: int | None = None, hints: bool = True
+) -> Sheet:
+    """Return the order of a dataset: one row per method, each metric of the headline averaged over labels."""
+    shown = list(board.headline)[:most]
     counts = sorted({entry.seeds for entry in board.entries})
     lettered = any(entry.group for entry in board.entries)
     header = ["#", "method"] + (["group"] if lettered else []) + (["seeds"] if len(counts) > 1 else [])
@@ -86,16 +115,55 @@ def board_sheet(leaderboard: Leaderboard, board: Board, level: int = FULL, most:
         values = [cells[metric][i] for metric in shown]
         place = entry.place
         ranks = [f"{place.mean_rank:.2f}", *_firm_cells(place)]
-        sheet.rows.append([str(place.rank), place.method, *seeds, *values, *ranks, str(entry.missed)])
+        missed = str(entry.missed) + (f" of {expected}" if level == FULL and (expected := _expected(board, i)) else "")
+        sheet.rows.append([str(place.rank), place.method, *seeds, *values, *ranks, missed])
     for j, metric in enumerate(shown):
         best = _best(columns[metric], board.metrics[metric].direction, _missed_unseen(board, metric))
         sheet.bold |= {(i, first_metric + j) for i in best}
-    sheet.notes = _notes(leaderboard, board, columns, shown, level)
+    sheet.lead = " ".join(filter(None, (priors_lead(board), first_place(board))))
+    hidden = hidden_note(board, [*shown, *(m for m in board.metrics if m not in board.headline)], hints)
+    sheet.notes = [*value_notes(leaderboard, columns, level, hints), *hidden, *letter_notes(board)]
+    return sheet
+
+
+def _expected(board: Board, i: int) -> int:
+    """Return how many structures a method was to find; 0 if no metric speaks of structures."""
+    counts = [one.expected for metric, one in board.entries[i].summaries.items() if metric not in board.blind]
+    return max(counts, default=0) if any(label != WHOLE.name for label in board.labels) else 0
+
+
+def further_sheet(
+    leaderboard: Leaderboard,
+    board: Board,
+    metrics: Sequence[str],
+    level: int = FULL,
+    most: int | None = None,
+    hints: bool = True,
+) -> Sheet:
+    """Return the metrics that do not count for the order, or some of them."""
+    shown = list(metrics)[:most]
+    columns = {metric: [entry.summaries[metric] for entry in board.entries] for metric in shown}
+    cells = {metric: _cells(columns[metric], level) for metric in shown}
+    header = ["#", "method", *(_metric_head(board, metric) for metric in shown)]
+    sheet = Sheet(f"{board.name} · further metrics", header, [])
+    for i, entry in enumerate(board.entries):
+        values = [cells[metric][i] for metric in shown]
+        sheet.rows.append([str(entry.place.rank), entry.place.method, *values])
+    for j, metric in enumerate(shown):
+        best = _best(columns[metric], board.metrics[metric].direction, _missed_unseen(board, metric))
+        sheet.bold |= {(i, 2 + j) for i in best}
+    kept = [*shown, *board.headline, *(metric for metric in board.metrics if metric not in metrics)]
+    sheet.notes = [*value_notes(leaderboard, columns, level, hints), *hidden_note(board, kept, hints)]
     return sheet
 
 
 def label_sheet(
-    leaderboard: Leaderboard, board: Board, label: str, level: int = FULL, most: int | None = None
+    leaderboard: Leaderboard,
+    board: Board,
+    label: str,
+    level: int = FULL,
+    most: int | None = None,
+    hints: bool = True,
 ) -> Sheet:
     """Return the table of one label: each metric with its task rank."""
     tasks = [task for task in board.tasks if task.measure.label == label]
@@ -117,7 +185,12 @@ def label_sheet(
     for j, metric in enumerate(shown):
         best = _best(columns[metric], board.metrics[metric].direction, _missed_unseen(board, metric, order))
         sheet.bold |= {(i, 2 + j) for i in best}
-    sheet.notes = _notes(leaderboard, board, columns, shown, level, whole=False)
+    everything = [*shown, *(metric for metric in board.metrics if metric not in standings)]
+    sheet.notes = [
+        *value_notes(leaderboard, columns, level, hints),
+        *hidden_note(board, everything, hints),
+        *board.notes,
+    ]
     return sheet
 
 
@@ -125,19 +198,15 @@ def seed_sheet(board: Board, level: int = FULL, most: int | None = None) -> Shee
     """Return the ranking by each seed alone, and how much each metric's mean varies over seeds."""
     seeds = sorted({seed for entry in board.entries for seed, _ in entry.by_seed})
     shown = list(board.headline)[:most]
-    sheet = Sheet(f"{board.dataset}@{board.revision} · seed by seed", ["#", "method"], [])
+    sheet = Sheet(f"{board.name} · seed by seed", ["#", "method"], [])
     sheet.header += [f"seed {seed}" for seed in seeds] + [f"{metric} sd" for metric in shown]
     for entry in board.entries:
         ranks = {seed: str(place.rank) for seed, place in entry.by_seed}
-        spreads = [_small(entry.seed_sd.get(metric, math.nan)) for metric in shown]
+        spreads = [small(entry.seed_sd.get(metric, math.nan)) for metric in shown]
         cells = [ranks.get(seed, "-") for seed in seeds]
         sheet.rows.append([str(entry.place.rank), entry.place.method, *cells, *spreads])
     sheet.notes = ["Rank if that seed's trainings were all there is; sd over seeds of the mean over cases and labels."]
     return sheet
-
-
-def _small(number: float) -> str:
-    return "-" if math.isnan(number) else f"{number:.2g}"
 
 
 def overall_sheet(leaderboard: Leaderboard) -> Sheet:
@@ -159,20 +228,16 @@ def _drawn_overall(leaderboard: Leaderboard) -> str:
 
 
 def _title(board: Board, label: str | None = None) -> str:
-    labels = _several(len(board.structures), "label") if len(board.structures) > 1 else board.structures[0]
+    labels = several(len(board.structures), "label") if len(board.structures) > 1 else board.structures[0]
     counts = {entry.seeds for entry in board.entries}
-    parts = [f"{board.dataset}@{board.revision}", labels if label is None else label, _size(board)]
-    parts += [_several(counts.pop(), "seed")] if len(counts) == 1 else []
+    parts = [board.name, labels if label is None else label, _size(board)]
+    parts += [several(counts.pop(), "seed")] if len(counts) == 1 else []
     return " · ".join(parts + (["synthetic phantom"] if board.synthetic else []))
 
 
 def _size(board: Board) -> str:
-    cases = _several(board.cases, "case")
-    return cases if board.patients == board.cases else f"{_several(board.patients, 'patient')}, {cases}"
-
-
-def _several(count: int, noun: str) -> str:
-    return f"{count} {noun}" + ("" if count == 1 else "s")
+    cases = several(board.cases, "case")
+    return cases if board.patients == board.cases else f"{several(board.patients, 'patient')}, {cases}"
 
 
 def _metric_head(board: Board, metric: str) -> str:
@@ -241,124 +306,3 @@ def _missed_unseen(board: Board, metric: str, order: Sequence[str] | None = None
         return []
     missed = {entry.place.method: entry.missed for entry in board.entries}
     return [missed[name] for name in order or missed]
-
-
-def _notes(
-    leaderboard: Leaderboard,
-    board: Board,
-    columns: dict[str, list[Summary]],
-    shown: list[str],
-    level: int,
-    whole: bool = True,
-) -> list[str]:
-    request = leaderboard.request
-    scheme = request.scheme + (f", {request.adjustment}" if request.scheme == "test-then-rank" else "")
-    spread = "" if level == BARE else " ± sd"
-    notes = [f"mean{spread} over cases, seeds averaged. Rank: {scheme} per label and metric, averaged."]
-    gaps = [metric for metric in shown if any(summary.left_out for summary in columns[metric])]
-    if gaps:
-        ranked = "and of its ranking (--missing drop)" if request.missing == "drop" else "but ranked last"
-        notes.append(
-            f"n % = share of the values that a mean rests on: undefined ones are left out of the mean of "
-            f"{', '.join(gaps)} {ranked}."
-        )
-    given = [metric for metric in shown if any(summary.undefined for summary in columns[metric])]
-    if given and isinstance(request.missing, int | float):
-        notes.append(f"Missing values of {', '.join(given)} count as {request.missing:g} (--missing).")
-    hidden = [metric for metric in board.metrics if metric not in shown]
-    if hidden:
-        notes.append(f"Ranked but not shown, for width: {', '.join(hidden)} (--metric NAME or --format md shows them).")
-    return [*notes, *(firmness_notes(board) if whole else []), *board.notes]
-
-
-def firmness_notes(board: Board) -> list[str]:
-    """Return what is said of a board's order: what it rests on, who cannot be told apart, what would change it."""
-    notes = []
-    if len(board.headline) < len(board.metrics):
-        others = [metric for metric in board.metrics if metric not in board.headline]
-        notes.append(f"Mean rank over {' and '.join(board.headline)}; {', '.join(others)} not counted (--headline).")
-    notes += _letter_notes(board)
-    if board.agreement:
-        winners = _winners([entry.place for entry in board.entries])
-        others = []
-        for a in board.agreement:
-            theirs = _winners(a.places)
-            tau = "undefined" if math.isnan(a.tau) else f"{a.tau:.2f}"
-            others.append(f"{a.scheme} {tau}" + ("" if theirs == winners else f" ({theirs})"))
-        notes.append(f"Kendall's tau with the order by other schemes: {', '.join(others)}.")
-    return [*notes, *_policy_notes(board), *_seed_notes(board)]
-
-
-def _letter_notes(board: Board) -> list[str]:
-    """Say what letters and intervals mean, and what of the trainings they know."""
-    unit = "case" if board.patients == board.cases else "patient"
-    notes = []
-    if any(entry.group for entry in board.entries):
-        (one, *_), metrics = board.pairs.values(), _listed(board.headline).replace(" and ", " or ")
-        seeds = " and a test with the spread between seeds" if one.of_trainings else ""
-        alone = "" if one.of_trainings else " Seeds were not repeated: letters speak of these trained networks only."
-        notes.append(
-            f"Methods that share a letter cannot be told apart by {metrics} (as segbench compare: signed rank test "
-            f"over {unit}s{seeds}, Holm over all pairs, p ≤ {one.level():g}).{alone}"
-        )
-    if board.stability is not None:
-        scans = ", with all their scans" if unit == "patient" else ""
-        notes.append(f"95% and P(first): {unit}s drawn again{scans}; the trainings (seeds) stay the same.")
-    return notes
-
-
-def _winners(places: Sequence[Place]) -> str:
-    """Say who is first: one name, those that tie, or that all do."""
-    names = firsts(places)
-    return "all tie" if 1 < len(names) == len(places) else f"first: {_listed(names)}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    few = names if len(names) <= _NAMED else [*names[: _NAMED - 1], f"{len(names) - _NAMED + 1} more"]
-    return " and ".join(part for part in (", ".join(few[:-1]), few[-1]) if part)
-
-
-_NAMED = 4
-"""Methods that share a first place and are named."""
-_POLICIES = {
-    "worst": "counted as worst",
-    "drop": "dropped",
-    "exclude": "excluded for all",
-    "number": "given a number",
-}
-
-
-def _policy_notes(board: Board) -> list[str]:
-    if not board.policies:
-        return []
-    winners = _listed(firsts([entry.place for entry in board.entries]))
-    lost = [
-        f"{_POLICIES[policy.name]} ({_listed(firsts(policy.places))} first)"
-        for policy in board.policies
-        if not policy.survives
-    ]
-    if lost:
-        return [
-            f"The first place depends on the policy: not {winners} if empty masks and gaps are {' or '.join(lost)}."
-        ]
-    names = ", ".join(_POLICIES[policy.name] for policy in board.policies)
-    return [f"{winners} would also be first if empty masks and gaps were {names}."]
-
-
-def _seed_notes(board: Board) -> list[str]:
-    if not board.seeds:
-        return []
-    winners = [entry for entry in board.entries if entry.place.rank == 1]
-    wins = [f"{sum(place.rank == 1 for _, place in entry.by_seed)} of {len(entry.by_seed)}" for entry in winners]
-    if len(winners) == 1:
-        firm = f"{winners[0].place.method} is first with {wins[0]} seeds taken alone (--by-seed)."
-    else:
-        each = _listed([f"{entry.place.method} with {count}" for entry, count in zip(winners, wins, strict=True)])
-        firm = f"First with seeds taken alone (--by-seed): {each}."
-    spreads = []
-    for metric in board.headline:
-        numbers = [entry.seed_sd[metric] for entry in board.entries if metric in entry.seed_sd]
-        if numbers:
-            spreads.append(f"{metric} {_small(min(numbers))} to {_small(max(numbers))}")
-    sds = f" Sd over seeds: {', '.join(spreads)}." if spreads else ""
-    return [firm + sds]

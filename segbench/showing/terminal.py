@@ -9,21 +9,26 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from segbench.ranking.boards import Leaderboard
-from segbench.showing.tables import BARE, FULL, SHORT, Sheet, sheets
+from segbench.showing.first import PICTURE
+from segbench.showing.tables import BARE, FULL, SHORT, Costs, Sheet, sheets
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-_METHOD = 1
-"""The column whose words may be broken."""
 _LEAST_NAME = 12
 """Characters of a method's name that stand on one line at least."""
-_FIRST_TO_GO = ("P(first)", "95%", "group", "missed")
+_FIRST_TO_GO = ("P(first)", "95%", "group", "missed", "runs", "parameters", PICTURE, "95 %")
 """Beginnings of heads."""
 
 
-def draw_tables(leaderboard: Leaderboard, console: Console, by_label: bool = False, by_seed: bool = False) -> None:
+def draw_tables(
+    leaderboard: Leaderboard,
+    console: Console,
+    by_label: bool = False,
+    by_seed: bool = False,
+    costs: Costs | None = None,
+) -> None:
     """Print the tables on a console, of each as much as fits the width."""
     widest = max(len(board.metrics) for board in leaderboard.boards)
     attempts = [(FULL, None), (SHORT, None), (BARE, None), *((BARE, most) for most in range(widest - 1, 0, -1))]
@@ -31,7 +36,7 @@ def draw_tables(leaderboard: Leaderboard, console: Console, by_label: bool = Fal
     @cache
     def versions(attempt: int) -> list[Sheet]:
         level, most = attempts[attempt]
-        return sheets(leaderboard, by_label, level, most, by_seed)
+        return sheets(leaderboard, by_label, level, most, by_seed, costs=costs)
 
     for index in range(len(versions(0))):
         chosen = _first_that_fits(attempts, versions, index, console.width)
@@ -40,6 +45,8 @@ def draw_tables(leaderboard: Leaderboard, console: Console, by_label: bool = Fal
             sheet = _narrowed(sheet, level, console.width)
         table = _rich(sheet, level)
         console.print(table)
+        if sheet.lead:
+            console.print(sheet.lead, markup=False, highlight=False)
         for note in sheet.notes:
             console.print(note, style="dim", markup=False, highlight=False)
         console.print()
@@ -82,7 +89,7 @@ def _narrowed(sheet: Sheet, level: int, width: int) -> Sheet:
         for index, full in enumerate(sheet.header):
             if full.startswith(head):
                 gone.append(head)
-                sheet = _without(sheet, index)
+                sheet = sheet.without(index)
                 break
     note = [f"Columns not shown, for width: {', '.join(gone)}."] if gone else []
     return dataclasses.replace(sheet, notes=[*sheet.notes, *note])
@@ -93,19 +100,8 @@ def _least_width(sheet: Sheet, level: int) -> int:
     total = 0
     for index, head in enumerate(sheet.header):
         longest = max(map(len, [*_head(head, level).split("\n"), *(row[index] for row in sheet.rows)]))
-        total += (min(longest, _LEAST_NAME) if index == _METHOD else longest) + 2
+        total += (min(longest, _LEAST_NAME) if index == sheet.names else longest) + 2
     return total
-
-
-def _without(sheet: Sheet, column: int) -> Sheet:
-    """Return a sheet without a column."""
-    return dataclasses.replace(
-        sheet,
-        header=[head for j, head in enumerate(sheet.header) if j != column],
-        rows=[[cell for j, cell in enumerate(row) if j != column] for row in sheet.rows],
-        left={j - (j > column) for j in sheet.left if j != column},
-        bold={(i, j - (j > column)) for i, j in sheet.bold if j != column},
-    )
 
 
 def _head(head: str, level: int) -> str:
@@ -128,7 +124,7 @@ def _rich(sheet: Sheet, level: int) -> Table:
         table.add_column(
             Text(_head(head, level)),
             justify="left" if index in sheet.left else "right",
-            no_wrap=index != _METHOD,
+            no_wrap=index != sheet.names,
             overflow="fold",
             vertical="bottom",
         )
