@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from segbench.collection import kept_runs
+from segbench.errors import DataInvalid
 from segbench.runs import seconds_of
 
 
@@ -46,8 +48,12 @@ def cost_of(method: str, records: Sequence[Mapping[str, Any]]) -> Cost:
 
 
 def records_in(path: Path) -> dict[str, Mapping[str, Any]]:
-    """Return run -> record of all that results hold, see ``collection.kept_runs``."""
-    return {run.run_id: run.record for run in kept_runs(path)}
+    """Return run -> record of what results hold, see ``collection.kept_runs``; what cannot be read is left out."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for run in kept_runs(path, []):
+        with contextlib.suppress(DataInvalid):  # whoever reads the scores says so
+            found[run.run_id] = run.record
+    return found
 
 
 def costs_by_method(runs: Mapping[str, Sequence[str]], records: Mapping[str, Mapping[str, Any]]) -> dict[str, Cost]:

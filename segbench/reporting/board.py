@@ -9,7 +9,6 @@ from typing import Any
 
 from markupsafe import Markup
 
-from segbench.costs import Cost
 from segbench.host import Catalogue
 from segbench.ranking.boards import Board, Leaderboard, Place, TaskBoard
 from segbench.ranking.bootstrap import Stability
@@ -21,6 +20,7 @@ from segbench.reporting.contests import show_contest
 from segbench.reporting.evidence import MetricEvidence, accuracy, gather_evidence
 from segbench.reporting.files import Site, part_of_name
 from segbench.reporting.material import gather_material, keeps_label_maps
+from segbench.reporting.opening import draw_effects, opening
 from segbench.reporting.pages import number, render
 from segbench.reporting.parts import draw_parts
 from segbench.reporting.slices import draw_case, worst_cases
@@ -28,7 +28,8 @@ from segbench.reporting.statuses import Place as Spot
 from segbench.reporting.svg import colour, numbered
 from segbench.reporting.values import values_script
 from segbench.reporting.viewer import stack_of, write_viewer
-from segbench.showing.tables import Sheet, board_sheet
+from segbench.showing.first import cost_sheet
+from segbench.showing.sheet import Sheet
 
 
 @dataclass
@@ -81,7 +82,7 @@ def summary(page: BoardPage) -> dict[str, Any]:
         "methods": page.methods,
         "short": numbered(page.methods),
         "colours": [colour(k) for k in range(len(page.methods))],
-        "sheet": board_sheet(page.leaderboard, board),
+        **opening(page.leaderboard, board),
         "facts": [
             ("methods", len(board.entries)),
             ("cases", board.cases),
@@ -119,6 +120,7 @@ def write_board(page: BoardPage, site: Site, home: bool) -> None:
         "title": page.title,
         "home": home,
         "board": summary(page),
+        "effects": draw_effects(page.board, site, f"{page.slug}-effects"),
         "metrics": metrics,
         "headline": evidence.index(main),
         "firm": firmness(
@@ -208,29 +210,13 @@ def _recorded(page: BoardPage, evidence: list[MetricEvidence], main: MetricEvide
         name: site.draw(figure, f"{page.slug}-{name}", titles[name], legend=methods) if figure is not None else None
         for name, figure in drawn.items()
     }
-    return {**pictures, "costs": _cost_sheet(found) if found else None}
+    return {**pictures, "costs": cost_sheet(page.board, {one.method: one for one in found})}
 
 
 def _means(one: MetricEvidence, methods: list[str]) -> dict[str, float]:
     """Return each method's mean over the cases that have a value."""
     means = mean_over_cases(one.per_case, axis=0)
     return {name: mean for name, mean in zip(methods, means.tolist(), strict=True) if math.isfinite(mean)}
-
-
-def _cost_sheet(found: list[Cost]) -> Sheet:
-    rows = [
-        [
-            one.method,
-            str(one.runs),
-            "–" if one.seconds is None else f"{one.seconds:.0f}",
-            "–" if one.memory is None else f"{one.memory / 2**30:.2f}",
-            "–" if one.parameters is None else f"{one.parameters / 1e6:.2f}",
-        ]
-        for one in found
-    ]
-    header = ["method", "runs", "training, s", "peak memory, GiB", "parameters, millions"]
-    notes = ["Means over runs; seconds of preparation and training. They depend on the machine."]
-    return Sheet("Cost", header, rows, left={0}, notes=notes)
 
 
 def _worst(page: BoardPage, main: MetricEvidence, site: Site) -> list[dict[str, Any]]:

@@ -21,14 +21,14 @@ def markdown(
 ) -> str:
     """Return the tables in GitHub's Markdown."""
     blocks = [markdown_sheet(sheet) for sheet in sheets(leaderboard, by_label, by_seed=by_seed, costs=costs)]
-    return "\n\n".join([*blocks, *map(_escaped, leaderboard.notes)]) + "\n"
+    return "\n\n".join([*blocks, *map(escaped, leaderboard.notes)]) + "\n"
 
 
 def markdown_sheet(sheet: Sheet, heading: str = "###") -> str:
     """Return a table with its title, its lead and its notes."""
     table = markdown_table(sheet.header, sheet.rows, sheet.left, sheet.bold, sheet.code)
-    lead = [f"**{_escaped(sheet.lead)}**"] if sheet.lead else []
-    return "\n\n".join([f"{heading} {_escaped(sheet.title)}", *lead, table, *map(_escaped, sheet.notes)])
+    lead = [f"**{escaped(sheet.lead)}**"] if sheet.lead else []
+    return "\n\n".join([f"{heading} {escaped(sheet.title)}", *lead, table, *map(escaped, sheet.notes)])
 
 
 def markdown_table(
@@ -48,15 +48,16 @@ def markdown_table(
     """
 
     def cell(text: str, i: int, j: int) -> str:
-        return f"`{text}`" if j in code else _bold(_escaped(text), (i, j) in bold, "**{}**")
+        return f"`{text}`" if j in code else _bold(escaped(text), (i, j) in bold, "**{}**")
 
     rule = ["---" if index in left else "---:" for index in range(len(header))]
-    lines = [[_escaped(text) for text in header], rule]
+    lines = [[escaped(text) for text in header], rule]
     lines += [[cell(text, i, j) for j, text in enumerate(row)] for i, row in enumerate(rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Return text that Markdown shows as it is, on one line."""
     text = one_line(text)
     for mark in "\\`*_|<>[]":
         text = text.replace(mark, "\\" + mark)
