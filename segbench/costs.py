@@ -11,7 +11,6 @@ from typing import Any
 
 from segbench.collection import kept_runs
 from segbench.errors import DataInvalid
-from segbench.runs import seconds_of
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,14 @@ class Cost:
     def known(self) -> bool:
         """Whether anything is."""
         return (self.seconds, self.memory, self.parameters) != (None, None, None)
+
+
+def seconds_of(record: Mapping[str, Any]) -> Mapping[str, float]:
+    """Return stage -> seconds of a run; older evaluations wrote one number, which is that of scoring."""
+    seconds = record.get("seconds")
+    if isinstance(seconds, Mapping):
+        return {str(stage): float(spent) for stage, spent in seconds.items() if isinstance(spent, int | float)}
+    return {"score": float(seconds)} if isinstance(seconds, int | float) else {}
 
 
 def cost_of(method: str, records: Sequence[Mapping[str, Any]]) -> Cost:

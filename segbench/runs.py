@@ -255,14 +255,6 @@ def known_of(record: Mapping[str, Any], folder: Path) -> Known:
     return {"": {name: {"asked": word, "code": "", "version": word} for name, word in versions.items()}}
 
 
-def seconds_of(record: Mapping[str, Any]) -> Mapping[str, float]:
-    """Return stage -> seconds of a run; older evaluations wrote one number, which is that of scoring."""
-    seconds = record.get("seconds")
-    if isinstance(seconds, Mapping):
-        return {str(stage): float(spent) for stage, spent in seconds.items() if isinstance(spent, int | float)}
-    return {"score": float(seconds)} if isinstance(seconds, int | float) else {}
-
-
 def fault_of(record: Mapping[str, Any]) -> str:
     """Return why a training learnt nothing, "" if it learnt something or its record does not say."""
     return str(record.get("training", {}).get("fault", ""))

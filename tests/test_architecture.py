@@ -24,6 +24,7 @@ LAYERS = (
     ("config", "contracts", "losses", "maps", "morphology", "records"),
     ("hookspecs", "results"),
     ("collection",),
+    ("costs",),
     ("host", "files", "ranking"),
     ("scoring", "showing", "importing"),
     ("evaluation",),

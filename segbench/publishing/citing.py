@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
+from segbench.costs import seconds_of
 from segbench.errors import SegbenchError
 from segbench.host import Catalogue
-from segbench.runs import seconds_of
 
 KINDS = {"dataset": "datasets", "unlabelled": "datasets", "network": "networks", "method": "methods"}
 _KEY = re.compile(r"@\w+\s*\{\s*([^,\s]+)\s*,")

@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from segbench.costs import seconds_of
 from segbench.names import first_few
 from segbench.params import flattened
 from segbench.publishing.digests import records_digest, scores_digest
@@ -21,7 +22,6 @@ from segbench.publishing.records import provenance_of
 from segbench.ranking.boards import Board, Leaderboard, Request
 from segbench.ranking.leaderboard import leaderboard
 from segbench.results import RUNS
-from segbench.runs import seconds_of
 from segbench.showing.exports import escaped, markdown_sheet
 from segbench.showing.first import cost_sheet, effect_sheet, has_arms
 from segbench.showing.notes import detail_notes
