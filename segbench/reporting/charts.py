@@ -18,7 +18,7 @@ from segbench.reporting.svg import colour, numbered
 
 _WIDTH = 480
 _ROW = 22
-_LETTER = 6.3
+_LETTER = 7.2
 """Pixels of a letter at 12 px, on average."""
 _FEWEST = 0.002
 """Share of resamples below which a dot would be smaller than a pixel."""

@@ -320,7 +320,7 @@
     let low = Math.min(...finite), high = Math.max(...finite);
     if (low === high) { low -= 0.5; high += 0.5; }
     const left = Math.min(230, Math.max(96, width * 0.24)), right = width - 14;
-    const x = (value) => left + (right - left) * (Math.min(high, Math.max(low, value)) - low) / (high - low);
+    const x = (value) => left + 6 + (right - left - 6) * (Math.min(high, Math.max(low, value)) - low) / (high - low);
     for (const tick of ticks(low, high, width < 600 ? 3 : 8)) {
       draw("line", { x1: x(tick), x2: x(tick), y1: 2, y2: K * ROW, stroke: "var(--line)" });
       draw("text", { x: x(tick), y: K * ROW + 16, "text-anchor": "middle", class: "muted" }, String(tick));
@@ -410,5 +410,7 @@
     redraw = requestAnimationFrame(() => { if (drawn) strip(...drawn); });
   }).observe(canvas.parentElement);
 
-  show();
+  // the other metrics arrive while nobody waits, so that choosing one is answered at once
+  const others = () => board.metrics.forEach((_, index) => load(index).catch(() => {}));
+  show().then(() => (window.requestIdleCallback || setTimeout)(others));
 })();

@@ -197,8 +197,10 @@
 
     function draw() {
       const { plane, overlay: way } = state;
-      const scale = Math.max(1, Math.round(480 / plane.columns));
+      const wide = (panels[0].canvas.clientWidth || 360) * devicePixelRatio;
+      const scale = Math.max(1, Math.ceil(wide / plane.columns));
       const tall = scale * plane.aspect;
+      const thick = (plane.columns * scale) / (wide / devicePixelRatio);  // a pixel of the page
       const [width, height] = [plane.columns * scale, Math.max(1, Math.round(plane.rows * tall))];
       const truth = seenOf(scene.truth);
       for (const one of panels) {
@@ -224,8 +226,8 @@
         } else if (!tiles) {
           fill(context, width, height, (k) => (flat[k] && flat[k] !== UNKNOWN ? rgb(colourOf(flat[k]), 90) : null));
         }
-        if (map && way === "contours") outline(context, flat, scale, tall, null, 2.2, []);
-        outline(context, truth, scale, tall, map || way === "errors" ? TRUTH : null, map ? 1.3 : 2, map && way === "contours" ? [3, 3] : []);
+        if (map && way === "contours") outline(context, flat, scale, tall, null, 2 * thick, []);
+        outline(context, truth, scale, tall, map || way === "errors" ? TRUTH : null, map ? 1.2 * thick : 2 * thick, map && way === "contours" ? [3 * thick, 3 * thick] : []);
         one.value.textContent = map ? map.value : "";
         const said = map ? `${map.name}: ${missed} missed and ${added} added pixels of ${own}` : `truth: ${own} pixels`;
         one.canvas.setAttribute("aria-label", `${said}, ${told()}`);
@@ -284,6 +286,12 @@
       event.preventDefault();
       go(state.slice + Math.sign(event.deltaY));
     }, { passive: false });
+    let width = 0;
+    new ResizeObserver(() => {
+      if (panels[0].canvas.clientWidth === width) return;
+      width = panels[0].canvas.clientWidth;
+      draw();
+    }).observe(group);
     draw();
   }
 
