@@ -190,3 +190,29 @@ def test_images_that_are_pipes_are_refused(tmp_path: Path) -> None:
         with pytest.raises(DataInvalid, match="expected an image file, found a pipe, a socket or a device"):
             read_label_map(tmp_path / name)
         assert content_hash(tmp_path / name) == "unreadable"
+
+
+def test_rows_of_several_runs_in_one_folder_are_named_and_left_out(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    run(results, "one")
+    rows = read_scores(run(tmp_path / "good", "good")).to_pylist()
+    mixed = run(results, "mixed", table=scores_table([{**row, "method": row["case_id"]} for row in rows]))
+    odd = run(results, "odd", table=scores_table([{**row, "dataset": "../evil"} for row in rows]))
+    written = cli("leaderboard", "--write", str(tmp_path / "boards"), "--results", str(results))
+    assert written.exit_code == 3, written.output
+    assert f"{mixed / SCORES}: expected the rows of one run, found several: method is c0, c1, c2" in written.stderr
+    assert f"{odd / SCORES}: dataset '../evil' cannot be used as a name" in written.stderr
+    assert [board.name for board in (tmp_path / "boards").iterdir()] == ["d@1"]
+
+
+def test_a_board_that_is_refused_keeps_no_other_from_being_written(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    run(results, "one")
+    rows = read_scores(run(tmp_path / "good", "good")).to_pylist()
+    run(
+        results, "two", table=scores_table([{**row, "dataset": "a", "run_id": "two000000"} for row in [*rows, rows[0]]])
+    )
+    written = cli("leaderboard", "--write", str(tmp_path / "boards"), "--results", str(results))
+    assert written.exit_code == 5 and "values occur more than once" in written.stderr
+    assert "1 of 2 boards were written." in written.stderr
+    assert [board.name for board in (tmp_path / "boards").iterdir()] == ["d@1"]

@@ -55,7 +55,7 @@ def write_boards(
         DataMissing: there is no finished run.
         DataInvalid: when all else is written, runs of ``results`` cannot be used; or at once, boards of ``root``.
         UnknownName: a dataset or run that does not occur.
-        VerificationError: runs that must not be compared; or, when all else is written, results and boards say
+        VerificationError: when all else is written, a board's runs must not be compared; or results and boards say
             different things of a run, of which the board's were kept.
     """
     left_out: list[str] = []
@@ -74,10 +74,16 @@ def write_boards(
     _check(datasets, sorted(set().union(*(one.names for one in boards))), "dataset")
     wanted = [one for one in boards if one.runs & here.keys() and (not datasets or one.names & set(datasets))]
     about = {"segbench": version("segbench"), "git_commit": git_commit()}
-    written = []
+    written, refused = [], []
     for one in wanted:
         own = [runs[identity] for identity in one.runs]
-        written.append(_write(_folder_of(one, own, root), own, about))
+        try:
+            written.append(_write(_folder_of(one, own, root), own, about))
+        except VerificationError as error:
+            refused.append(error)
+    if refused:
+        more = [f"{len(wanted) - len(refused)} of {len(wanted)} boards were written."] if wanted[1:] else []
+        raise VerificationError("\n  ".join([*map(str, refused), *more, *(f"Left out: {one}" for one in left_out)]))
     if conflicts:
         raise VerificationError(
             f"{root} and {results} contradict each other; the boards' runs were kept, what is new was written. Take "

@@ -10,10 +10,11 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from segbench.collection import KeptRun
-from segbench.errors import DataInvalid
+from segbench.errors import DataInvalid, UsageError, safe_name
+from segbench.names import first_few
 from segbench.publishing.records import RESCORED, SELF_REPORTED, public_record
 from segbench.ranking.truths import RUN
-from segbench.results import scores_table
+from segbench.results import SCORES, scores_table
 
 Existing = Literal["keep", "replace", "drop"]
 """What becomes of runs that boards hold: kept, a contradiction being named; those here go before; only those here."""
@@ -70,7 +71,8 @@ def board_runs(kept: Iterable[KeptRun], left_out: list[str] | None = None) -> di
     for one in kept:
         try:
             table, record = one.scores(), public_record(one.record)
-        except DataInvalid as error:
+            _check_single(one, table)
+        except (DataInvalid, UsageError) as error:
             if left_out is None:
                 raise
             left_out.append(str(error))
@@ -79,6 +81,23 @@ def board_runs(kept: Iterable[KeptRun], left_out: list[str] | None = None) -> di
             run = BoardRun(record, table, one.place if one.board else None)
             found[run.identity] = run
     return found
+
+
+def _check_single(kept: KeptRun, table: pa.Table) -> None:
+    """Refuse rows that speak of several runs, or whose names are not fit for a board's folder.
+
+    Raises:
+        DataInvalid, UsageError: says which.
+    """
+    for name in RUN:
+        words = [str(word) for word in table.column(name).unique().to_pylist()]
+        if len(words) > 1:
+            raise DataInvalid(
+                f"{kept.place / SCORES}: expected the rows of one run, found several: {name} is {first_few(words, 3)}. "
+                f"Give each a folder of its own."
+            )
+        if name.startswith("dataset") and words:
+            safe_name(words[0], f"{kept.place / SCORES}: {name}")
 
 
 def together(
