@@ -73,7 +73,11 @@ class Recipe:
     frozen_copies: int = parameter(
         0, "0 = augment online; n = n fixed copies of each sample, one of them untouched", low=0
     )
-    validate_every: int = parameter(1, "epochs between validations; 0 = only at the end", low=0)
+    validate_every: int | None = parameter(
+        None,
+        "epochs between validations; 0 = only at the end; none = whenever it is read, else at 2 % of the time",
+        low=0,
+    )
     choose: Literal["last", "best"] = parameter("last", "checkpoint that is scored; best = highest validation Dice")
     augmentation: Augmentation = field(default_factory=Augmentation)
 

@@ -6,6 +6,7 @@ Conversion and type checks are msgspec's; names, ranges and messages are ours. T
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import math
 import typing
@@ -84,7 +85,7 @@ def make(cls: type[T], values: Mapping[str, Any], owner: str) -> T:
     """
     if not isinstance(values, Mapping):
         raise UsageError(f"{owner}: expected parameters by name (KEY=VALUE), found {values!r}.")
-    hints = typing.get_type_hints(cls, include_extras=True)
+    hints = _hints(cls)  # type: ignore[arg-type] # a class is hashable
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
     arguments: dict[str, Any] = {}
     for key, value in values.items():
@@ -106,6 +107,12 @@ def make(cls: type[T], values: Mapping[str, Any], owner: str) -> T:
         raise
     except ValueError as error:
         raise UsageError(f"{owner}: {error}") from error
+
+
+@functools.lru_cache(maxsize=1024)
+def _hints(cls: type) -> dict[str, Any]:
+    """Return the types of a part's fields; finding them anew takes most of the time of a thousand cells."""
+    return typing.get_type_hints(cls, include_extras=True)
 
 
 def _convert(value: Any, hint: Any, field: dataclasses.Field[Any], where: str) -> Any:

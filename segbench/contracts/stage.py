@@ -112,7 +112,8 @@ class Epoch(Protocol):
         total: number of epochs of the run.
         last: whether this is the last one.
         train: mean of each loss term over the epoch's finite steps.
-        val: validation measures, ``{"dice": mean foreground Dice}``; empty when there was no validation.
+        val: validation measures, ``{"dice": mean foreground Dice}``, made when they are first read; empty where there
+            are no validation cases, or none is due by ``recipe.validate_every``.
         skipped: non-finite steps in this epoch.
     """
 

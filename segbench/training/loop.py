@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ from segbench.training.sampling import seed_of
 from segbench.training.stage import TrainingEpoch, TrainingStage, TrainingStep
 from segbench.types import Batch, Task
 
+VALIDATION = 0.02
+"""Share of the time of training that validation may take where nobody reads it."""
 History = list[dict[str, Any]]
 
 
@@ -268,7 +271,7 @@ class Engine:
                 self.plan.check()
                 self._keep_best(epoch)
                 save_checkpoint(self.checkpoints / "last.pt", self._state())
-                self.reporter.epoch(epoch.index, epoch.train, epoch.val, progress.seconds)
+                self.reporter.epoch(epoch.index, epoch.train, epoch.seen, progress.seconds)
                 live.epoch(epoch.index, progress.step, values)
         finally:
             self.reporter.finish()
@@ -313,13 +316,37 @@ class Engine:
             self.reporter.note(f"Epoch {index}: {skipped} of {self.samples.steps} steps skipped, loss not finite.")
         done = max(1, self.samples.steps - skipped)
         train = {name: value / done for name, value in sums.items()}
-        every = self.recipe.validate_every
-        due = (every and (index + 1) % every == 0) or index == self.recipe.epochs - 1
-        val = {"dice": self.validate()} if due and self.plan.val else {}
-        epoch = TrainingEpoch(index, self.recipe.epochs, train, val, skipped, self.samples, self.forward)
+        epoch = TrainingEpoch(
+            index, self.recipe.epochs, train, self._measures(index), skipped, self.samples, self.forward
+        )
         with blame(self.plan.origin, f"closing epoch {index}"):
             self.method.after_epoch(epoch)
+        if self._due(index) or epoch.stopped:
+            _ = epoch.val
         return epoch
+
+    def _due(self, index: int) -> bool:
+        """Say whether an epoch is validated though its method does not ask."""
+        if self.recipe.validate_every is None:
+            every = 1 if self.recipe.choose == "best" else self._seldom
+        else:
+            every = self.recipe.validate_every
+        return bool(every and (index + 1) % every == 0) or index == self.recipe.epochs - 1
+
+    @cached_property
+    def _seldom(self) -> int:
+        """Epochs between validations that take at most ``VALIDATION`` of the time of training.
+
+        A step costs three times as much as the network alone. Counted, not timed: the curve is the same on any machine.
+        """
+        windows = sum(len(self.plan.network.view.windows(case.shape)) for case in self.plan.val)
+        trained = 3 * self.samples.steps * (self.samples.batch + self.samples.unlabelled_batch)
+        return max(1, math.ceil(windows / (VALIDATION * trained)))
+
+    def _measures(self, index: int) -> Callable[[], dict[str, float]]:
+        """Return what measures an epoch; one that is not due by the recipe's number has no measures."""
+        wanted = bool(self.plan.val) and (self.recipe.validate_every is None or self._due(index))
+        return lambda: {"dice": self.validate()} if wanted else {}
 
     def _step(self, epoch: int, batch: Batch) -> tuple[dict[str, float], bool]:
         """One optimiser step; returns the loss terms and whether they and the gradient were finite."""
@@ -363,7 +390,7 @@ class Engine:
     def _record(self, epoch: TrainingEpoch) -> dict[str, float]:
         """Write an epoch down in the history, and return what was written."""
         rows = {f"train/{name}": value for name, value in epoch.train.items()}
-        rows |= {f"val/{name}": value for name, value in epoch.val.items()}
+        rows |= {f"val/{name}": value for name, value in epoch.seen.items()}
         rows |= {f"method/{name}": value for name, value in epoch.logged.items()}
         rows |= {"skipped": float(epoch.skipped), "seconds": self.progress.seconds}
         rows["learning_rate"] = learning_rate(self.recipe, self.progress.step - 1, self.total_steps)
@@ -374,7 +401,7 @@ class Engine:
         return rows
 
     def _keep_best(self, epoch: TrainingEpoch) -> None:
-        dice = epoch.val.get("dice", -1.0)
+        dice = epoch.seen.get("dice", -1.0)
         if dice > self.progress.best:
             self.progress.best, self.progress.best_epoch = dice, epoch.index
             if self.recipe.choose == "best":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -115,7 +116,7 @@ class TrainingEpoch:
     index: int
     total: int
     train: Mapping[str, float]
-    val: Mapping[str, float]
+    validate: Callable[[], Mapping[str, float]]
     skipped: int
     source: Samples
     network: Forward
@@ -126,6 +127,16 @@ class TrainingEpoch:
     def last(self) -> bool:
         """Whether this is the last epoch."""
         return self.index == self.total - 1
+
+    @cached_property
+    def val(self) -> Mapping[str, float]:
+        """Validation measures, made when they are first read."""
+        return self.validate()
+
+    @property
+    def seen(self) -> Mapping[str, float]:
+        """Validation measures if anybody has read them, else none."""
+        return self.val if "val" in vars(self) else {}
 
     def outputs(self) -> Iterator[tuple[Batch, torch.Tensor]]:
         """Yield one pass over the training samples, not augmented, with logits, without gradient."""

@@ -347,6 +347,23 @@ def test_validation_when_it_is_due(tmp_path: Path) -> None:
     assert not history(alone, "val/dice") and toy_record(alone)["training"]["scored_checkpoint"] == "last"
 
 
+def test_validation_that_nobody_reads_is_seldom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = history(go(tmp_path, recipe={"epochs": 4}), "val/dice")
+    assert len(seen) == 4, "this method reads the curve"
+    monkeypatch.setattr(toy.Witness, "after_epoch", lambda self, epoch: None)
+    assert history(go(tmp_path, recipe={"epochs": 4}, seed=1), "val/dice") == history(
+        go(tmp_path, recipe={"epochs": 4, "validate_every": 0}, seed=1), "val/dice"
+    )
+    assert len(history(go(tmp_path, recipe={"epochs": 4, "choose": "best"}, seed=1), "val/dice")) == 4
+    few = go(tmp_path, recipe={"epochs": 4, "steps_per_epoch": 60}, seed=1)  # one case of 5 slices, 120 samples: 1.4 %
+    assert len(history(few, "val/dice")) == 4
+    weights = [
+        load_checkpoint(one.folder / "checkpoint/network.pt")["network"]
+        for one in (few, go(tmp_path, recipe={"epochs": 4, "steps_per_epoch": 60, "validate_every": 3}, seed=1))
+    ]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
 # ------------------------------------------------------------------------------------------------------ bad plugins
 
 
