@@ -73,7 +73,7 @@ def dice(predicted: dict[str, np.ndarray], truth: dict[str, np.ndarray], name: s
     """Return the Dice of a structure; None if the masks differ in size."""
     one, other = predicted.get(name), truth.get(name)
     if one is None or other is None:
-        return 0.0
+        return 1.0 if one is other else 0.0  # another file of the batch names it
     if one.size != other.size:
         return None
     return 2 * float((one & other).sum()) / float(one.sum() + other.sum()) if one.any() or other.any() else 1.0
@@ -154,4 +154,4 @@ def test_ten_thousand_damaged_files_are_evaluated(tmp_path: Path, capfd: pytest.
     logging.getLogger(__name__).info("%d files: %s; at most %.2f s for %d", done, dict(total), slowest, BATCH)
     assert "Traceback" not in "".join(capfd.readouterr())
     assert total["named as failed"] > done / 4 and total["as undamaged"] > done / 20
-    assert total["read by us alone"] + total["other numbers than others read"] < done / 100, counts
+    assert total["read by us alone"] + total["other numbers than others read"] < done / 200, counts
