@@ -25,7 +25,7 @@ from segbench.reporting.hanging import Hanging
 from segbench.reporting.material import Material
 from segbench.reporting.svg import colour, numbered
 
-MOST_SLICES = 48
+MOST_SLICES = 64
 MOST_SIDE = 320
 MOST_METHODS = 8
 """Methods whose label maps travel with a page; four of them are seen at a time."""
@@ -163,23 +163,22 @@ def _packed(codes: NDArray[np.uint8]) -> str:
 
 def _images(name: str, image: NDArray[np.float32], stack: Stack, site: Site) -> dict[str, Any]:
     """Write all slices in one picture, and the maximum along each axis in another; return their addresses."""
-    low, high = np.percentile(image, (0.5, 99.5))
-    scale = 255 / max(float(high - low), 1e-6)
-
-    def grey(volume: NDArray[np.float32]) -> NDArray[np.uint8]:
-        shades: NDArray[np.uint8] = ((volume - low) * scale).clip(0, 255).astype(np.uint8)
-        return shades
-
-    shown = grey(stack.of(image))
+    shown = stack.of(image)
     across = min(len(shown), max(1, math.ceil(math.sqrt(len(shown)))))
     every = range(stack.box[stack.axis].start, stack.box[stack.axis].stop)
-    whole = stack.of(image, every).max(axis=0)[None]
-    seen = [grey(whole)[0], shown.max(axis=1), shown.max(axis=2)]
+    seen = [stack.of(image, every).max(axis=0), shown.max(axis=1), shown.max(axis=2)]
     return {
-        "image": _picture(f"{name}-slices", _tiled(list(shown), across), site),
+        "image": _picture(f"{name}-slices", _tiled(list(_grey(shown)), across), site),
         "across": across,
-        "highest": _picture(f"{name}-highest", _tiled(seen, 1), site),
+        "highest": _picture(f"{name}-highest", _tiled([_grey(one) for one in seen], 1), site),
     }
+
+
+def _grey(values: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return shades in which all but the darkest and the brightest half percent differ."""
+    low, high = np.percentile(values, (0.5, 99.5))
+    shades: NDArray[np.uint8] = ((values - low) * (255 / max(float(high - low), 1e-6))).clip(0, 255).astype(np.uint8)
+    return shades
 
 
 def _tiled(pictures: Sequence[NDArray[np.uint8]], across: int) -> NDArray[np.uint8]:

@@ -132,8 +132,8 @@ def test_what_is_shown_of_a_large_volume_is_bounded_and_said() -> None:
     shown = stack.of(truth)
     assert shown.shape[0] == len(stack.indices)
     assert max(shown.shape[1:]) <= MOST_SIDE
-    assert stack.spacing == (4.0, 3.0, 3.0)
-    assert stack.left_out == "42 of 200 slices: one in 4, and the worst; one pixel in 3 of each side"
+    assert stack.spacing == (3.0, 3.0, 3.0)
+    assert stack.left_out == "54 of 200 slices: one in 3, and the worst; one pixel in 3 of each side"
 
 
 def test_a_case_without_labels_and_a_single_picture_are_whole() -> None:
