@@ -23,6 +23,7 @@ class Cost:
         seconds: of preparation and training.
         memory: peak, bytes.
         parameters: of the network.
+        energy: joules of the training, all counters of the machine together.
     """
 
     method: str
@@ -30,11 +31,12 @@ class Cost:
     seconds: float | None
     memory: float | None
     parameters: float | None
+    energy: float | None = None
 
     @property
     def known(self) -> bool:
         """Whether anything is."""
-        return (self.seconds, self.memory, self.parameters) != (None, None, None)
+        return any(one is not None for one in (self.seconds, self.memory, self.parameters, self.energy))
 
 
 def seconds_of(record: Mapping[str, Any]) -> Mapping[str, float]:
@@ -51,7 +53,9 @@ def cost_of(method: str, records: Sequence[Mapping[str, Any]]) -> Cost:
     seconds = [one.get("prepare", 0.0) + one["train"] for one in spent if "train" in one]
     memory = [float(one["peak_memory_bytes"]) for one in records if one.get("peak_memory_bytes")]
     parameters = [float(one["parameters"]) for one in records if isinstance(one.get("parameters"), int)]
-    return Cost(method, len(records), _mean(seconds), _mean(memory), _mean(parameters))
+    counted = (one.get("energy_joules") for one in records)
+    energy = [float(sum(joules.values())) for joules in counted if isinstance(joules, Mapping) and joules]
+    return Cost(method, len(records), _mean(seconds), _mean(memory), _mean(parameters), _mean(energy))
 
 
 def records_in(path: Path) -> dict[str, Mapping[str, Any]]:

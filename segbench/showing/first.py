@@ -199,14 +199,20 @@ def cost_sheet(board: Board, costs: Mapping[str, Cost]) -> Sheet | None:
     found = [costs[entry.place.method] for entry in board.entries if entry.place.method in costs]
     if not found:
         return None
-    sheet = Sheet(f"{board.name} · what it cost", ["method", "runs", "training s", "peak GiB", "parameters M"], [])
-    sheet.names, sheet.left = 0, {0}
+    counted = any(one.energy is not None for one in found)
+    heads = ["method", "runs", "training s", "peak GiB", "parameters M", *(["energy kJ"] if counted else [])]
+    sheet = Sheet(f"{board.name} · what it cost", heads, [], left={0}, names=0)
     for one in found:
         numbers = [
-            "-" if one.seconds is None else f"{one.seconds:.0f}",
-            "-" if one.memory is None else f"{one.memory / 2**30:.2f}",
-            "-" if one.parameters is None else f"{one.parameters / 1e6:.2f}",
+            _figure(one.seconds, 1, 0),
+            _figure(one.memory, 2**30, 2),
+            _figure(one.parameters, 1e6, 2),
+            *([_figure(one.energy, 1e3, 1)] if counted else []),
         ]
         sheet.rows.append([one.method, str(one.runs), *numbers])
     sheet.notes = ["Means over runs; seconds of preparation and training; they depend on the machine."]
     return sheet
+
+
+def _figure(number: float | None, unit: float, digits: int) -> str:
+    return "-" if number is None else f"{number / unit:.{digits}f}"

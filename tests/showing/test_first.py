@@ -13,13 +13,13 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from segbench.cli import app
-from segbench.costs import Cost
+from segbench.costs import Cost, cost_of
 from segbench.ranking.boards import Board, Leaderboard, Request
 from segbench.ranking.effects import PriorEffect
 from segbench.ranking.leaderboard import leaderboard
 from segbench.results import scores_table, write_json, write_table
 from segbench.showing.exports import document, latex, markdown
-from segbench.showing.first import drawn_interval, effect_sheet, first_place, priors_lead
+from segbench.showing.first import cost_sheet, drawn_interval, effect_sheet, first_place, priors_lead
 from segbench.showing.tables import sheets
 from segbench.showing.terminal import draw_tables
 
@@ -134,6 +134,20 @@ def test_effects_come_first_then_the_order_cost_and_details() -> None:
     assert cost.rows == [["prior", "3", "12", "1.00", "1.00"], ["other", "3", "-", "-", "2.00"]]
     assert further.header == ["#", "method", "volume mL ↓"]
     assert "First place is not established" in order.lead
+
+
+def test_energy_is_shown_where_a_machine_counted_it() -> None:
+    records = [
+        {"seconds": {"train": 2.0}, "energy_joules": {"processor": 1000.0, "gpu": 3000.0}},
+        {"energy_joules": None},
+    ]
+    one = cost_of("prior", records)
+    assert (one.energy, one.seconds, one.memory) == (4000.0, 2.0, None)
+    sheet = cost_sheet(only(HELPS), {"prior": one})
+    assert (
+        sheet is not None and sheet.header[-1] == "energy kJ" and sheet.rows == [["prior", "2", "2", "-", "-", "4.0"]]
+    )
+    assert cost_sheet(only(HELPS), {}) is None
 
 
 def test_no_option_is_named_where_there_is_no_command_line() -> None:
