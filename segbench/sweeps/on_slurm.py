@@ -21,6 +21,7 @@ from segbench.sweeps.engines import Batch, Heard, Row
 from segbench.sweeps.progress import words
 from segbench.sweeps.queue import Queue
 from segbench.sweeps.work import News, Work, axes, carry_out, failed
+from segbench.texts import plain
 
 LOOK = 1.0
 """Seconds between two looks at files and at the queue."""
@@ -45,7 +46,7 @@ class Job:
         from segbench.results import write_json
 
         if news.note or news.over:
-            print(news.note or words(news), flush=True)  # noqa: T201 - the log of a job
+            print(plain(news.note or words(news)), flush=True)  # noqa: T201 - the log of a job
         write_json(self.file, asdict(news))
 
     def checkpoint(self) -> Any:
