@@ -22,8 +22,8 @@ from typing import Any, cast
 import torch
 import torch.nn.functional as F
 
-from segbench import Batch, Stage, Task
-from segbench_shape_descriptors import length, log_barrier
+from segbench import Batch, Stage, Task, log_barrier
+from segbench_shape_descriptors import length
 from segbench_shape_descriptors.enet import ENetModule
 from segbench_shape_descriptors.method import ShapeDescriptors
 from segbench_shape_descriptors.neighbours import offsets, regions

@@ -92,7 +92,12 @@ if TYPE_CHECKING:
     from segbench.results import read_scores as read_scores
     from segbench.runner import predict as predict
     from segbench.runner import run as run
+    from segbench.schedules import Schedule as Schedule
     from segbench.skeletons import skeleton as skeleton
+    from segbench.solvers import augmented_lagrangian as augmented_lagrangian
+    from segbench.solvers import log_barrier as log_barrier
+    from segbench.solvers import next_multiplier as next_multiplier
+    from segbench.solvers import quadratic_penalty as quadratic_penalty
     from segbench.training.checkpoints import load_checkpoint as load_checkpoint
     from segbench.training.checkpoints import save_checkpoint as save_checkpoint
     from segbench.types import UNKNOWN as UNKNOWN
@@ -177,7 +182,9 @@ _HOME = {
     "segbench.results": ("read_scores",),
     "segbench.runner": ("predict", "run"),
     "segbench.training.checkpoints": ("load_checkpoint", "save_checkpoint"),
+    "segbench.schedules": ("Schedule",),
     "segbench.skeletons": ("skeleton",),
+    "segbench.solvers": ("augmented_lagrangian", "log_barrier", "next_multiplier", "quadratic_penalty"),
     "segbench.types": (
         "UNKNOWN",
         "WHOLE",

@@ -19,8 +19,19 @@ from segbench.host import KINDS
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     ("types", "errors", "processes"),
-    ("boxes", "digests", "failures", "litter", "padding", "record_schema", "skeletons", "texts"),
-    ("allocator", "atomic", "locks", "params", "names", "plugin_code", "provenance", "truths", "views"),
+    (
+        "boxes",
+        "digests",
+        "failures",
+        "litter",
+        "padding",
+        "record_schema",
+        "schedules",
+        "skeletons",
+        "solvers",
+        "texts",
+    ),
+    ("allocator", "atomic", "locks", "params", "names", "plugin_code", "provenance", "schedules", "truths", "views"),
     ("config", "contracts", "losses", "maps", "morphology", "records"),
     ("hookspecs", "results"),
     ("collection",),

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from segbench_shape_descriptors.descriptors import ratio as ratio
     from segbench_shape_descriptors.descriptors import spread as spread
     from segbench_shape_descriptors.descriptors import volume as volume
-    from segbench_shape_descriptors.solvers import log_barrier as log_barrier
     from segbench_shape_descriptors.table import learn_table as learn_table
     from segbench_shape_descriptors.table import read_table as read_table
     from segbench_shape_descriptors.table import write_table as write_table
@@ -28,7 +27,6 @@ _HOME = {
     "elongation": "descriptors",
     "learn_table": "table",
     "length": "descriptors",
-    "log_barrier": "solvers",
     "orientation": "descriptors",
     "ratio": "descriptors",
     "read_table": "table",
@@ -43,7 +41,6 @@ __all__ = [
     "elongation",
     "learn_table",
     "length",
-    "log_barrier",
     "orientation",
     "ratio",
     "read_table",

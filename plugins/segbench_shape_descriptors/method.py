@@ -258,18 +258,18 @@ class ShapeDescriptors(Method):
         }
 
     def _solve(self, z: torch.Tensor, active: torch.Tensor, samples: torch.Tensor) -> torch.Tensor:
-        from segbench_shape_descriptors import solvers
+        from segbench import augmented_lagrangian, log_barrier, next_multiplier, quadratic_penalty
 
         if self.solver == "log_barrier":
-            return solvers.log_barrier(z, self.t_)
+            return log_barrier(z, self.t_)
         if self.solver == "penalty":
-            return solvers.quadratic_penalty(z)
+            return quadratic_penalty(z)
         if self.multipliers_ is None:
             self.multipliers_ = z.new_zeros((max(self.samples_, 1), z.shape[1]))
         rows = samples.to(z.device).clamp(min=0)
         multiplier = self.multipliers_[rows]
-        self.pending_ = (rows, solvers.next_multiplier(z.detach(), multiplier, self.mu), active)
-        return solvers.augmented_lagrangian(z, multiplier, self.mu)
+        self.pending_ = (rows, next_multiplier(z.detach(), multiplier, self.mu), active)
+        return augmented_lagrangian(z, multiplier, self.mu)
 
     def _count(self, z: torch.Tensor, active: torch.Tensor) -> None:
         """Count active and violated constraints for the history, without waiting for the device."""

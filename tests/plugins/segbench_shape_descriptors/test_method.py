@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from segbench import FIXED_SAMPLES, Batch, Incompatible, Task, UsageError, cross_entropy
+from segbench import FIXED_SAMPLES, Batch, Incompatible, Task, UsageError, cross_entropy, log_barrier
 from segbench.params import make
-from segbench_shape_descriptors import length, log_barrier, volume
+from segbench_shape_descriptors import length, volume
 from segbench_shape_descriptors.bounds import Bounds, summarise
 from segbench_shape_descriptors.descriptors import Shape, describe
 from segbench_shape_descriptors.expressions import parse_rule

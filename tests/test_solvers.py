@@ -7,8 +7,7 @@ import math
 import pytest
 import torch
 
-from segbench_shape_descriptors import log_barrier
-from segbench_shape_descriptors.solvers import augmented_lagrangian, next_multiplier, quadratic_penalty
+from segbench import augmented_lagrangian, log_barrier, next_multiplier, quadratic_penalty
 
 
 def textbook(z, t):
