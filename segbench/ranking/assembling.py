@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -12,9 +12,9 @@ from segbench.ranking.effects import effects_of
 from segbench.ranking.entrants import ENTRANT, Names
 from segbench.ranking.facts import Facts, facts_of, tasks_by
 from segbench.ranking.grid import Grid, combinations
-from segbench.ranking.grouping import attainable_notes, groups_of, smallest_adjusted_p
+from segbench.ranking.grouping import attainable_notes, can_tell, groups_of, smallest_adjusted_p
 from segbench.ranking.identical import identical_groups
-from segbench.ranking.pairwise import ALPHA, STRICTER, Family
+from segbench.ranking.pairwise import ALPHA, STRICTER, Family, Pairwise
 from segbench.ranking.patients import count
 from segbench.ranking.ranked import Ranked, firm_places, places_of
 from segbench.ranking.robustness import (
@@ -43,11 +43,12 @@ def board_of(item: Ranked, scores: Scores, names: Names, request: Request, famil
     family = family or Family(grid, len(grid.competitors))
     facts = facts_of(grid, request.missing)
     views = seed_views(scores, names, item, request)
-    found = family.by_metric(item.headline, request)
+    pairs = family.by_metric(item.headline, request)
     others, taus = agreement(item, request)
     alike = identical_groups(scores, names, grid)
     places, firm = firm_places(grid.competitors, item.mean_rank, item.resampled)
     order = [place.method for place in places]
+    groups = groups_of(pairs.values(), order)
     units = {measure.metric: measure.unit for measure in grid.measures}
     return Board(
         dataset=grid.dataset,
@@ -57,7 +58,7 @@ def board_of(item: Ranked, scores: Scores, names: Names, request: Request, famil
         patients=count(grid.patients),
         labels=tuple(sorted({measure.label for measure in grid.measures})),
         metrics={m.metric: m for m in sorted(grid.measures, key=lambda m: m.metric not in item.headline)},
-        entries=_entries(item, places, facts, views, groups_of(found.values(), order), _runs_of(scores, names)),
+        entries=_entries(item, places, facts, views, groups, _runs_of(scores, names)),
         tasks=_tasks(item, facts, views, request, family),
         notes=(
             *(one.sentence for one in alike),
@@ -65,6 +66,7 @@ def board_of(item: Ranked, scores: Scores, names: Names, request: Request, famil
             *_changed_metrics(grid),
             *_attainable(grid, request, family),
             *([family.note] if family.note else []),
+            *_unlettered(pairs.values(), groups),
         ),
         agreement=others,
         headline=item.headline,
@@ -73,9 +75,16 @@ def board_of(item: Ranked, scores: Scores, names: Names, request: Request, famil
         seeds=len(views),
         stability=firm,
         identical=alike,
-        effects=effects_of(found, units, names, order, alike),
-        pairs=found,
+        effects=effects_of(pairs, units, names, order, alike),
+        pairs=pairs,
     )
+
+
+def _unlettered(pairs: Iterable[Pairwise], groups: Mapping[str, str]) -> list[str]:
+    """Say why there are no letters though differences can be significant."""
+    if any(groups.values()) or not any(can_tell(one) for one in pairs):
+        return []
+    return ["Too many methods, cases or groups for letters: segbench compare says who can be told apart."]
 
 
 def _changed_metrics(grid: Grid) -> list[str]:

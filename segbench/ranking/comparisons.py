@@ -112,6 +112,8 @@ def _needed(one: Comparison, rope: float) -> str:
         ways.append(f"{one.more_patients} more {_unit_of(one)}{'s' if one.more_patients > 1 else ''}")
     if one.more_seeds is not None:
         ways.append(f"{one.more_seeds} more seed{'s' if one.more_seeds > 1 else ''} of each")
+    if not ways and not one.of_networks:
+        return f"out of reach of 20 times as many {_unit_of(one)}s alone, and of 20 more seeds of each alone"
     return " or ".join(ways) or f"out of reach: 20 times as many {_unit_of(one)}s would not be enough"
 
 

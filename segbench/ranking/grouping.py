@@ -66,8 +66,8 @@ def _letter(index: int) -> str:
 
 
 def can_tell(one: Pairwise) -> bool:
-    """Return whether there are patients enough for some difference to be significant."""
-    return one.tested and one.family * smallest_p(one.size) <= one.level()
+    """Return whether there are patients enough for some difference to be significant, or one is (by tied sizes)."""
+    return one.tested and bool(one.family * smallest_p(one.size) <= one.level() or one.better().any())
 
 
 def groups_of(pairs: Iterable[Pairwise], methods: Sequence[str]) -> dict[str, str]:

@@ -90,7 +90,7 @@ def letter_notes(board: Board) -> list[str]:
         alone = "" if one.of_trainings else " Seeds were not repeated: letters speak of these trained networks only."
         notes.append(
             f"Methods that share a letter cannot be told apart by {metrics} (signed rank test "
-            f"over {unit}s{seeds}, Holm over all pairs, p ≤ {one.level():g}).{alone}"
+            f"over {unit}s{seeds}, Holm over {one.family} ordered pairs, p ≤ {one.level():g}).{alone}"
         )
     if board.stability is not None:
         scans = ", with all their scans" if unit == "patient" else ""
