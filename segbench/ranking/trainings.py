@@ -110,7 +110,7 @@ def _solved(low: Floats, high: Floats, size: Floats, variances: Floats, dfs: Flo
     """Return log p between two bounds at which the bound of ``one_sided`` is ``size``; regula falsi (Illinois)."""
 
     def excess(log_p: Floats) -> Floats:
-        return np.log(_reach(np.exp(log_p), variances, dfs)) - np.log(size)
+        return np.log(np.maximum(_reach(np.exp(log_p), variances, dfs), _SMALLEST)) - np.log(size)
 
     above, below = excess(low), excess(high)  # the bound falls as p grows
     side = np.zeros(low.shape)
