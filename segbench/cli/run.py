@@ -52,8 +52,15 @@ def run_command(
     ] = None,
     out: cells.Out = None,
     jobs: Annotated[
-        int, typer.Option("--jobs", "-j", min=1, help="Cells at once; of a single cell, processes that score it.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            help="Cells at once; of a single cell, processes that score it.  [default: 1; a cluster: all]",
+            show_default=False,
+        ),
+    ] = None,
     threads: cells.Threads = None,
     reporter: cells.Reporters = None,
     engine: Annotated[
@@ -82,19 +89,19 @@ def run_command(
     others: dict[str, Any] = {"config": config, "split": split, "smoke": smoke, "assignments": assignments, "out": out}
     others |= {"threads": threads, "plugins": plugins, "reporters": reporter}
     asked = cells.asked(given, plan=plan, named=cell, **others)
-    several = len(asked.configs) > 1 and jobs > 1
+    several = len(asked.configs) > 1 and (jobs or 1) > 1
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         if not dry_run and (several or engine or address or option):
-            outcomes = _together(asked, engine or "local", jobs, address, option or [])
+            outcomes = _together(asked, engine or "local", jobs or 0, address, option or [])
         else:
-            outcomes = _one_by_one(asked, dry_run, as_json, jobs)
+            outcomes = _one_by_one(asked, dry_run, as_json, jobs or 1)
     if as_json:
         console.print_json({"runs": outcomes, "notes": asked.notes})
     leave(outcomes)
 
 
 def _together(asked: Asked, engine: str, jobs: int, address: str | None, options: list[str]) -> list[dict[str, Any]]:
-    """Carry out cells several at a time."""
+    """Carry out cells several at a time; 0 jobs are as many as the engine finds room for."""
     from segbench.assembly import Sources
     from segbench.cli.sweep import sweep
     from segbench.sweeps.engine_names import engine_named
@@ -102,7 +109,7 @@ def _together(asked: Asked, engine: str, jobs: int, address: str | None, options
     from segbench.sweeps.threads import threads_of
 
     engine_of = engine_named(engine, jobs, address, options)
-    threads = threads_of(asked.threads, jobs)
+    threads = threads_of(asked.threads, jobs or 1)
     made = look(asked.configs, Sources(asked.catalogue, asked.root), plugins=asked.plugins, threads=threads)
     return sweep(made, engine_of, asked.reporters)
 
