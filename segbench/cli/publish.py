@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from segbench.cli.application import app
-from segbench.cli.console import Json, Plugins, ResultsOnly, catalogue, print_json, stderr, stdout
+from segbench.cli.console import Json, Plugins, ResultsOnly, catalogue, print_json, say, stderr, stdout
 from segbench.errors import EXIT_VERIFICATION, UsageError
 
 if TYPE_CHECKING:
+    from segbench.host import Catalogue
     from segbench.publishing.admission import Admission
     from segbench.publishing.verification import Report
 
@@ -69,9 +70,10 @@ def submit(
 
 @app.command("verify")
 def verify(
-    submission: Annotated[Path, typer.Argument(help="File written by `segbench submit`.")],
+    submission: Annotated[Path, typer.Argument(help="File of `segbench submit`, or published boards.")],
     predictions: Annotated[
-        Path | None, typer.Option("--predictions", help="Folder of the predictions, if none are enclosed.")
+        Path | None,
+        typer.Option("--predictions", help="Folder of the predictions, if none are enclosed; of a board, results."),
     ] = None,
     references: Annotated[
         Path | None, typer.Option("--references", help="Folder of the references, to compute the scores again.")
@@ -83,14 +85,21 @@ def verify(
     json: Json = False,
     plugin: Plugins = None,
 ) -> None:
-    """Check hashes and structure of a submission, and score it again; mark what is self-reported and re-scored.
+    """Check hashes and structure of a submission, or the files of published boards, and score them again; mark what is
+    self-reported and re-scored.
 
     Exit code 0: nothing differs; 5: something does (a table says what).
     """
     from segbench.publishing.admission import add_to_results
     from segbench.publishing.verification import verify as check
+    from segbench.results import published_boards
 
     offered = catalogue(plugin) if references is not None else None
+    if boards := published_boards(submission):
+        if results is not None:
+            raise UsageError(f"--results: the runs of {submission} are results already: --results {submission}.")
+        _verify_boards(boards, predictions, references, offered, jobs, json)
+        return
     report = check(submission, predictions, references, offered, jobs)
     added = add_to_results(report, results) if results is not None and not report.differences else None
     if json:
@@ -98,6 +107,38 @@ def verify(
     else:
         _print(report, added)
     if report.differences:
+        raise typer.Exit(EXIT_VERIFICATION)
+
+
+def _verify_boards(
+    folders: list[Path],
+    predictions: Path | None,
+    references: Path | None,
+    offered: Catalogue | None,
+    jobs: int,
+    json: bool,
+) -> None:
+    from segbench.publishing.verification import verify_board
+
+    boards = [verify_board(folder, predictions, references, offered, jobs) for folder in folders]
+    if json:
+        found = [
+            {"board": str(one.board), "stale": one.stale, "runs": [_document(report, None) for report in one.runs]}
+            for one in boards
+        ]
+        print_json({"boards": found})
+    else:
+        for one in boards:
+            stale = one.stale.removeprefix(f"{one.board.name}: ")
+            count = f"{len(one.runs)} run{'' if len(one.runs) == 1 else 's'}"
+            told = f"{one.board}: {stale or 'page, scores and records belong together'}; {count}"
+            stdout().print(told, markup=False, highlight=False, soft_wrap=True)
+            for report in one.runs:
+                if references is not None or report.differences:
+                    _print(report, None)
+        if references is None:
+            say("Scores were not computed again: give --references DIR and --predictions DIR.")
+    if any(one.differs for one in boards):
         raise typer.Exit(EXIT_VERIFICATION)
 
 

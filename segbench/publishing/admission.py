@@ -13,7 +13,7 @@ from segbench.publishing.digests import records_digest, scores_digest
 from segbench.publishing.records import RESCORED, SCORED_HERE, SELF_REPORTED, provenance_of, public_record
 from segbench.publishing.verification import Report
 from segbench.records import DIGESTS, RECORD, write_record
-from segbench.results import SCORES, is_complete, read_scores, run_folder, write_scores
+from segbench.results import SCORES, complete_runs, is_complete, published_boards, read_scores, run_folder, write_scores
 
 _MARKS = "verification"
 
@@ -38,6 +38,11 @@ def add_to_results(report: Report, results: Path) -> Admission:
     """
     if report.differences:
         raise UsageError("A submission that does not verify is not added to the results.")
+    if published_boards(results) and not complete_runs(results):
+        raise UsageError(
+            f"{results} holds published boards. Add the submission to a folder of results, and publish it from there: "
+            f"segbench leaderboard --write {results} --results RESULTS."
+        )
     about = report.about
     folder = run_folder(results, str(about["dataset"]), str(about["method"]), str(about["run_id"]))
     if not is_complete(folder):

@@ -1,4 +1,4 @@
-"""``segbench verify``: does a submission hold together, and do its predictions give the scores it claims?
+"""``segbench verify``: do a submission or a published board hold together, and do predictions give their scores?
 
 Scores are re-computed by ``evaluate`` from the predictions that the submission names, and from no others, and compared
 to 1e-9. A metric that cannot be computed here (it is not installed, or must see training data) stays self-reported,
@@ -15,16 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from segbench.collection import KeptRun, kept_runs
 from segbench.digests import sha256_of
 from segbench.errors import DataInvalid, SegbenchError, UsageError, safe_name
 from segbench.litter import temporary
+from segbench.publishing.boards import staleness
 from segbench.publishing.packages import MOST_ROWS, PREDICTIONS, Package
 from segbench.publishing.records import RESCORED, SELF_REPORTED, public_record
 from segbench.publishing.rescoring import Difference, Rescored, how_scored, rescore
 from segbench.publishing.submissions import prediction_files
 from segbench.ranking.leaderboard import leaderboard
 from segbench.records import RECORD, parsed_record
-from segbench.results import SCORES, read_scores, rows_in
+from segbench.results import SCORES, complete_runs, of_decision, read_scores, rows_in
+from segbench.runs import predictions_folder
 
 if TYPE_CHECKING:
     from segbench.host import Catalogue
@@ -109,6 +112,81 @@ def verify(
             return _with(report, rescore(table, how, folder, references, room, catalogue, jobs))
 
 
+@dataclass(frozen=True)
+class BoardReport:
+    """What verifying a published board found: why its page does not belong to it ("" = it does), and of its runs."""
+
+    board: Path
+    stale: str
+    runs: tuple[Report, ...]
+
+    @property
+    def differs(self) -> bool:
+        """Whether anything is not as it should be."""
+        return bool(self.stale) or any(report.differences for report in self.runs)
+
+
+def verify_board(
+    board: Path,
+    predictions: Path | None = None,
+    references: Path | None = None,
+    catalogue: Catalogue | None = None,
+    jobs: int = 1,
+) -> BoardReport:
+    """Check that a board's page, scores and records belong together, and score the predictions of its runs again.
+
+    Args:
+        board: its folder.
+        predictions: results that hold folders of these runs with their label maps, or a folder of label maps for each
+            run, called by its name or its method's; None = structure only.
+        references, catalogue, jobs: as for ``verify``.
+
+    Raises:
+        DataInvalid: its scores or records cannot be read.
+    """
+    from segbench.host import load_catalogue
+
+    catalogue = load_catalogue() if catalogue is None and references is not None else catalogue
+    found = []
+    for run in kept_runs(board):
+        every = run.scores()
+        for decision in sorted(every.column("decision").unique().to_pylist()):
+            report = _as_published(run, of_decision(every, decision))
+            if references is None or predictions is None or catalogue is None:
+                note = "Scores were not computed again: give --references DIR and --predictions DIR."
+                found.append(replace(report, notes=(note,)))
+                continue
+            maps = _label_maps(predictions, report, decision)
+            if maps is None:
+                note = f"Scores were not computed again: {predictions} has no label maps of it."
+                found.append(replace(report, notes=(note,)))
+                continue
+            with temporary("verify") as room:
+                how = how_scored(run.record, board)
+                again = rescore(report.table, how, maps, references, room, catalogue, jobs)
+            found.append(_with(report, again))
+    return BoardReport(board, staleness(board), tuple(found))
+
+
+def _as_published(run: KeptRun, table: pa.Table) -> Report:
+    first = table.slice(0, 1).to_pylist()[0]
+    about = {name: first[name] for name in _SAME} | ({"decision": first["decision"]} if first["decision"] else {})
+    metrics = tuple(sorted(table.column("metric").unique().to_pylist()))
+    differences = _contradictions(table)
+    return Report(about, table, dict(run.record), tuple(differences), (), metrics, (0, table.num_rows))
+
+
+def _label_maps(root: Path, report: Report, decision: str) -> Path | None:
+    """Return the folder of a run's label maps by a decision; None if there is none."""
+    about = report.about
+    places = [root / str(about["run_id"]), *([] if decision else [root / str(about["method"])])]
+    for folder in complete_runs(root):
+        if folder.name == about["run_id"]:
+            key = str((KeptRun.of(folder).record.get("decisions") or {}).get(decision, ""))
+            places.insert(0, predictions_folder(folder, decision, key))
+    return next((place for place in places if prediction_files(place, needed=False)), None)
+
+
 def _with(report: Report, again: Rescored) -> Report:
     """Return the report with what computing the scores again gave."""
     names = report.table.column("metric").to_pylist()
@@ -168,12 +246,17 @@ def _identity_differences(package: Package, table: pa.Table, record: Mapping[str
         found.append(
             Difference("run_id of the record", "", "", "", str(package.manifest.get("run_id")), record["run_id"])
         )
-    if table.num_rows:
-        try:
+    return found + _contradictions(table)
+
+
+def _contradictions(table: pa.Table) -> list[Difference]:
+    """Return why scores cannot be ranked, such as two values in one place."""
+    try:
+        if table.num_rows:
             leaderboard(table)
-        except SegbenchError as error:
-            found.append(Difference("scores", "", "", "", "one value per case, label and metric", str(error)))
-    return found
+    except SegbenchError as error:
+        return [Difference("scores", "", "", "", "one value per case, label and metric", str(error))]
+    return []
 
 
 def _named_predictions(package: Package, given: Path | None, room: Path) -> tuple[Path | None, list[Difference]]:

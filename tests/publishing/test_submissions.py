@@ -422,3 +422,42 @@ def test_a_submission_that_is_no_file_is_refused_without_waiting(tmp_path: Path,
         place.mkdir()
     answer = CliRunner().invoke(app, ["verify", str(place)])
     assert answer.exit_code == 3 and "found a folder, a pipe or a device" in answer.stderr
+
+
+def test_published_boards_are_verified_as_submissions_are(scene: dict[str, Path], tmp_path: Path) -> None:
+    from segbench.publishing.boards import write_boards
+
+    (board,) = write_boards(scene["results"], tmp_path / "boards")
+    answer = CliRunner().invoke(app, ["verify", str(tmp_path / "boards")])
+    assert answer.exit_code == 0, answer.output
+    assert "page, scores and records belong together" in answer.stdout
+    assert "belong together; 1 run\n" in answer.stdout
+    assert "Scores were not computed again" in answer.output
+    maps = tmp_path / "maps" / "mine"
+    maps.parent.mkdir()
+    scene["predictions"].rename(maps)
+    words = ["verify", str(board), "--references", str(scene["references"]), "--json", "--predictions"]
+    (found,) = json.loads(CliRunner().invoke(app, [*words, str(maps.parent)]).stdout)["boards"]
+    assert (found["stale"], [run["state"] for run in found["runs"]]) == ("", ["re-scored"])
+    (nothing,) = json.loads(CliRunner().invoke(app, [*words, str(scene["results"])]).stdout)["boards"]
+    assert "has no label maps of it" in nothing["runs"][0]["notes"][0]
+    rows = read_scores(board / "scores.parquet").to_pylist()
+    rows[0]["value"] = 0.123
+    write_scores(board, scores_table(rows))
+    answer = CliRunner().invoke(app, [*words, str(maps.parent)])
+    (found,) = json.loads(answer.stdout)["boards"]
+    assert answer.exit_code == 5
+    assert "README.md is not what" in found["stale"]
+    (difference,) = found["runs"][0]["differences"]
+    assert difference["reported"].startswith("0.123")
+    assert CliRunner().invoke(app, ["verify", str(scene["references"])]).exit_code == 3
+    assert CliRunner().invoke(app, ["verify", str(board), "--results", str(tmp_path / "r")]).exit_code == 2
+
+
+def test_a_submission_is_not_put_into_a_folder_of_boards(scene: dict[str, Path], tmp_path: Path) -> None:
+    from segbench.publishing.boards import write_boards
+
+    write_boards(scene["results"], tmp_path / "boards")
+    pack(scene["run"], scene["out"], scene["predictions"])
+    with pytest.raises(UsageError, match="leaderboard --write"):
+        add_to_results(verify(scene["out"]), tmp_path / "boards")
