@@ -83,9 +83,19 @@ def a_submission(root: Path, out: Path) -> Path:
     return out
 
 
+def an_evaluation_like_a_run(root: Path, out: Path) -> Path:
+    """The references, and the images, are those of the run's own dataset."""
+    theirs = run_folder(root / "run")
+    segbench(
+        "evaluate", predictions_of(root), "--like", theirs, "--name", "other", "--results", out, "--plugin", PLUGIN
+    )
+    return out
+
+
 SOURCES: dict[Callable[[Path, Path], Path], tuple[str, str]] = {
     a_run: ("toy", "slices"),
     an_evaluation: ("toy", "slices"),
+    an_evaluation_like_a_run: ("toy", "slices"),
     an_import: ("paper", "No slices: these results are scores only"),
     a_published_board: ("toy", "No slices: these results are scores only"),
     a_submission: ("toy", "No slices: these results are scores only"),
@@ -112,6 +122,8 @@ def test_every_source_has_a_report(source: Callable[[Path, Path], Path], trained
     assert page.data["pictures"]
     scripts = [attributes["data-src"] for _, attributes in page.tags if attributes.get("class") == "viewer scriptonly"]
     assert scripts and all((tmp_path / "site" / str(name)).is_file() for name in scripts)
+    imaged = any(file.name.endswith(("-slices.webp", "-slices.png")) for file in (tmp_path / "site").rglob("*"))
+    assert imaged == (source is not an_evaluation), "nobody named the images of these"
 
 
 def test_sources_of_the_same_truths_stand_on_one_board(trained: Path, tmp_path: Path) -> None:
