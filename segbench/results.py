@@ -250,13 +250,14 @@ def is_complete(folder: Path) -> bool:
 
 
 def complete_runs(root: Path) -> list[Path]:
-    """Return the folders of finished runs at or below ``root``, sorted.
+    """Return the folders of finished runs at or below ``root``, sorted; of a link to a run, the run's own folder.
 
     Args:
         root: a results root, or a dataset's, method's or run's folder in it.
     """
     patterns = ("", "*/", "*/*/", "*/*/*/")
-    return sorted(found.parent for pattern in patterns for found in root.glob(pattern + RECORD) if found.is_file())
+    found = (file.parent for pattern in patterns for file in root.glob(pattern + RECORD) if file.is_file())
+    return sorted(folder.resolve() if folder.is_symlink() else folder for folder in found)
 
 
 def published_boards(root: Path) -> list[Path]:
@@ -267,7 +268,7 @@ def published_boards(root: Path) -> list[Path]:
     """
     found = [file.parent for pattern in ("", "*/") for file in root.glob(pattern + SCORES) if file.is_file()]
     return sorted(
-        folder
+        folder.resolve() if folder.is_symlink() else folder
         for folder in found
         if not is_complete(folder) and ((folder / RUNS).is_file() or "@" in folder.resolve().name)
     )

@@ -34,7 +34,10 @@ LAYERS = (
     ("allocator", "atomic", "locks", "params", "names", "plugin_code", "provenance", "schedules", "truths", "views"),
     ("config", "contracts", "losses", "maps", "morphology", "records"),
     ("hookspecs", "results"),
-    ("collection",),
+    (
+        "collection",
+        "gathering",
+    ),
     ("costs",),
     ("host", "files", "ranking"),
     ("scoring", "showing", "importing"),

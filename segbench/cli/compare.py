@@ -9,7 +9,7 @@ import typer
 
 from segbench.cli import options
 from segbench.cli.application import app
-from segbench.cli.console import Json, Results, name_left_out, print_json, say, stdout
+from segbench.cli.console import Json, SeveralResults, name_left_out, print_json, say, stdout
 
 
 @app.command("compare")
@@ -29,17 +29,19 @@ def compare(
     cases: options.SameCases = None,
     without: options.Without = None,
     json: Json = False,
-    results: Results = Path("results"),
+    results: SeveralResults = None,
 ) -> None:
     """Say whether methods differ: better, worse, practically equal, or no evidence; and what would decide."""
+    from segbench.gathering import gathered
     from segbench.ranking import verdicts
     from segbench.ranking.chunks import load_chunks
     from segbench.ranking.comparisons import comparison_document, draw_comparisons
     from segbench.ranking.grid import COLUMNS
 
     request = options.request_of(dataset, label, without, missing, cases)
-    scores = load_chunks(results, COLUMNS)
-    found = verdicts.compare(scores, methods, metric, rope, request, alpha, say=say)
+    with gathered(results or [Path("results")]) as root:
+        scores = load_chunks(root, COLUMNS)
+        found = verdicts.compare(scores, methods, metric, rope, request, alpha, say=say)
     if json:
         print_json(comparison_document(found, rope, alpha))
     else:

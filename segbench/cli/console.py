@@ -27,6 +27,19 @@ Plugins = Annotated[
     typer.Option("--plugin", help="Load one Python file as a plugin; may be repeated.", show_default=False),
 ]
 Results = Annotated[Path, typer.Option("--results", "--out", help="Folder that holds the results of all runs.")]
+SeveralResults = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--results",
+        "--out",
+        help="Folder that holds results, or a published board; several are merged by identity.  [default: results]",
+        show_default=False,
+    ),
+]
+SeveralResultsOnly = Annotated[
+    list[Path] | None,
+    typer.Option("--results", help="As for `leaderboard`; repeat for several.  [default: results]", show_default=False),
+]
 ResultsOnly = Annotated[Path, typer.Option("--results", help="Folder that holds the results of all runs.")]
 """For commands that write elsewhere with ``--out``."""
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout instead of a table.")]

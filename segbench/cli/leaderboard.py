@@ -12,7 +12,7 @@ import typer
 
 from segbench.cli import options
 from segbench.cli.application import app
-from segbench.cli.console import Json, Results, echo, name_left_out, print_json, say, stdout
+from segbench.cli.console import Json, SeveralResults, echo, name_left_out, print_json, say, stdout
 from segbench.errors import DataMissing, UsageError, VerificationError
 from segbench.names import first_few
 
@@ -107,7 +107,7 @@ def leaderboard(
     check: Annotated[
         bool, typer.Option("--check", help="Say whether each published board in DIR is what its own files give.")
     ] = False,
-    results: Results = Path("results"),
+    results: SeveralResults = None,
 ) -> None:
     """Rank what has been run, evaluated or imported: per dataset, label and metric."""
     if write and check:
@@ -115,14 +115,19 @@ def leaderboard(
     if check:
         _check(folder or Path("leaderboards"), json)
         return
+    places = results or [Path("results")]
     if write:
-        _publish(folder or Path("leaderboards"), results, dataset or [], without or [], existing, json)
+        from segbench.gathering import gathered
+
+        with gathered(places) as root:
+            _publish(folder or Path("leaderboards"), root, dataset or [], without or [], existing, json)
         return
     if folder is not None:
         raise UsageError(
             f"{folder}: a folder of boards is only named with --write or --check. Results are named by --results DIR."
         )
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # which uses again what is handed back
+    from segbench.gathering import gathered
     from segbench.ranking.chunks import load_chunks
     from segbench.ranking.grid import COLUMNS
     from segbench.ranking.leaderboard import rank_scores
@@ -145,9 +150,10 @@ def leaderboard(
         schemes=schemes,
         headline=tuple(headline) if headline else None,
     )
-    scores = load_chunks(results, COLUMNS)
     wanted = Format.json if json else format
-    _show(rank_scores(scores, request), wanted, by_label, by_seed, results)
+    with gathered(places) as root:
+        scores = load_chunks(root, COLUMNS)
+        _show(rank_scores(scores, request), wanted, by_label, by_seed, root)
     name_left_out(scores.left_out, said=wanted not in (Format.csv, Format.latex))
 
 

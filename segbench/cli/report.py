@@ -29,7 +29,7 @@ def report_command(
     worst: Annotated[int, typer.Option(min=0, help="Worst cases per dataset that are shown as slices.")] = 4,
     pdf: Annotated[bool, typer.Option("--pdf", help="Also write every picture as PDF, into OUT/figures.")] = False,
     title: Annotated[str, typer.Option(help="Title of the site.")] = "segbench report",
-    results: console.ResultsOnly = Path("results"),
+    results: console.SeveralResultsOnly = None,
     as_json: console.Json = False,
     plugins: console.Plugins = None,
 ) -> None:
@@ -37,12 +37,14 @@ def report_command(
 
     Prints the path of its first page.
     """
+    from segbench.gathering import gathered
     from segbench.reporting.site import build_site
 
     chosen: dict[str, Any] = {"metrics": tuple(metric or ()), "methods": tuple(method or ())}
     ways: dict[str, Any] = {"scheme": scheme.value, "bootstrap": bootstrap, "seed": seed}
     request = options.request_of(dataset, label, without, missing, cases, **chosen, **ways)
-    built = build_site(results, out, request, console.catalogue(plugins), title, worst, pdf)
+    with gathered(results or [Path("results")]) as root:
+        built = build_site(root, out, request, console.catalogue(plugins), title, worst, pdf)
     for note in built.notes:
         console.say(note, wrap=2)
     if as_json:
