@@ -66,7 +66,7 @@ def contents(folder: Path) -> dict[str, Any]:
         "scores": segbench.read_scores(folder).to_pylist(),
         "history": [row for row in history if row["name"] != "seconds"],
         "network": {name: value.numpy().tobytes() for name, value in network.items()},
-        "predictions": {file.name: file.read_bytes() for file in sorted((folder / "predictions").glob("*.nii.gz"))},
+        "predictions": {file.name: label_map(file) for file in sorted((folder / "predictions").glob("*.nii.gz"))},
         "record": {name: record[name] for name in told},
     }
 
@@ -274,8 +274,9 @@ def by_commands(wanted: int, room: Path, chance: random.Random) -> Counter[str]:
             files = [file for top in (run, root / ".cache") for file in top.rglob("*") if file.is_file()]
             with flipped(chance.choice(sorted(files)), chance):
                 try:
-                    found = contents(segbench.run(config, catalogue=CATALOGUE, results_root=root).folder)
-                    counts[EQUAL if found == expected else SILENT] += 1
+                    outcome = segbench.run(config, catalogue=CATALOGUE, results_root=root)
+                    told = outcome.failed > 0  # a prediction that cannot be read is a failed score, and exit code 1
+                    counts[REFUSED if told else EQUAL if contents(outcome.folder) == expected else SILENT] += 1
                 except segbench.SegbenchError:
                     counts[REFUSED] += 1
                 except FileNotFoundError:
