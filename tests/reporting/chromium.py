@@ -125,6 +125,8 @@ class Chromium:
 
     def open(self, address: str, ready: str = "document.readyState === 'complete'") -> None:
         """Open a page and wait until an expression of it is true."""
+        self.call("Page.navigate", url="about:blank")  # or an earlier page of this address would seem ready
+        self.wait("location.href === 'about:blank'")
         self.call("Page.navigate", url=address)
         self.wait(f"location.href !== 'about:blank' && ({ready})")
 

@@ -22,7 +22,7 @@ METHODS = ["plain", "better", HOSTILE, "$x$ é"]
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory) -> Built:
-    source = scores_file(tmp_path_factory.mktemp("scores"), rows(METHODS, cases=12))
+    source = scores_file(tmp_path_factory.mktemp("scores"), rows(METHODS, cases=20))
     return build_site(source, tmp_path_factory.mktemp("site"), Request(bootstrap=50), load_catalogue(), pdf=True)
 
 

@@ -168,7 +168,7 @@ def test_costs_are_means_of_what_was_recorded() -> None:
 
     runs = Runs({"a": [run(9, 100), run(19, None)], "b": [FakeRun(Path(), record={"seconds": {"score": 3.0}})]})  # type: ignore[dict-item, list-item]
     assert [vars(one) for one in costs(runs, ["a", "b", "c"])] == [
-        {"method": "a", "runs": 2, "seconds": 15.0, "memory": 100.0, "parameters": 7.0}
+        {"method": "a", "runs": 2, "seconds": 15.0, "memory": 100.0, "parameters": 7.0, "energy": None}
     ]
 
 
