@@ -53,7 +53,8 @@ def test_every_picture_of_the_page_is_there(documents) -> None:
         assert {name.split("-")[-2] for name in drawn(documents, what)} == {"dice", "hd95", "broken"}, what
     assert len(drawn(documents, "blob")) == 4, "one per metric, and the whole board"
     assert len(drawn(documents, "violation")) == 1
-    assert len(documents) == 4 * 3 + 4 + 1
+    assert len(drawn(documents, "effects")) == 1
+    assert len(documents) == 4 * 3 + 4 + 1 + 1
 
 
 def test_pdfs_are_vectors_with_embedded_fonts_and_letters_that_can_be_copied(documents) -> None:
