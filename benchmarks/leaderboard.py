@@ -24,7 +24,8 @@ import pyarrow as pa
 from segbench.ranking.boards import Request
 from segbench.ranking.bootstrap import draw
 from segbench.ranking.leaderboard import rank_scores
-from segbench.results import SCHEMA, write_json, write_table
+from segbench.results import write_json, write_table
+from segbench.score_table import SCHEMA
 
 METHODS, SEEDS, CASES, LABELS = 20, 3, 300, 31
 

@@ -6,7 +6,6 @@ code was edited; scores are added by metric. Whatever was interrupted goes on wh
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,6 +29,7 @@ from segbench.runs import config_of, fault_of, known_of, predictions_folder, rea
 from segbench.scoring.journal import remove as remove_journal
 from segbench.scoring.rows import Design
 from segbench.scoring.stored import Known, Scoring, Subject, decided, lacking, score_subject
+from segbench.standing import edited_since
 from segbench.training.sampling import POOL, ROLES
 from segbench.types import LEARNT_NOTHING, CaseRef, Choice
 
@@ -38,20 +38,7 @@ if TYPE_CHECKING:
     from segbench.training.loop import Plan, Reporter
     from segbench.training.memory import PeakMemory
 
-__all__ = [
-    "Outcome",
-    "Parts",
-    "Sources",
-    "alike",
-    "assemble",
-    "edited_since",
-    "folder_of",
-    "predict",
-    "run",
-    "settled",
-    "state_of",
-    "trained_otherwise",
-]
+__all__ = ["Outcome", "Parts", "Sources", "assemble", "folder_of", "predict", "run", "settled"]
 
 SMOKE_EPOCHS, SMOKE_STEPS = 2, 3
 
@@ -204,70 +191,6 @@ def _carried_out(
     waiting = f"Run {folder.name} is being made by {{}}; waiting for it."
     with locked(folder, wait=wait, waiting=lambda holder: told.note(waiting.format(holder))) as lock:
         return _Run(config, catalogue, parts, folder, told, jobs, followers).carry_out(lock)
-
-
-def state_of(folder: Path, parts: Parts, catalogue: Catalogue) -> str:
-    """Return how far a run is: "finished already", "to be scored", "to be resumed" or "to be run"."""
-    if not results.is_complete(folder):
-        return "to be resumed" if folder.exists() else "to be run"
-    record = read_facts(folder)
-    lacks = lacking(known_of(record, folder), parts.chain.text, parts.metrics, catalogue)
-    return "to be scored" if lacks else "finished already"
-
-
-def edited_since(config: RunConfig, parts: Parts, folder: Path) -> str:
-    """Say which plugins were edited since the nearest finished run that is otherwise the same; "" if there is none.
-
-    Nearest is the run of which the fewest parts were edited, then the one that was finished last.
-    """
-    now = parts.data["code"]
-    edited = []
-    for other, theirs in alike(config, parts, folder, "code"):
-        before = theirs.get("code") or {}
-        edited.append((sorted(role for role in {*before, *now} if before.get(role) != now.get(role)), other.name))
-    if not edited:
-        return ""
-    roles, name = min(edited, key=lambda one: len(one[0]))
-    return f"The code of the {' and the '.join(roles)} changed since run {name}: another training."
-
-
-def trained_otherwise(config: RunConfig, parts: Parts, folder: Path) -> tuple[Path, str] | None:
-    """Return the latest finished run that differs in device or precision alone, and in words what it was trained in.
-
-    What the configuration names is not left to chance: only what is ``auto`` may differ.
-    """
-    open_ = [name for name in ("device", "precision") if getattr(config, name) == "auto"]
-    for other, theirs in alike(config, parts, folder, *open_):
-        return other, f"{theirs.get('precision')} on {theirs.get('device')}"
-    return None
-
-
-def alike(config: RunConfig, parts: Parts, folder: Path, *apart: str) -> list[tuple[Path, dict[str, Any]]]:
-    """Return finished runs, and their identities, that differ from a configuration in parts of the identity alone.
-
-    Args:
-        config, parts: the run that is not there.
-        folder: where it would be.
-        apart: keys of ``RunConfig.identity``.
-
-    Returns:
-        The one finished last comes first; none where the run itself is there.
-    """
-    if folder.exists() or not folder.parent.is_dir():
-        return []
-    anything = dict.fromkeys(apart)
-    mine = json.loads(json.dumps(config.identity(parts.data))) | anything
-    found = []
-    for other in results.complete_runs(folder.parent):
-        record = other / results.RECORD
-        try:
-            theirs = dict(json.loads(record.read_text(encoding="utf-8")).get("identity") or {})
-            finished = record.stat().st_mtime
-        except (OSError, ValueError, TypeError):
-            continue
-        if theirs | anything == mine:
-            found.append((finished, other, theirs))
-    return [(other, theirs) for _, other, theirs in sorted(found, key=lambda one: -one[0])]
 
 
 class _Run:

@@ -15,8 +15,9 @@ from segbench.cli import app
 from segbench.collection import KeptRun, kept_runs
 from segbench.errors import DataInvalid, DataMissing
 from segbench.publishing.boards import write_boards
-from segbench.results import read_scores, scores_table, write_json, write_table
+from segbench.results import read_scores, write_json, write_table
 from segbench.runs import find_kept, find_runs, open_run
+from segbench.score_table import scores_table
 
 
 def write_run(root: Path, method: str, seed: int, dataset: str = "brain", **record: Any) -> Path:

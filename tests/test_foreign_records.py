@@ -16,7 +16,8 @@ from segbench.cli import app
 from segbench.collection import kept_runs
 from segbench.errors import DataInvalid
 from segbench.records import parsed_record
-from segbench.results import RECORD, SCORES, Row, read_scores, scores_table, write_json, write_table
+from segbench.results import RECORD, SCORES, read_scores, write_json, write_table
+from segbench.score_table import Row, scores_table
 
 CONFIG = {"dataset": {"name": "d", "parameters": {}}, "recipe": {"epochs": 2}, "seed": 0, "metrics": ["dice"]}
 RECORD_OF_A_RUN: dict[str, Any] = {

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
-from segbench import results
+from segbench import results, score_table
 from segbench.cli import app
 from segbench.collection import kept_runs
 from segbench.errors import DataInvalid, DataMissing
@@ -30,7 +30,7 @@ def keep(root: Path, run: str, values: dict[str, float], metric: str = "dice", m
         {**ROW, "run_id": run, "method": method, "case_id": case, "metric": metric, "value": value}
         for case, value in values.items()
     ]
-    write_table(folder / SCORES, results.scores_table(rows))
+    write_table(folder / SCORES, score_table.scores_table(rows))
     results.write_json(folder / results.RECORD, {"run_id": run, "source": "imported"})
     return folder
 

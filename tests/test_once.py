@@ -20,7 +20,8 @@ from segbench.errors import DataInvalid, DataMissing, Incompatible
 from segbench.evaluation.folders import evaluate
 from segbench.host import Catalogue, load_catalogue
 from segbench.records import DIGESTS, SEAL, write_record
-from segbench.runner import Outcome, assemble, edited_since, folder_of, predict, settled
+from segbench.runner import Outcome, assemble, folder_of, predict, settled
+from segbench.standing import edited_since
 from segbench.training import inference
 from segbench.training.loop import Reporter
 from segbench.types import Choice

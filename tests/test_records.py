@@ -12,7 +12,8 @@ import pytest
 from segbench.errors import DataInvalid
 from segbench.ranking.chunks import load_chunks
 from segbench.records import DIGESTS, RECORD, SEAL, check_digest, parsed_record, read_record, write_record
-from segbench.results import SCORES, Row, read_scores, scores_table, write_scores, write_table
+from segbench.results import SCORES, read_scores, write_scores, write_table
+from segbench.score_table import Row, scores_table
 
 RUN: dict[str, Any] = {"run_id": "r", "seconds": {"train": 1.25}, "größe": [1, None, "é"], "loss": 0.1}
 

@@ -12,16 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from segbench.errors import DataInvalid, DataMissing, UsageError
-from segbench.results import (
-    SCHEMA,
-    Row,
-    is_complete,
-    read_scores,
-    run_folder,
-    scores_table,
-    write_json,
-    write_table,
-)
+from segbench.results import is_complete, read_scores, run_folder, write_json, write_table
+from segbench.score_table import SCHEMA, Row, scores_table
 
 
 def row(**changes: Any) -> dict[str, Any]:

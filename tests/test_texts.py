@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from segbench.results import Row, scores_table
+from segbench.score_table import Row, scores_table
 from segbench.texts import csv_cell, one_line, plain
 
 ROOT = Path(__file__).parents[1]

@@ -147,7 +147,8 @@ def _one_by_one(asked: Asked, dry_run: bool, as_json: bool, jobs: int) -> list[d
 def _dry(cell: RunConfig, sources: Sources, as_json: bool, wait: bool, said: list[str]) -> dict[str, Any]:
     """Say what a run would do; of ``said``, the lines of the cell before, only what is different now."""
     from segbench.planning import title
-    from segbench.runner import assemble, folder_of, state_of
+    from segbench.runner import assemble, folder_of
+    from segbench.standing import state_of
     from segbench.sweeps.work import axes
 
     parts = assemble(cell, sources.catalogue, sources.root, sources)
@@ -166,7 +167,8 @@ def _dry(cell: RunConfig, sources: Sources, as_json: bool, wait: bool, said: lis
 
 
 def _plan_lines(cell: RunConfig, parts: Parts, folder: Path) -> list[str]:
-    from segbench.runner import SMOKE_EPOCHS, edited_since
+    from segbench.runner import SMOKE_EPOCHS
+    from segbench.standing import edited_since
     from segbench.training.sampling import split_words
 
     epochs = SMOKE_EPOCHS if cell.smoke else cell.recipe.epochs

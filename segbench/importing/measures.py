@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from segbench.results import Row
+from segbench.score_table import Row
 
 PERCENT = 100.0
 _ROUNDING = 1e-6

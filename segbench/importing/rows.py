@@ -11,7 +11,7 @@ from typing import Any
 from segbench.errors import DataInvalid, UsageError, safe_name
 from segbench.importing.measures import Measure, plausible
 from segbench.importing.tables import Record
-from segbench.results import Row
+from segbench.score_table import Row
 from segbench.types import FAMILIES, STATUSES
 
 _EMPTY = frozenset({"", "na", "nan", "null", "none"})

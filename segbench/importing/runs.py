@@ -16,7 +16,8 @@ from segbench.importing.measures import Measure
 from segbench.importing.rows import rows_of
 from segbench.importing.tables import Said, read_table
 from segbench.records import DIGESTS, RECORD, write_record
-from segbench.results import SCORES, Row, is_complete, run_folder, scores_table, write_scores
+from segbench.results import SCORES, is_complete, run_folder, write_scores
+from segbench.score_table import Row, scores_table
 from segbench.types import STATUSES
 
 _IDENTITY = (

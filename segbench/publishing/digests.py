@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from segbench.results import LATER
+from segbench.score_table import LATER
 
 
 def scores_digest(table: pa.Table) -> str:

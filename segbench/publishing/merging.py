@@ -14,7 +14,8 @@ from segbench.errors import DataInvalid, UsageError, safe_name
 from segbench.names import first_few
 from segbench.publishing.records import RESCORED, SELF_REPORTED, public_record
 from segbench.ranking.truths import RUN
-from segbench.results import SCORES, scores_table
+from segbench.results import SCORES
+from segbench.score_table import scores_table
 
 Existing = Literal["keep", "replace", "drop"]
 """What becomes of runs that boards hold: kept, a contradiction being named; those here go before; only those here."""

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from segbench.errors import DataInvalid
 from segbench.ranking.row_groups import Codes, Piece, Stamp, read_columns, read_group
 from segbench.ranking.vocabulary import Vocabulary, whole, words_of
-from segbench.results import conform, score_files
+from segbench.results import score_files
+from segbench.score_table import conform
 from segbench.types import STATUSES
 
 Floats = NDArray[np.float64]
@@ -193,7 +194,7 @@ def load_chunks(path: str | Path, columns: Sequence[str]) -> Scores:
 
     Args:
         path: see ``results.read_scores``.
-        columns: text, integer or boolean columns of ``results.SCHEMA``.
+        columns: text, integer or boolean columns of ``score_table.SCHEMA``.
 
     Raises:
         DataMissing, DataInvalid: as ``results.read_scores``; the latter if no file can be used.
@@ -248,7 +249,7 @@ def _chunk_of(piece: Piece, file: Path, index: int, vocabulary: Vocabulary) -> C
 
 
 def chunks_of_table(table: pa.Table, columns: Sequence[str]) -> Scores:
-    """Return a table of ``results.SCHEMA`` as one chunk."""
+    """Return a table of ``score_table.SCHEMA`` as one chunk."""
     vocabulary = Vocabulary(columns)
     if not table.num_rows:
         return Scores(vocabulary.words(), [])

@@ -2,7 +2,7 @@
 
 Order of operations: a status gives a missing value its worth, repetitions are averaged within a case, each task
 (label and metric) is ranked by the scheme, task ranks are averaged over metrics within a label, over labels within a
-dataset, over datasets. Nothing here knows a plugin; any table of ``results.SCHEMA`` will do.
+dataset, over datasets. Nothing here knows a plugin; any table of ``score_table.SCHEMA`` will do.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 def leaderboard(table: pa.Table, request: Request | None = None) -> Leaderboard:
-    """Rank a table of ``results.SCHEMA``; see ``rank_scores``."""
+    """Rank a table of ``score_table.SCHEMA``; see ``rank_scores``."""
     return rank_scores(chunks_of_table(table, COLUMNS), request or Request())
 
 

@@ -78,7 +78,7 @@ def means_of_run(scores: pa.Table | Path) -> RunMeans:
     """Return the means of one run: what a board shows of it that it has for itself.
 
     Args:
-        scores: rows of ``results.SCHEMA``, or the folder of a run.
+        scores: rows of ``score_table.SCHEMA``, or the folder of a run.
 
     Raises:
         DataInvalid: there are no rows, or rows of several methods or datasets.

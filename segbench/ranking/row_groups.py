@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from segbench.errors import DataInvalid
-from segbench.results import SCHEMA, absent, check_values, conform, open_scores, readable, vouched
+from segbench.results import open_scores, readable, vouched
+from segbench.score_table import SCHEMA, absent, check_values, conform
 
 Codes = int | NDArray[np.int32]
 Stamp = tuple[int, int]
@@ -78,7 +79,7 @@ def read_group(
 
 
 def read_columns(file: Path, index: int, stamp: Stamp, names: list[str]) -> pa.Table:
-    """Return some columns of a row group, as ``results.SCHEMA`` has them.
+    """Return some columns of a row group, as ``score_table.SCHEMA`` has them.
 
     Raises:
         DataInvalid: the file cannot be read, or is not the one that had this stamp.

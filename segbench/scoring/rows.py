@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from segbench.results import scores_table
+from segbench.score_table import scores_table
 from segbench.scoring.metrics import version_of
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ LONGEST_REASON = 300
 
 @dataclass(frozen=True)
 class Design:
-    """What all rows of one prediction have in common; the columns of ``results.Row`` of the same names."""
+    """What all rows of one prediction have in common; the columns of ``score_table.Row`` of the same names."""
 
     run_id: str
     dataset: str

@@ -15,7 +15,8 @@ from segbench.contracts import Cell, Study
 from segbench.errors import PluginError, UnknownName, did_you_mean
 from segbench.failures import debugging, failure_of
 from segbench.host import Catalogue, blame
-from segbench.runner import assemble, folder_of, run, settled, state_of, trained_otherwise
+from segbench.runner import assemble, folder_of, run, settled
+from segbench.standing import state_of, trained_otherwise
 from segbench.types import Choice
 
 if TYPE_CHECKING:

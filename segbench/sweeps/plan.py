@@ -20,7 +20,7 @@ from segbench.failures import debugging, failure_of
 from segbench.locks import holder
 from segbench.params import fingerprint, make, to_json
 from segbench.planning import title
-from segbench.runner import state_of
+from segbench.standing import state_of
 
 if TYPE_CHECKING:
     from segbench.host import Catalogue

@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from segbench.cli import app
-from segbench.results import scores_table, write_table
+from segbench.results import write_table
+from segbench.score_table import scores_table
 
 
 @pytest.fixture

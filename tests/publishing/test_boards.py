@@ -17,7 +17,8 @@ from segbench.cli import app
 from segbench.errors import DataInvalid, DataMissing, UnknownName, VerificationError
 from segbench.publishing.boards import board_folders, staleness, write_boards
 from segbench.publishing.records import provenance_of, public_record
-from segbench.results import read_scores, scores_table, write_json, write_table
+from segbench.results import read_scores, write_json, write_table
+from segbench.score_table import scores_table
 
 SHIPPED = Path(__file__).resolve().parents[2] / "leaderboards"
 

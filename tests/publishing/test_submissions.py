@@ -21,7 +21,8 @@ from segbench.publishing.rescoring import how_scored, rescore
 from segbench.publishing.submissions import pack
 from segbench.publishing.verification import verify
 from segbench.ranking.leaderboard import leaderboard
-from segbench.results import read_scores, scores_table, write_scores
+from segbench.results import read_scores, write_scores
+from segbench.score_table import scores_table
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from segbench.errors import VerificationError
 from segbench.ranking.boards import Request
 from segbench.ranking.leaderboard import leaderboard
-from segbench.results import scores_table
+from segbench.score_table import scores_table
 
 
 def rows(build: str, value: float, seeds: int = 2, dataset: str = "d", **changes: Any) -> list[dict[str, Any]]:

@@ -18,7 +18,8 @@ from segbench.ranking.counting import build
 from segbench.ranking.entrants import competitor_names
 from segbench.ranking.grid import COLUMNS, MISSED, Grid
 from segbench.ranking.leaderboard import rank_scores
-from segbench.results import RECORD, read_scores, scores_table, write_json, write_table
+from segbench.results import RECORD, read_scores, write_json, write_table
+from segbench.score_table import scores_table
 from segbench.showing.exports import document
 
 METRICS = {"dice": "higher", "hd95": "lower", "corr": "higher"}

@@ -14,7 +14,8 @@ from segbench.errors import UnknownName, UsageError
 from segbench.ranking.boards import Request
 from segbench.ranking.entrants import meant, resolve
 from segbench.ranking.leaderboard import leaderboard
-from segbench.results import scores_table, write_json, write_table
+from segbench.results import write_json, write_table
+from segbench.score_table import scores_table
 
 
 def rows(method: str, value: float = 0.5, dataset: str = "heart", **changes: Any) -> list[dict[str, Any]]:

@@ -16,7 +16,8 @@ from segbench.ranking.chunks import chunks_of_table
 from segbench.ranking.grid import COLUMNS
 from segbench.ranking.leaderboard import leaderboard
 from segbench.ranking.verdicts import Comparison, compare
-from segbench.results import scores_table, write_json, write_table
+from segbench.results import write_json, write_table
+from segbench.score_table import scores_table
 from segbench.showing.exports import document, markdown
 
 CASES, SEEDS = 16, 3

@@ -20,7 +20,8 @@ from segbench.errors import UnknownName, VerificationError
 from segbench.ranking.boards import Leaderboard, Request
 from segbench.ranking.leaderboard import leaderboard
 from segbench.ranking.schemes import SCHEMES, rank_task, worst_for_tests
-from segbench.results import scores_table, write_json, write_table
+from segbench.results import write_json, write_table
+from segbench.score_table import scores_table
 from segbench.showing.exports import comma_separated, document, latex, markdown
 from segbench.showing.terminal import draw_tables
 

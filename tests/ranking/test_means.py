@@ -25,7 +25,8 @@ from segbench.ranking.leaderboard import rank_scores
 from segbench.ranking.means import means_of_run
 from segbench.reporting.board import _means
 from segbench.reporting.evidence import gather_evidence
-from segbench.results import scores_table, write_json, write_table
+from segbench.results import write_json, write_table
+from segbench.score_table import scores_table
 from segbench.studies.running import Attempt
 from segbench.studies.tables import _scores, _table
 from segbench.types import Structure

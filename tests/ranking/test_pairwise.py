@@ -21,7 +21,7 @@ from segbench.ranking.leaderboard import rank_scores
 from segbench.ranking.pairwise import Pairwise
 from segbench.ranking.significance import signed_rank, signed_ranks
 from segbench.ranking.trainings import Trainings, one_sided, spread_of
-from segbench.results import scores_table
+from segbench.score_table import scores_table
 
 Drawn = tuple[np.ndarray, list[np.ndarray], np.ndarray]
 

@@ -22,7 +22,7 @@ from segbench.ranking.leaderboard import leaderboard
 from segbench.ranking.patients import NOBODY, cases_of, means_of, patients_of
 from segbench.ranking.schemes import SCHEMES, rank_task
 from segbench.ranking.verdicts import compare
-from segbench.results import scores_table
+from segbench.score_table import scores_table
 from segbench.showing.exports import document
 from segbench.showing.tables import sheets
 

@@ -24,7 +24,8 @@ from segbench.ranking.grouping import cases_needed, letters, smallest_adjusted_p
 from segbench.ranking.headline import headline
 from segbench.ranking.leaderboard import leaderboard
 from segbench.ranking.schemes import SCHEMES
-from segbench.results import scores_table, write_json, write_table
+from segbench.results import write_json, write_table
+from segbench.score_table import scores_table
 from segbench.showing.exports import document
 from segbench.showing.terminal import draw_tables
 

@@ -26,7 +26,8 @@ from segbench.ranking.holdings import divisions, holdings
 from segbench.ranking.leaderboard import leaderboard
 from segbench.ranking.truths import Division, Held, divide, keys_of
 from segbench.ranking.verdicts import compare
-from segbench.results import read_scores, scores_table, write_json, write_table
+from segbench.results import read_scores, write_json, write_table
+from segbench.score_table import scores_table
 from segbench.truths import truth_digest
 from segbench.types import LabelMap
 

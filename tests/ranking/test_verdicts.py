@@ -19,7 +19,8 @@ from segbench.ranking.chunks import chunks_of_table
 from segbench.ranking.comparisons import draw_comparisons
 from segbench.ranking.grid import COLUMNS
 from segbench.ranking.verdicts import Comparison, compare
-from segbench.results import scores_table, write_json, write_table
+from segbench.results import write_json, write_table
+from segbench.score_table import scores_table
 
 
 def simulated(rng: np.random.Generator, n: int, seeds: int, difference: float, offset: float, names="ab", missing=0):

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from segbench.results import scores_table, write_table
+from segbench.results import write_table
+from segbench.score_table import scores_table
 
 HOSTILE = "<script>alert(1)</script>"
 ATTRIBUTE = '"><img src=x onerror=alert(2)>'

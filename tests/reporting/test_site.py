@@ -23,7 +23,8 @@ from segbench.reporting.pages import number
 from segbench.reporting.site import Built, build_site
 from segbench.reporting.svg import missing_glyphs
 from segbench.reporting.values import packed, unpacked
-from segbench.results import scores_table, write_json, write_table
+from segbench.results import write_json, write_table
+from segbench.score_table import scores_table
 from segbench.showing.tables import board_sheet
 
 from .sites import ATTRIBUTE, CLOSING, HOSTILE, Page, rows, scores_file

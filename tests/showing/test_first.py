@@ -17,7 +17,8 @@ from segbench.costs import Cost, cost_of
 from segbench.ranking.boards import Board, Leaderboard, Request
 from segbench.ranking.effects import PriorEffect
 from segbench.ranking.leaderboard import leaderboard
-from segbench.results import scores_table, write_json, write_table
+from segbench.results import write_json, write_table
+from segbench.score_table import scores_table
 from segbench.showing.exports import document, latex, markdown
 from segbench.showing.first import cost_sheet, drawn_interval, effect_sheet, first_place, priors_lead
 from segbench.showing.tables import sheets

@@ -8,7 +8,7 @@ import pytest
 
 from segbench.ranking.boards import Request
 from segbench.ranking.leaderboard import leaderboard
-from segbench.results import scores_table
+from segbench.score_table import scores_table
 from segbench.showing.tables import Sheet, percent, sheets
 
 

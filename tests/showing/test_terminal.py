@@ -11,7 +11,7 @@ from rich.console import Console
 
 from segbench.ranking.boards import Leaderboard
 from segbench.ranking.leaderboard import leaderboard
-from segbench.results import scores_table
+from segbench.score_table import scores_table
 from segbench.showing import terminal
 from segbench.showing.tables import BARE, FULL, SHORT, Sheet, sheets
 
