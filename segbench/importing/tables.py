@@ -27,8 +27,8 @@ ROLES = (*REQUIRED, *OPTIONAL)
 CONSTANT = ("dataset", "method", "metric", "better", "label", "network", "seed", "fold")
 """Roles of which one value may be given for all records, by the option ``--<role>`` (``--name`` for the method)."""
 _OPTIONS = {"method": "--name"} | {role: f"--{role}" for role in CONSTANT if role != "method"}
-_ALIASES = {"alg_name": "method", "algorithm": "method", "task": "dataset"}
-"""Names of columns in the tables that challengeR reads -> role, where no column is called like the role."""
+_ALIASES = {"alg_name": "method", "algorithm": "method", "task": "dataset", "patient": "group", "subject": "group"}
+"""Names of columns in the tables that challengeR reads, and of patients -> role, where no column is called like it."""
 _DELIMITERS = (",", "\t", ";")
 _MONAI = ("filename", "mean")
 """First and last column of what MONAI's MetricsSaver writes; those between are the classes."""

@@ -41,8 +41,7 @@ def show_contest(contest: Contest | None, methods: Sequence[str], name: str, sit
     if contest is None:
         return Shown(["Ranks and tests need at least two methods and two cases."])
     shown = Shown()
-    tested = contest.pairs.tested
-    if tested:
+    if contest.decides:
         shown.words.append(_overall(contest))
         link = site.printed(f"{name}-cd", lambda: figures.critical_difference_diagram(contest, methods))
         shown.charts.append((charts.critical_differences(contest, methods), _caption(_DIFFERENCES, contest), link))
@@ -54,7 +53,7 @@ def show_contest(contest: Contest | None, methods: Sequence[str], name: str, sit
         shown.charts.append((charts.blobs(firm, ranks, methods, "Bootstrapped ranks"), _caption(_BLOBS, contest), link))
     link = site.printed(f"{name}-heat", lambda: figures.rank_heatmap(contest, methods))
     shown.tables.append((charts.ranks_within_cases(contest, methods), _RANKS, link))
-    if tested:
+    if contest.decides:
         won = charts.significance(contest, methods)
         if won is None:
             shown.words.append(contest.why_nobody_is_better)

@@ -60,6 +60,12 @@ class Contest:
         return "case" if self.pairs.size == len(self.pairs.patients) else "patient"
 
     @property
+    def decides(self) -> bool:
+        """Whether patients are enough for any difference to be significant; if not no test is shown, of any kind."""
+        pairs = self.pairs
+        return pairs.tested and smallest_adjusted_p(pairs.size, pairs.methods) <= pairs.level()
+
+    @property
     def why_nobody_is_better(self) -> str:
         """Why no method can be called better than another; "" if one can."""
         pairs, unit, level = self.pairs, self.unit, self.pairs.level()
@@ -67,10 +73,10 @@ class Contest:
             return f"Fewer than {FEWEST} {unit}s: nothing is tested."
         if self.better.any():
             return ""
-        least = smallest_adjusted_p(pairs.size, pairs.methods)
-        if least > level:
+        if not self.decides:
+            least = smallest_adjusted_p(pairs.size, pairs.methods)
             return (
-                f"No difference can be significant, so there is no map: the smallest p that {pairs.size} {unit}s can "
+                f"No difference can be significant, so no test is shown: the smallest p that {pairs.size} {unit}s can "
                 f"give for {pairs.methods} methods is {least:.2g}, and {level:g} must be reached; "
                 f"{cases_needed(pairs.methods, level)} {unit}s are needed."
             )

@@ -113,7 +113,7 @@ def effect_sheet(board: Board, level: int = FULL) -> Sheet | None:
 
     Args:
         board: whose effects.
-        level: BARE leaves out the picture.
+        level: BARE leaves out the picture, and that an identical prior never acted.
     """
     effects = board.effects
     arms = has_arms(board)
@@ -133,15 +133,16 @@ def effect_sheet(board: Board, level: int = FULL) -> Sheet | None:
             one.metric + (f", {one.unit}" if one.unit not in ("", "1") else ""),
         ]
         drawn = [] if level == BARE else [drawn_interval(one, reach[one.metric])]
-        verdict = "identical: never acted" if one.finding == "identical" else one.finding
+        told = "identical: never acted" if level < BARE else "identical"  # names need the room; the notes say it whole
+        verdict = told if one.finding == "identical" else one.finding
         digits = 3 if reach[one.metric] < 2 else 2 if reach[one.metric] < 100 else 1
         numbers = [_signed(one.difference, digits), _interval(one, digits)]
         sheet.rows.append([*start, *numbers, *drawn, verdict])
     trainings = any(one.of_trainings for one in board.pairs.values())
     whom = "cases" if board.patients == board.cases else "patients"
-    over = f"{whom} and seeds" if trainings else f"{whom}; trainings were not repeated"
+    over = f"{whom} and seeds, each for itself" if trainings else f"{whom}, each for itself (no training was repeated)"
     sheet.notes = [
-        f"Positive = better. Means over cases, structures and seeds; intervals over {over}, each for itself; verdicts "
+        f"Positive = better. Means over cases, structures and seeds; intervals over {over}; verdicts "
         f"are adjusted for all pairs of the board (Holm)."
     ]
     return sheet

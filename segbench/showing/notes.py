@@ -151,7 +151,8 @@ def _seed_notes(board: Board, hints: bool) -> list[str]:
     for metric in board.headline:
         numbers = [entry.seed_sd[metric] for entry in board.entries if metric in entry.seed_sd]
         if numbers:
-            spreads.append(f"{metric} {small(min(numbers))} to {small(max(numbers))}")
+            ends = dict.fromkeys(map(small, (min(numbers), max(numbers))))  # one method with several seeds: one number
+            spreads.append(f"{metric} {' to '.join(ends)}")
     sds = f" Sd over seeds: {', '.join(spreads)}." if spreads else ""
     return [firm + sds]
 

@@ -190,6 +190,17 @@ def test_what_challengers_table_does_not_say(tmp_path: Path, options: tuple[str,
     assert words in refused(written(tmp_path, *FRAME), *options, code=code)
 
 
+@pytest.mark.parametrize("column", ["patient", "subject"])
+def test_a_column_of_patients_says_whose_scans_the_cases_are(tmp_path: Path, column: str) -> None:
+    head = f"dataset,case,{column},label,metric,better,method,value"
+    file = written(tmp_path, head, "h,c1,p1,1,dice,higher,a,0.9", "h,c2,p1,1,dice,higher,a,0.8")
+    rows, notes = imported(tmp_path, file)
+    assert {row["group"] for row in rows} == {"p1"} and {row["case_id"] for row in rows} == {"c1", "c2"}
+    assert notes == [f"Column {column} is taken for the group; --column group=NAME names another."]
+    rows, notes = imported(tmp_path / "other", file, "--column", "group=case")
+    assert {row["group"] for row in rows} == {"c1", "c2"} and notes == [f"Columns not used: {column}."]
+
+
 # ---------------------------------------------------------------------------------------------------- MONAI
 
 

@@ -170,6 +170,26 @@ def test_tables_fit_a_terminal(width: int) -> None:
     assert ("●" in text) == (width == 120)
 
 
+def test_a_long_name_is_broken_between_its_words_before_a_verdict_takes_the_room() -> None:
+    name, metric = "shape_descriptors [method.base=ce_dice]", "hd"
+    table = [*rows("ce_dice", 0.8, "prior"), *rows("nonadj", 0.8, "prior"), *rows(name, 0.7, "other")]
+    out = io.StringIO()
+    draw_tables(ranked(table), Console(file=out, width=80))
+    effects = out.getvalue().split("against the first")[1].split("Positive")[0]
+    assert "identical" in effects and "shape_descriptors " in effects
+    assert any(line.startswith("[method.base=ce_dice]") and metric in line for line in effects.splitlines())
+
+
+def test_words_say_what_intervals_are_over_and_how_far_seeds_lie_apart() -> None:
+    uneven = [*rows("a", 0.8, "prior"), *(row for row in rows("b", 0.7, "other") if row["seed"] == 0)]
+    whole = leaderboard(scores_table(uneven))
+    said = " ".join(note for sheet in sheets(whole) for note in sheet.notes)
+    assert "Sd over seeds: dice " in said and " to " not in said.split("Sd over seeds: ")[1].split(", hd")[0]
+    single = [row for row in uneven if row["seed"] == 0]
+    said = " ".join(note for sheet in sheets(ranked(single)) for note in sheet.notes)
+    assert "intervals over cases, each for itself (no training was repeated); verdicts" in said
+
+
 def test_markdown_latex_and_json_have_the_effects() -> None:
     result = ranked(HELPS)
     text = markdown(result)
