@@ -81,7 +81,7 @@ def _found(catalogue: Catalogue, kind: str, name: str | None = None) -> _Part:
     if plural in KINDS:
         raise UsageError(f"segbench info {kind}: which one? `segbench list {plural}` names them.")
     raise UnknownName(
-        f"No part is called {name!r}. {did_you_mean(name, [one for each in KINDS for one in catalogue.entries[each]])}"
+        f"No part is called {name!r}. {did_you_mean(name, {one for each in KINDS for one in catalogue.entries[each]})}"
     )
 
 

@@ -64,7 +64,7 @@ def readme_text(
 
 def _first_tables(ranked: Leaderboard, board: Board, order: Sheet, records: Sequence[dict[str, Any]]) -> list[str]:
     """Return the tables that everybody reads."""
-    effects = effect_sheet(board, FULL)
+    effects = effect_sheet(board, FULL, ranked.request.missing)
     costs = costs_of(ranked, {str(record["run_id"]): record for record in records})
     cost = cost_sheet(board, costs[board.name])
     order.lead = ""  # at the top of the page

@@ -34,7 +34,7 @@ def opening(leaderboard: Leaderboard, board: Board) -> dict[str, Any]:
     others = [metric for metric in board.metrics if metric not in board.headline]
     order = board_sheet(leaderboard, board, FULL, hints=False)
     order.lead = ""
-    effects = effect_sheet(board, BARE)
+    effects = effect_sheet(board, BARE, leaderboard.request.missing)
     return {
         "lead": [sentence for sentence in (priors_lead(board), first_place(board)) if sentence],
         "effects": effects,

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from segbench.costs import Cost
 from segbench.ranking.boards import Board
 from segbench.ranking.effects import FIRST, PriorEffect
+from segbench.ranking.grid import PENALTY
 from segbench.ranking.grouping import can_tell
 from segbench.ranking.identical import identical
 from segbench.ranking.pairwise import FEWEST
@@ -108,12 +109,13 @@ def has_arms(board: Board) -> bool:
     return any(one.role != FIRST for one in board.effects)
 
 
-def effect_sheet(board: Board, level: int = FULL) -> Sheet | None:
+def effect_sheet(board: Board, level: int = FULL, missing: float | str | None = None) -> Sheet | None:
     """Return the table of effects; None where there are none, or nothing could be tested between methods.
 
     Args:
         board: whose effects.
         level: BARE leaves out the picture, and that an identical prior never acted.
+        missing: what undefined values count as, of the request.
     """
     effects = board.effects
     arms = has_arms(board)
@@ -143,9 +145,22 @@ def effect_sheet(board: Board, level: int = FULL) -> Sheet | None:
     over = f"{whom} and seeds, each for itself" if trainings else f"{whom}, each for itself (no training was repeated)"
     sheet.notes = [
         f"Positive = better. Means over cases, structures and seeds; intervals over {over}; verdicts "
-        f"are adjusted for all pairs of the board (Holm)."
+        f"are adjusted for all pairs of the board (Holm).",
+        *_undefined_note(board, missing),
     ]
     return sheet
+
+
+def _undefined_note(board: Board, missing: float | str | None) -> list[str]:
+    """Say that differences count what the means of the other tables leave out."""
+    metrics = dict.fromkeys(one.metric for one in board.effects)
+    gaps = [name for name in metrics if any(entry.summaries[name].left_out for entry in board.entries)]
+    if not gaps or missing not in (None, "worst"):
+        return []
+    return [
+        f"Undefined values of {listed(gaps)}, which the means of the other tables leave out, count here as worst "
+        f"({PENALTY:g} at least): whoever misses a structure does not gain by it."
+    ]
 
 
 _INTERVAL = "95\u00a0%\u00a0interval"

@@ -77,7 +77,7 @@ def board_sheets(
 
     Without controls and placebos the effects are those of methods against the first, and follow the order.
     """
-    effects = effect_sheet(board, level)
+    effects = effect_sheet(board, level, leaderboard.request.missing)
     order = board_sheet(leaderboard, board, level, most, hints=hints)
     others = [metric for metric in board.metrics if metric not in board.headline]
     further = further_sheet(leaderboard, board, others, level, most, hints) if others else None

@@ -190,6 +190,22 @@ def test_words_say_what_intervals_are_over_and_how_far_seeds_lie_apart() -> None
     assert "intervals over cases, each for itself (no training was repeated); verdicts" in said
 
 
+def test_what_means_leave_out_is_said_to_count_in_differences() -> None:
+    table = [*rows("a", 0.8, "prior"), *rows("b", 0.7, "other")]
+    for row in table:
+        if (row["metric"], row["method"], row["case_id"]) == ("hd", "b", "c03"):
+            row |= {"value": None, "status": "pred_empty"}
+    board = only(table)
+    sheet = effect_sheet(board)
+    assert sheet is not None
+    said = " ".join(sheet.notes)
+    assert "Undefined values of hd, which the means of the other tables leave out, count here as worst (1000" in said
+    dropped = effect_sheet(board, missing="drop")
+    assert dropped is not None and "Undefined" not in " ".join(dropped.notes)
+    whole = effect_sheet(only(HELPS))
+    assert whole is not None and "Undefined" not in " ".join(whole.notes)
+
+
 def test_markdown_latex_and_json_have_the_effects() -> None:
     result = ranked(HELPS)
     text = markdown(result)
