@@ -167,7 +167,7 @@ class StoredRun:
         """The dataset, prepared; a smoke run's miniature is made again."""
         self._require_folder()
         if "config" not in self.record:
-            raise DataMissing(f"Run {self.run_id} scored predictions made elsewhere; it does not know their images.")
+            raise DataMissing(f"Run {self.run_id} scored predictions made elsewhere: no dataset part opens its cases.")
         config, local = self.record["config"], self.record.get("local", {})
         chosen = config["dataset"]
         key = json.dumps(

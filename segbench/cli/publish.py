@@ -65,7 +65,11 @@ def submit(
         soft_wrap=True,
     )
     if not packed.predictions:
-        stderr().print("Without predictions nobody can verify the scores: they stay self-reported.", markup=False)
+        stderr().print(
+            "Without predictions nobody can verify the scores: they stay self-reported. "
+            "Name their folder: --predictions FOLDER.",
+            markup=False,
+        )
 
 
 @app.command("verify")

@@ -206,6 +206,9 @@ def test_command_line(scene, tmp_path: Path) -> None:
     assert added.exit_code == 0
     assert read_scores(tmp_path / "published").num_rows == 4
     assert CliRunner().invoke(app, ["submit", "ffffff", *common]).exit_code == 3
+    bare = CliRunner().invoke(app, ["submit", scene["run"].name, "--out", str(tmp_path / "bare.zip"), *common])
+    assert bare.exit_code == 0 and "0 predictions" in bare.stdout
+    assert "--predictions FOLDER" in " ".join(bare.stderr.split())
 
 
 def test_a_run_that_is_there_is_compared_and_its_marks_only_rise(scene, catalogue, tmp_path: Path) -> None:
