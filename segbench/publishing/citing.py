@@ -187,9 +187,16 @@ def _statistics(rows: Sequence[Mapping[str, Any]], records: Sequence[Mapping[str
     by = f"segbench {_listed(versions or [version('segbench')])}"
     if len({row["method"] for row in rows}) < 2:
         return f"All was done with {by}."
+    trained: dict[str, set[Any]] = {}
+    for row in rows:
+        trained.setdefault(row["method"], set()).update(row["seeds"])
+    repeated = max(map(len, trained.values())) > 1
+    both = " and by a test of the mean difference with the spread between seeds, both to be passed,"
+    trainings = both if repeated else ","
+    level = "0.05" if repeated else "0.01, since no training was repeated"
     return (
         f"Methods were ranked case by case, ranks averaged over cases, metrics, structures and datasets; seeds were "
-        f"averaged within a case and never counted as cases. Pairs of methods were compared by one-sided Wilcoxon "
-        f"signed rank tests over cases, adjusted by Holm over all ordered pairs (alpha = 0.05), with rank intervals "
-        f"from resampled cases. All was done with {by}."
+        f"averaged within a case and never counted as cases, scans of one patient never as patients. Pairs of methods "
+        f"were compared by one-sided Wilcoxon signed rank tests over patients{trainings} adjusted by Holm over all "
+        f"ordered pairs (alpha = {level}), with rank intervals from resampled patients. All was done with {by}."
     )

@@ -91,6 +91,11 @@ def test_the_paragraph_says_what_the_records_say() -> None:
         assert words in text
     several = paragraph([{"run_id": "x"}], ["dice"], [row("theirs") | {"seeds": [0, 1, 2]}])
     assert "3 seeds" in several, "an imported run may hold several"
+    tested = paragraph([RECORD] * 2, ["dice"], [row(name) | {"seeds": [0, 1, 2]} for name in ("nonadj", "ce_dice")])
+    assert "tests over patients and by a test of the mean difference with the spread between seeds" in tested
+    assert "(alpha = 0.05), with rank intervals from resampled patients" in tested
+    single = paragraph([RECORD] * 2, ["dice"], [row("nonadj"), row("ce_dice", 1)])
+    assert "tests over patients, adjusted" in single and "(alpha = 0.01, since no training was repeated)" in single
     alone = paragraph([RECORD], ["dice"], [row("nonadj")])
     assert "Holm" not in alone
     elsewhere = paragraph([{"run_id": "x"}], ["dice"], [row("theirs")])
