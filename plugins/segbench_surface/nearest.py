@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,8 @@ _CALL, _LOOKUP, _BRANCH, _QUERY = 1e-6, 2.5e-9, 1.5e-7, 1.5e-6
 """Seconds, roughly: of a call, of one lookup, of a target that enters a KD-tree, of a search in it."""
 
 
+_PAIRS, _CHUNK = 40_000_000, 1 << 15
+"""Pairs that are compared in the time of loading SciPy's trees; pairs looked at together."""
 _FEW = 8
 """Targets per source from which on it pays to leave out targets that no source can see."""
 _WORTHWHILE = 4096
@@ -115,9 +118,10 @@ def _search_trees(
     result: NDArray[np.float64],
     left: NDArray[np.int64],
 ) -> None:
-    """Find the nearest target of the sources that are left with a KD-tree per item; see ``_search_rows``."""
-    from scipy.spatial import cKDTree
+    """Find the nearest target of the sources that are left with a KD-tree per item; see ``_search_rows``.
 
+    Loading SciPy's trees takes as long as comparing many pairs: until so many have been compared, pairs are.
+    """
     size = math.prod(sizes[1:])
     bounds = np.arange(sizes[0] + 1) * size
     first, targets = np.searchsorted(here[left], bounds), np.searchsorted(there, bounds)
@@ -125,9 +129,35 @@ def _search_trees(
         some, goals = left[first[item] : first[item + 1]], there[targets[item] : targets[item + 1]]
         if len(some) and len(goals):
             sources, points = (_indices(found - item * size, sizes[1:]) for found in (here[some], goals))
-            tree = cKDTree(points * sides, balanced_tree=False, compact_nodes=False)
-            index = tree.query(sources * sides)[1]
-            result[some] = _lengths(sources - points[index], sides)
+            _compared[0] += len(some) * len(goals)
+            search = _compare if _compared[0] < _PAIRS and "scipy.spatial" not in sys.modules else _query
+            result[some] = search(sources, points, sides)
+
+
+_compared = [0]
+"""Pairs compared in this process, or that would have been."""
+
+
+def _query(sources: NDArray[np.int64], points: NDArray[np.int64], sides: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the distance in mm of each source ``(n, 3)`` to the nearest point ``(m, 3)``, by a KD-tree."""
+    from scipy.spatial import cKDTree
+
+    tree = cKDTree(points * sides, balanced_tree=False, compact_nodes=False)
+    return _lengths(sources - points[tree.query(sources * sides)[1]], sides)
+
+
+def _compare(sources: NDArray[np.int64], points: NDArray[np.int64], sides: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the same by looking at every pair, to the same bit."""
+    found = np.empty(len(sources))
+    some = max(1, _CHUNK // len(points))
+    for start in range(0, len(sources), some):
+        squares: Any = 0.0
+        for axis, side in enumerate(sides.tolist()):
+            away = (sources[start : start + some, axis, None] - points[None, :, axis]) * side
+            away *= away
+            squares = squares + away
+        found[start : start + some] = np.sqrt(squares.min(axis=1))
+    return found
 
 
 def _indices(found: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.int64]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -76,6 +79,32 @@ def test_few_sources_among_many_targets_see_all_that_they_need(
         found = nearest(pack(sources), pack(targets), spacing)
         np.testing.assert_allclose(found, by_transform(sources, targets, spacing), rtol=1e-12)
     assert asked
+
+
+@pytest.mark.parametrize("spacing", SPACINGS)
+def test_pairs_and_trees_agree_to_the_last_bit(spacing: tuple[float, float, float]) -> None:
+    random = np.random.default_rng(4)
+    sources, targets = random.integers(0, 90, (700, 3)), random.integers(0, 90, (300, 3))
+    compared, queried = (find(sources, targets, np.array(spacing)) for find in (module._compare, module._query))
+    np.testing.assert_array_equal(compared, queried)
+
+
+def test_trees_are_loaded_once_they_pay() -> None:
+    code = """
+import sys
+import numpy as np
+from segbench_surface import nearest
+from segbench_surface.packing import pack
+mask, far = np.zeros((60, 60, 200), bool), np.zeros((60, 60, 200), bool)
+mask[:4, :4, :4] = True
+far[50:, 50:, 150:] = True
+found = nearest.nearest(pack(mask), pack(far), (1.0, 1.0, 1.0))
+assert "scipy.spatial" not in sys.modules
+nearest._PAIRS = 0
+assert np.array_equal(nearest.nearest(pack(mask), pack(far), (1.0, 1.0, 1.0)), found)
+assert "scipy.spatial" in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_items_do_not_see_each_other() -> None:
