@@ -164,7 +164,7 @@ def _value_and_status(row: Row) -> tuple[float | None, str]:
 def _check_words(row: Row, index: int) -> None:
     for name, allowed in _WORDS.items():
         if getattr(row, name) not in allowed:
-            expected = ", ".join(allowed)
+            expected = ", ".join(filter(None, allowed)) + (" or nothing" if "" in allowed else "")
             raise DataInvalid(f"Scores: row {index}: {name} must be one of {expected}; found {getattr(row, name)!r}.")
 
 

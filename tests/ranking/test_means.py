@@ -110,7 +110,7 @@ def test_run_evaluate_leaderboard_report_and_study_say_the_same(folder: Path, ca
     attempt = Attempt("toy", cell, "done", folder)
     table = _table([attempt], {id(attempt): means_of_run(_scores(attempt))}, "", [], [])
     found["study"] = {name: value.mean or math.nan for name, value in table.rows[0].values.items()}
-    run_command._summary(SimpleNamespace(folder=folder, seconds={}, failed=0, decision=""))  # type: ignore[arg-type]
+    run_command._summary(SimpleNamespace(folder=folder, seconds={}, failed=0, decision="", fault=""))  # type: ignore[arg-type]
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     found["run"] = {line[0]: float(line[1]) for line in lines if line and line[0] in MEAN}
     for where, means in found.items():

@@ -17,7 +17,7 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from segbench.cli import app
-from segbench.errors import UnknownName
+from segbench.errors import DataInvalid, UnknownName
 from segbench.ranking.boards import Leaderboard, Request
 from segbench.ranking.grid import Measure
 from segbench.ranking.grouping import cases_needed, letters, smallest_adjusted_p
@@ -87,7 +87,8 @@ def test_a_strangers_distance_takes_the_boundary_seat() -> None:
     alike = rows(X, "dice") + rows(X, "hd95") + rows(X, "aaa", family="boundary", preference=8)
     assert board(alike).boards[0].headline == ("aaa", "dice"), "of equal preference the first by name"
     odd = rows(X, "dice") + rows(X, "hd95") + rows(X, "shape", family="nobody knows it", preference=99)
-    assert board(odd).boards[0].headline == ("dice", "hd95"), "a family that has no seat counts as none"
+    with pytest.raises(DataInvalid, match="family must be one of overlap, boundary or nothing; found 'nobody"):
+        board(odd)
 
 
 def test_old_rows_take_the_family_that_others_of_the_metric_have() -> None:
