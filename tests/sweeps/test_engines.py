@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,9 @@ COMMAND = (
 def started(root: Path, *arguments: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "segbench", *COMMAND, "--out", str(root), *arguments]
     quiet = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=quiet)
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a suite run in the background inherits deafness
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, text=True, env=quiet, preexec_fn=heard, **pipes)
 
 
 @pytest.mark.slow
