@@ -56,13 +56,17 @@ class RichReporter(Reporter):
             return
         if step % 5 == 0:
             self.losses = escape(" ".join(f"{name} {value:.3f}" for name, value in losses.items()))
-        detail = f"epoch {epoch + 1}/{self.epochs} {self.losses} {self.dice}"
-        self.bar.update(self.task, advance=1, detail=detail)
+        self.bar.update(self.task, advance=1, detail=self._detail(epoch))
 
     def epoch(self, index: int, train: Mapping[str, float], val: Mapping[str, float], seconds: float) -> None:
-        """Remember the validation Dice for the bar."""
+        """Show the validation Dice from here on."""
         if val:
             self.dice = f"[green]val Dice {val.get('dice', 0.0):.3f}[/]"
+        if self.bar is not None and self.task is not None:
+            self.bar.update(self.task, detail=self._detail(index), refresh=True)
+
+    def _detail(self, epoch: int) -> str:
+        return f"epoch {epoch + 1}/{self.epochs} {self.losses} {self.dice}"
 
     def finish(self) -> None:
         """Close the bar."""

@@ -514,7 +514,6 @@ def test_smoke_run_prints_one_document_then_has_nothing_to_do(empty_folder: Path
 def test_a_terminal_sees_progress_and_a_summary(empty_folder: Path) -> None:
     main, other = pty.openpty()
     command = [sys.executable, "-m", "segbench", "run", "-m", "ce_dice", "--smoke", "--device", "cpu"]
-    command += ["--set", "recipe.validate_every=1"]
     process = subprocess.Popen(
         command, stdout=other, stderr=other, env={**os.environ, "TERM": "xterm", "COLUMNS": "80"}
     )
