@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from segbench.atomic import atomically as atomically
     from segbench.atomic import writing as writing
+    from segbench.boxes import enclosing as enclosing
+    from segbench.boxes import foreground_box as foreground_box
+    from segbench.boxes import mask_box as mask_box
     from segbench.boxes import memory_order as memory_order
     from segbench.boxes import value_boxes as value_boxes
     from segbench.completing import score as score
@@ -121,7 +124,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "segbench.atomic": ("atomically", "writing"),
-    "segbench.boxes": ("memory_order", "value_boxes"),
+    "segbench.boxes": ("enclosing", "foreground_box", "mask_box", "memory_order", "value_boxes"),
     "segbench.completing": ("score",),
     "segbench.config": ("Augmentation", "Recipe", "RunConfig"),
     "segbench.contracts": (

@@ -5,7 +5,8 @@ Label maps are runs of equal values along their rows; only where a value changes
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -55,6 +56,38 @@ def values_of(labels: LabelMap) -> frozenset[int]:
     return frozenset(boxes) | ({0} if background else set())
 
 
+def foreground_box(first: LabelMap, *others: LabelMap) -> Box:
+    """Return the smallest box outside which label maps of one shape are background; one of no voxel if they all are.
+
+    Args:
+        first, others: integer arrays of one to three axes.
+    """
+    box = enclosing(box for labels in (first, *others) for box in value_boxes(labels).values())
+    return box or (slice(0, 0),) * first.array.ndim
+
+
+def enclosing(boxes: Iterable[Box]) -> Box:
+    """Return the smallest box that holds all of some boxes; () of none.
+
+    >>> enclosing([(slice(0, 2), slice(5, 6)), (slice(1, 4), slice(3, 4))])
+    (slice(0, 4, None), slice(3, 6, None))
+    """
+    sides = zip(*boxes, strict=True)
+    return tuple(slice(min(one.start for one in side), max(one.stop for one in side)) for side in sides)
+
+
+def mask_box(mask: NDArray[np.bool_]) -> Box | None:
+    """Return the smallest box that holds every voxel of a mask ``(*S)``, None if it is empty."""
+    import numpy as np
+
+    used, rest = [], mask
+    while rest.ndim > 1:
+        used.append(np.flatnonzero(rest.reshape(len(rest), math.prod(rest.shape[1:])).any(axis=1)))
+        rest = np.logical_or.reduce(rest, axis=0)
+    used.append(np.flatnonzero(rest))
+    return tuple(slice(int(side[0]), int(side[-1]) + 1) for side in used) if len(used[-1]) else None
+
+
 def _looked_at(labels: LabelMap) -> tuple[dict[int, Box], bool]:
     known: tuple[dict[int, Box], bool] | None = labels.memo.get(MEMO)
     if known is None:
@@ -71,22 +104,12 @@ def _boxes(array: NDArray[np.integer[Any]]) -> tuple[dict[int, Box], bool]:
     planes = array.transpose(order)
     planes = planes.reshape((1,) * (3 - planes.ndim) + planes.shape)
     if array.size <= _TINY and planes.min() >= 0 and (largest := int(planes.max())) <= _FEW:
-        found = {value: box for value in range(1, largest + 1) if (box := _box_of(planes == value)) is not None}
+        found = {value: box for value in range(1, largest + 1) if (box := mask_box(planes == value)) is not None}
         background = not planes.all()
     else:
         found, background = _boxes_by_runs(planes)
     places = [order.index(axis) + 3 - array.ndim for axis in range(array.ndim)]
     return {value: tuple(box[place] for place in places) for value, box in found.items()}, background
-
-
-def _box_of(mask: NDArray[np.bool_]) -> Box | None:
-    """Return the smallest box that holds every voxel of a mask of three axes, or None if there is none."""
-    import numpy as np
-
-    plane = np.logical_or.reduce(mask, axis=0)
-    sides = [mask.reshape(len(mask), -1).any(axis=1), plane.any(axis=1), np.logical_or.reduce(plane, axis=0)]
-    ends = [side.nonzero()[0] for side in sides]
-    return tuple(slice(int(end[0]), int(end[-1]) + 1) for end in ends) if len(ends[0]) else None
 
 
 def _boxes_by_runs(planes: NDArray[np.integer[Any]]) -> tuple[dict[int, Box], bool]:

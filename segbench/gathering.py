@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from segbench.errors import DataInvalid, DataMissing
+from segbench.litter import temporary
 from segbench.results import SCORES, complete_runs, published_boards, read_scores
 
 
@@ -39,13 +39,13 @@ def gathered(places: Sequence[Path]) -> Iterator[Path]:
             before = chosen.get(folder.name)
             chosen[folder.name] = folder if before is None else _fuller(before, folder)
         boards += published
-    with tempfile.TemporaryDirectory(prefix="segbench-results-") as root:
+    with temporary("results") as root:
         for name, folder in chosen.items():
             dataset, method = folder.absolute().parts[-3:-1]
-            _link(Path(root, dataset, method, name), folder)
+            _link(root / dataset / method / name, folder)
         for index, board in enumerate(boards):
-            _link(Path(root, f"{index}-{board.resolve().name}"), board)
-        yield Path(root)
+            _link(root / f"{index}-{board.resolve().name}", board)
+        yield root
 
 
 def _link(path: Path, target: Path) -> None:

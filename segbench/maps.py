@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench.boxes import value_boxes
+from segbench.boxes import mask_box, value_boxes
 from segbench.skeletons import skeleton
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def signed_distance(
     >>> signed_distance(np.array([[False, False, True, True, False]]), (1.0, 2.0)).tolist()
     [[3.5, 1.5, -1.5, -1.5, 1.5]]
     """
-    return _signed(mask, np.True_, _box(mask), _sides(mask.shape, spacing), edge, absent)
+    return _signed(mask, np.True_, mask_box(mask), _sides(mask.shape, spacing), edge, absent)
 
 
 def signed_distances(
@@ -84,7 +84,7 @@ def distance_to_skeleton(mask: NDArray[np.bool_], spacing: Sequence[float]) -> F
         PluginError: if scikit-image is not installed.
     """
     sides, lines = _sides(mask.shape, spacing), skeleton(mask)
-    box = _box(lines)
+    box = mask_box(lines)
     if box is None:
         return np.full(mask.shape, np.inf, dtype=np.float32)
     return np.sqrt(_squares(lines[box], box, mask.shape, sides))
@@ -209,17 +209,6 @@ def _spread(squares: Floats, axis: int, box: slice, length: int, side: float) ->
         result[:, start : start + width] = best
     shape = [length, *(n for index, n in enumerate(squares.shape) if index != axis)]
     return np.moveaxis(result.reshape(shape), 0, axis)
-
-
-def _box(mask: NDArray[np.bool_]) -> tuple[slice, ...] | None:
-    """Return the smallest box that holds every voxel of a mask, None if it is empty."""
-    box = []
-    for axis in range(mask.ndim):
-        used = np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
-        if not len(used):
-            return None
-        box.append(slice(int(used[0]), int(used[-1]) + 1))
-    return tuple(box)
 
 
 def _sides(shape: tuple[int, ...], spacing: Sequence[float]) -> tuple[float, ...]:

@@ -18,6 +18,7 @@ from segbench.params import fingerprint
 from segbench.record_schema import check_record
 
 RECORD = "run.json"
+RESTORE = "Restore it from a copy, or delete the run's folder and run it again."
 SEAL, DIGESTS = "seal", "digests"
 """Parts of a record: the SHA-256 of all its other parts, and file -> SHA-256 of files beside it."""
 
@@ -70,7 +71,7 @@ def _content(folder: Path) -> bytes:
     try:
         return (folder / RECORD).read_bytes()
     except OSError as error:
-        raise DataInvalid(f"{folder / RECORD} cannot be read: {error.strerror}. {_RESTORE}") from error
+        raise DataInvalid(f"{folder / RECORD} cannot be read: {error.strerror}. {RESTORE}") from error
 
 
 def parsed_record(content: bytes, where: Path) -> dict[str, Any]:
@@ -79,12 +80,12 @@ def parsed_record(content: bytes, where: Path) -> dict[str, Any]:
     seal = record.pop(SEAL, None if DIGESTS in record else "")
     if seal != "" and seal != _sealed(record):
         raise DataInvalid(
-            f"{where} is damaged, or was edited: its contents are not those of its seal. {_RESTORE} (If the change is "
+            f"{where} is damaged, or was edited: its contents are not those of its seal. {RESTORE} (If the change is "
             f'meant, write "{SEAL}": "" in its last line.)'
         )
     if not isinstance(record.get("run_id"), str):
-        raise DataInvalid(f"{where}: expected the record of a run with its run_id. {_RESTORE}")
-    check_record(record, where, _RESTORE)
+        raise DataInvalid(f"{where}: expected the record of a run with its run_id. {RESTORE}")
+    check_record(record, where, RESTORE)
     return record
 
 
@@ -93,13 +94,10 @@ def _plain(content: bytes, where: Path) -> dict[str, Any]:
     try:
         record = json.loads(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise DataInvalid(f"{where} cannot be read as JSON: {error}. {_RESTORE}") from error
+        raise DataInvalid(f"{where} cannot be read as JSON: {error}. {RESTORE}") from error
     if not isinstance(record, dict):
-        raise DataInvalid(f"{where}: expected the record of a run, found a {type(record).__name__}. {_RESTORE}")
+        raise DataInvalid(f"{where}: expected the record of a run, found a {type(record).__name__}. {RESTORE}")
     return record
-
-
-_RESTORE = "Restore it from a copy, or delete the run's folder and run it again."
 
 
 def _sealed(record: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from segbench.errors import DataInvalid, DataMissing, SegbenchError, UsageError
 from segbench.host import Catalogue, blame
 from segbench.litter import leave, room
 from segbench.params import make
-from segbench.records import RECORD, check_digest, parsed_record
+from segbench.records import RECORD, RESTORE, check_digest, parsed_record
 from segbench.results import HISTORY, SCORES, TRAINED, is_complete, of_decision, read_scores, readable
 from segbench.types import Case, CaseRef, Choice, LabelMap, Task
 
@@ -95,7 +95,7 @@ class StoredRun:
         file = self.folder / HISTORY
         if self.kept.folder is None or not file.is_file():
             return []
-        check_digest(file, "Restore it from a copy, or delete the run's folder and run it again.", self.record)
+        check_digest(file, RESTORE, self.record)
         with readable(file):
             rows: list[dict[str, Any]] = pq.read_table(file).to_pylist()
         return rows

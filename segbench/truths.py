@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from segbench.boxes import value_boxes
+from segbench.boxes import foreground_box, value_boxes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,21 +35,15 @@ def truth_digest(labels: LabelMap) -> str:
         labels: integer ``(D, H, W)`` or ``(H, W)``.
     """
     array, spacing = labels.array, labels.spacing
-    sides = [slice(min(one.start for one in side), max(one.stop for one in side)) for side in _sides(labels)]
-    box = sides or [slice(0, 0)] * array.ndim
+    box = foreground_box(labels)
     if array.ndim == 3 and array.shape[0] == 1:
         array, spacing, box = array[0], spacing[-2:], box[-2:]
     where = ",".join(f"{side.start}-{side.stop}" for side in box)
     digest = hashlib.sha256(where.encode())
-    digest.update(_canonical(array[tuple(box)], value_boxes(labels)).data)
+    digest.update(_canonical(array[box], value_boxes(labels)).data)
     shape = "x".join(map(str, array.shape))
     size = "px" if labels.unit == "px" else ",".join(f"{side:.4g}" for side in spacing)
     return f"{shape}@{size}:{digest.hexdigest()[:DIGITS]}"
-
-
-def _sides(labels: LabelMap) -> list[tuple[slice, ...]]:
-    """Return the sides of the boxes of all values, axis by axis; [] if all is background."""
-    return list(zip(*value_boxes(labels).values(), strict=True))
 
 
 def _canonical(array: NDArray[np.integer[Any]], values: Iterable[int]) -> NDArray[Any]:

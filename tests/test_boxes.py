@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from segbench import LabelMap, memory_order, value_boxes
+from segbench import LabelMap, enclosing, foreground_box, mask_box, memory_order, value_boxes
 from segbench.boxes import values_of
 from segbench.scoring.cases import values_in
 
@@ -66,3 +66,19 @@ def test_rows_never_lie_along_an_axis_of_length_one() -> None:
     assert memory_order(picture[None]) == [0, 1, 2]  # its stride is 0
     assert memory_order(picture[:, :, None]) == [2, 0, 1]
     assert memory_order(np.zeros((2, 3, 4)).T) == [2, 1, 0]
+
+
+@given(arrays.arrays(np.bool_, st.lists(st.integers(0, 6), min_size=1, max_size=4).map(tuple)))
+@settings(max_examples=80, deadline=None)
+def test_the_box_of_a_mask_of_any_shape(mask: np.ndarray) -> None:
+    assert mask_box(mask) == by_definition(mask.astype(np.uint8)).get(1)
+
+
+def test_the_box_of_the_foreground_of_several_maps() -> None:
+    first, second = np.zeros((5, 6), dtype=np.int16), np.zeros((5, 6), dtype=np.uint8)
+    maps = LabelMap(first, (1.0, 1.0)), LabelMap(second, (1.0, 1.0))
+    assert foreground_box(*maps) == (slice(0, 0), slice(0, 0))
+    first[1, 2], second[3, 1] = -1, 200
+    maps = LabelMap(first, (1.0, 1.0)), LabelMap(second, (1.0, 1.0))
+    assert foreground_box(*maps) == (slice(1, 4), slice(1, 3)) and foreground_box(maps[1]) == (slice(3, 4), slice(1, 2))
+    assert enclosing([]) == ()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench import LabelMap, Structure, memory_order, value_boxes
+from segbench import LabelMap, Structure, foreground_box, memory_order
 
 MEMO = "segbench_overlap.counts"
 _CHUNK = 1 << 18
@@ -69,9 +69,7 @@ def _case_counts(predicted: LabelMap, truth: LabelMap, structures: Sequence[Stru
     """Count within the joint foreground; everything outside is background on both sides."""
     if predicted.array.shape != truth.array.shape:
         return count(predicted.array, truth.array, structures)  # says so
-    sides = list(zip(*value_boxes(predicted).values(), *value_boxes(truth).values(), strict=True))
-    box = tuple(slice(min(one.start for one in side), max(one.stop for one in side)) for side in sides)
-    box = box or (slice(0, 0),) * truth.array.ndim
+    box = foreground_box(predicted, truth)
     inside = truth.array[box]
     counted, outside = count(predicted.array[box], inside, structures), truth.array.size - inside.size
     return tuple(

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench import LabelMap, Structure
+from segbench import LabelMap, Structure, foreground_box, mask_box
 
-MEMO = "segbench_overlap.boxes"
 SLACK = 1e-6
 """Fraction by which a distance may exceed a width: headers keep 0.8 mm in single precision as 0.800000012."""
 
@@ -21,8 +20,7 @@ def joint_masks(
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], tuple[float, ...]]:
     """Return both masks of a structure cropped to their joint box, and the spacing along their axes.
 
-    Of a volume of one slice the axis of length one is dropped. The masks have no voxel if both are empty. The box of
-    the foreground of the case is found once and kept in ``truth.memo``.
+    Of a volume of one slice the axis of length one is dropped. The masks have no voxel if both are empty.
 
     Args:
         predicted: integer ``(D, H, W)`` or ``(H, W)``.
@@ -35,13 +33,10 @@ def joint_masks(
     arrays, spacing = (predicted.array, truth.array), tuple(truth.spacing)
     if arrays[0].shape != arrays[1].shape:
         raise ValueError(f"prediction has shape {arrays[0].shape}, truth {arrays[1].shape}; they must be equal.")
-    known = truth.memo.get(MEMO)
-    if known is None or known[0] is not predicted:
-        known = (predicted, _foreground_box(*arrays))
-        truth.memo[MEMO] = known
-    outer = (slice(None),) * truth.array.ndim if 0 in structure.values else known[1]
+    whole = (slice(None),) * truth.array.ndim
+    outer = whole if 0 in structure.values else foreground_box(predicted, truth)
     some_predicted, some_truth = (_mask(array[outer], structure) for array in arrays)
-    box = _box(some_predicted | some_truth)
+    box = mask_box(some_predicted | some_truth) or (slice(0, 0),) * truth.array.ndim
     some_predicted, some_truth = some_predicted[box], some_truth[box]
     if truth.array.ndim == 3 and 1 in truth.array.shape:
         flat = truth.array.shape.index(1)
@@ -57,27 +52,6 @@ def _mask(array: NDArray[np.integer[Any]], structure: Structure) -> NDArray[np.b
         mask: NDArray[np.bool_] = array == structure.values[0]
         return mask
     return np.isin(array, structure.values)
-
-
-def _foreground_box(predicted: NDArray[np.integer[Any]], truth: NDArray[np.integer[Any]]) -> tuple[slice, ...]:
-    """Return the smallest box outside which both label maps are background, looking at one slice at a time."""
-    used = np.zeros(truth.shape[0], dtype=np.bool_)
-    union = np.zeros(truth.shape[1:], dtype=np.bool_)
-    for index in range(truth.shape[0]):
-        foreground = (predicted[index] != 0) | (truth[index] != 0)
-        used[index] = foreground.any()
-        union |= foreground
-    return (*_box(used), *_box(union))
-
-
-def _box(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
-    """Return the smallest box that holds a mask; no voxel if it is empty."""
-    box = []
-    for axis in range(mask.ndim):
-        others = tuple(other for other in range(mask.ndim) if other != axis)
-        used = np.flatnonzero(mask.any(axis=others))
-        box.append(slice(int(used[0]), int(used[-1]) + 1) if len(used) else slice(0, 0))
-    return tuple(box)
 
 
 def centroid(mask: NDArray[np.bool_]) -> tuple[float, ...]:

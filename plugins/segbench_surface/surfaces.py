@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench import LabelMap, Structure, memory_order, value_boxes
+from segbench import LabelMap, Structure, enclosing, memory_order, value_boxes
 from segbench_surface.distances import SurfaceDistances, check, distances_each
 from segbench_surface.packing import Words, pack_aligned
 from segbench_surface.surfels import SurfelDistances, surfel_distances
@@ -124,8 +124,7 @@ class _Places:
         status = _status(bool(found[0]), bool(found[1]))
         if status == "both_empty":
             return status, ()
-        sides = zip(*found[0], *found[1], strict=True)
-        joint = [slice(min(one.start for one in side), max(one.stop for one in side)) for side in sides]
+        joint = enclosing(found[0] + found[1])
         return status, tuple(joint[axis] for axis in self._order)
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench.boxes import Box, memory_order, value_boxes, values_of
+from segbench.boxes import Box, foreground_box, memory_order, values_of
 from segbench.errors import DataInvalid, SegbenchError
 from segbench.files.colours import Colour
 from segbench.files.images import read_label_map
@@ -167,9 +167,7 @@ class _Kept(NamedTuple):
     @classmethod
     def of(cls, labels: LabelMap) -> _Kept:
         """Return what has to be kept of a label map."""
-        sides = zip(*value_boxes(labels).values(), strict=True)
-        box = tuple(slice(min(one.start for one in side), max(one.stop for one in side)) for side in sides)
-        box = box or (slice(0, 0),) * labels.array.ndim
+        box = foreground_box(labels)
         inside = replace(labels, array=labels.array[box].copy(order="K"))
         return cls(inside, box, labels.array.shape, memory_order(labels.array))
 
