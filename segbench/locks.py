@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segbench.errors import Busy, LockLost
+from segbench.litter import sweep_once, unfinished
 from segbench.processes import begun, machine
 
 BEAT = 10.0
@@ -137,6 +138,7 @@ def locked(folder: Path, *, wait: bool = True, waiting: Callable[[Holder], None]
 
 def _taken(path: Path, wait: bool, waiting: Callable[[Holder], None] | None) -> Lock:
     path.parent.mkdir(parents=True, exist_ok=True)
+    sweep_once(path.parent)
     pause, told = FIRST, ""
     while True:
         mine = _myself()
@@ -182,7 +184,7 @@ def _create_exclusively(path: Path, mine: Holder) -> bool:
 
 
 def _written(path: Path, mine: Holder) -> Path:
-    part = path.with_name(f"{path.name}.{mine.token}")
+    part = unfinished(path)
     part.write_text(json.dumps(vars(mine)), encoding="utf-8")
     return part
 
@@ -216,7 +218,7 @@ def _dead(path: Path, there: Holder) -> bool:
 
 def _age(path: Path) -> float:
     """Return the seconds since the last sign of life, by the clock of the file server."""
-    probe = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    probe = unfinished(path)
     try:
         probe.touch()
         with path.open("rb") as stream:  # opening makes an NFS client ask the server anew
